@@ -1,0 +1,298 @@
+"""Ablations: replace what heads or MLPs write, run the model on, read the metrics.
+
+What replaces what (DESIGN 3.3): ``mean`` puts the mean over reference prompts of the same template
+and token length, per position, of the unablated model; ``resample`` the activation of the prompt's
+own corrupted partner; ``zero`` puts zeros. The activation is a head's z (its output before W_O) or
+an MLP's output, at all positions.
+
+Nothing below the lowest ablated layer changes, so the clean residual there is kept and only the
+layers above are run again: exact, and the reason that late heads are cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.claims.heads import Component
+from circuits.measure.batches import batches
+from circuits.measure.metrics import END_METRICS, Values, end_metrics, next_token_loss
+from circuits.prompts.prompt import TokenPrompt
+
+if TYPE_CHECKING:
+    import torch
+
+    from circuits.models.load import LoadedModel
+
+Hook = tuple[str, Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Components ablated jointly, by one method. ``loss`` asks for the whole-prompt loss too."""
+
+    components: tuple[Component, ...]
+    method: str
+    loss: bool = False
+
+    @property
+    def start(self) -> int:
+        """The lowest layer that is touched."""
+        return min(component.layer for component in self.components)
+
+    @property
+    def sites(self) -> dict[str, list[int]]:
+        """Hook name -> heads replaced there (empty for an MLP), in layer order."""
+        found: dict[str, list[int]] = {}
+        for component in sorted(self.components, key=lambda c: (c.layer, c.head is None, c.head or 0)):
+            found.setdefault(site(component), [])
+            if component.head is not None:
+                found[site(component)].append(component.head)
+        return found
+
+
+def site(component: Component) -> str:
+    """The hook at which a component's activation is read and replaced."""
+    place = "hook_mlp_out" if component.head is None else "attn.hook_z"
+    return f"blocks.{component.layer}.{place}"
+
+
+@dataclass
+class CleanRun:
+    """The unablated model on one prompt set: kept while its ablations are measured.
+
+    ``values`` are the clean metrics; ``residuals[layer]`` the residual streams that enter a layer,
+    by batch; ``logits`` the clean logits at the end, by batch (for kl).
+    """
+
+    prompts: Sequence[TokenPrompt]
+    chunks: list[list[int]]
+    values: Values
+    logits: list[torch.Tensor] = field(default_factory=list)
+    residuals: dict[int, list[torch.Tensor]] = field(default_factory=dict)
+
+
+ReferencePrompts = Callable[[str, int], Sequence[tuple[int, ...]]]
+
+
+class Reference:
+    """Mean activations over reference prompts, by template and token length; computed once each.
+
+    ``rows(template, length)`` gives the corrupted id rows (BOS included). Means never depend on the
+    measured prompts, on other ablations or on a circuit.
+    """
+
+    def __init__(self, model: LoadedModel, rows: ReferencePrompts, batch_tokens: int):
+        self.model = model
+        self.rows = rows
+        self.batch_tokens = batch_tokens
+        self.sizes: dict[tuple[str, int], int] = {}
+        self.means: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
+
+    def mean(self, template: str, length: int, sites: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Mean activation at each site: z Float[pos, head, d_head], MLP output Float[pos, d_model]."""
+        import torch
+
+        known = self.means.setdefault((template, length), {})
+        missing = [name for name in sites if name not in known]
+        if missing:
+            rows = self.rows(template, length)
+            self.sizes[template, length] = len(rows)
+            sums: dict[str, torch.Tensor] = {}
+            size = max(1, self.batch_tokens // max(1, length))
+            for start in range(0, len(rows), size):
+                captured = capture(self.model, rows[start : start + size], missing)
+                for name, value in captured.items():
+                    total = value.double().sum(0)
+                    sums[name] = sums[name] + total if name in sums else total
+            for name, total in sums.items():
+                known[name] = (total / len(rows)).to(dtype(self.model))
+        return known
+
+
+def dtype(model: LoadedModel) -> torch.dtype:
+    """The dtype of the model's activations."""
+    import torch
+
+    found = getattr(torch, model.dtype)
+    assert isinstance(found, torch.dtype)
+    return found
+
+
+def capture(model: LoadedModel, rows: Sequence[Sequence[int]], sites: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Activations of the unablated model at hook sites: z Float[batch, pos, head, d_head], MLP Float[batch, pos, d_model]."""
+    import torch
+
+    found: dict[str, torch.Tensor] = {}
+
+    # A hook point may go by another name than the one it was asked for, so each keeper knows its own.
+    def keeper(name: str) -> Callable[..., None]:
+        def keep(value: Any, hook: Any) -> None:
+            found[name] = value.detach().clone()
+
+        return keep
+
+    stop = max(int(name.split(".")[1]) for name in sites) + 1
+    tokens = torch.tensor([list(row) for row in rows], device=model.device)
+    with torch.no_grad():
+        model.bridge.run_with_hooks(tokens, return_type=None, fwd_hooks=[(name, keeper(name)) for name in sites], stop_at_layer=stop)
+    return found
+
+
+def clean_run(
+    model: LoadedModel, prompts: Sequence[TokenPrompt], layers: Sequence[int], *, loss: bool, batch_tokens: int
+) -> CleanRun:
+    """One clean pass: metrics, end logits, and the residual streams entering each of ``layers``."""
+    import torch
+
+    run = CleanRun(prompts, list(batches(prompts, batch_tokens)), {name: np.full(len(prompts), np.nan) for name in (*END_METRICS, "loss")})
+    run.residuals = {layer: [] for layer in layers}
+    for chunk in run.chunks:
+        tokens = torch.tensor([prompts[i].ids for i in chunk], device=model.device)
+        hooks = [(f"blocks.{layer}.hook_resid_pre", _keep_in(kept)) for layer, kept in run.residuals.items() if layer > 0]
+        logits = forward(model, tokens, hooks, all_positions=loss)
+        run.logits.append(logits[:, -1].clone())
+        _store(run.values, chunk, end_metrics(logits[:, -1], [prompts[i] for i in chunk]))
+        if loss:
+            run.values["loss"][chunk] = next_token_loss(logits, tokens)
+    return run
+
+
+def _keep_in(kept: list[torch.Tensor]) -> Callable[..., None]:
+    def keep(value: Any, hook: Any) -> None:
+        kept.append(value.detach().clone())
+
+    return keep
+
+
+def measure_ablation(
+    model: LoadedModel,
+    run: CleanRun,
+    ablation: Ablation,
+    reference: Reference | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Values:
+    """The metrics of the ablated model on the prompts of ``run``: Float[prompt] each.
+
+    ``reference`` is needed by ``mean`` only; ``resample`` needs corrupted partners. Raises
+    ValueError when they are missing: the loader refuses such claims.
+    """
+    import torch
+
+    names = (*END_METRICS, "loss")
+    found: Values = {name: np.full(len(run.prompts), np.nan) for name in names}
+    start = ablation.start if ablation.start in run.residuals else 0
+    for number, chunk in enumerate(run.chunks):
+        batch = [run.prompts[i] for i in chunk]
+        hooks = [(name, _replace(heads, value)) for (name, heads), value in _replacements(model, ablation, batch, reference)]
+        tokens = torch.tensor([p.ids for p in batch], device=model.device)
+        residual = run.residuals[start][number] if start > 0 else None
+        logits = forward(model, tokens, hooks, all_positions=ablation.loss, residual=residual, start=start)
+        _store(found, chunk, end_metrics(logits[:, -1], batch, clean=run.logits[number]))
+        if ablation.loss:
+            found["loss"][chunk] = next_token_loss(logits, tokens)
+        if progress is not None:
+            progress(number + 1, len(run.chunks))
+    return found
+
+
+def _store(target: Values, chunk: list[int], values: Values) -> None:
+    for name, value in values.items():
+        target[name][chunk] = value
+
+
+def _replacements(
+    model: LoadedModel, ablation: Ablation, batch: Sequence[TokenPrompt], reference: Reference | None
+) -> Iterator[tuple[tuple[str, list[int]], torch.Tensor | None]]:
+    """Each site with its heads and what is put there: Float[batch or 1, pos, ...], None for zeros."""
+    import torch
+
+    sites = ablation.sites
+    if ablation.method == "zero":
+        for entry in sites.items():
+            yield entry, None
+        return
+    if ablation.method == "resample":
+        rows = [prompt.corrupted for prompt in batch]
+        if any(row is None for row in rows):
+            raise ValueError("resample ablation needs a corrupted partner for every prompt")
+        captured = capture(model, [row for row in rows if row is not None], list(sites))
+        for entry in sites.items():
+            yield entry, captured[entry[0]]
+        return
+    if reference is None:
+        raise ValueError("mean ablation needs reference prompts")
+    means = [reference.mean(prompt.template, len(prompt.ids), list(sites)) for prompt in batch]
+    for entry in sites.items():
+        yield entry, torch.stack([mean[entry[0]] for mean in means])
+
+
+def _replace(heads: list[int], value: torch.Tensor | None) -> Callable[..., Any]:
+    """A hook that puts ``value`` (None: zeros) at some heads, or at the whole output of an MLP."""
+
+    def hook(activation: Any, hook: Any) -> Any:
+        changed = activation.clone()
+        if heads:
+            changed[:, :, heads] = 0.0 if value is None else value[:, :, heads].to(changed.dtype)
+        else:
+            changed[:] = 0.0 if value is None else value.to(changed.dtype)
+        return changed
+
+    return hook
+
+
+def forward(
+    model: LoadedModel,
+    tokens: torch.Tensor,
+    hooks: Sequence[Hook],
+    *,
+    all_positions: bool = False,
+    residual: torch.Tensor | None = None,
+    start: int = 0,
+) -> torch.Tensor:
+    """Logits Float[batch, pos, vocabulary], or of the last position only (pos = 1) unless asked for all.
+
+    With ``residual`` (the stream that enters layer ``start``) the layers below are skipped.
+    """
+    import torch
+
+    extra = {} if all_positions else {"logits_to_keep": 1}
+    with torch.no_grad():
+        if residual is None or start == 0:
+            logits = model.bridge.run_with_hooks(tokens, return_type="logits", fwd_hooks=list(hooks), **extra)
+        else:
+            with skipped_below(model, start):
+                logits = model.bridge.run_with_hooks(
+                    residual, return_type="logits", fwd_hooks=list(hooks), start_at_layer=start, **extra
+                )
+    # Some bridges take logits_to_keep and ignore it; the last position is the same either way.
+    assert isinstance(logits, torch.Tensor)
+    return logits if all_positions else logits[:, -1:]
+
+
+@contextmanager
+def skipped_below(model: LoadedModel, start: int) -> Iterator[None]:
+    """Make the blocks below ``start`` pass the residual stream through, and put them back after.
+
+    ``start_at_layer`` alone discards what the lower blocks compute but still computes it. Blocks of
+    the reference model return tuples, those of Hugging Face models tensors.
+    """
+    native = model.source.kind == "reference"
+
+    def identity(h: Any = None, *args: Any, hidden_states: Any = None, **kwargs: Any) -> Any:
+        passed = hidden_states if h is None else h
+        return (passed,) if native else passed
+
+    blocks = list(model.bridge.blocks)[:start]
+    for block in blocks:
+        block.__dict__["forward"] = identity
+    try:
+        yield
+    finally:
+        for block in blocks:
+            block.__dict__.pop("forward", None)

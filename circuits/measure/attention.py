@@ -1,0 +1,186 @@
+"""Attention statistics of every head, in one pass over the prompts.
+
+Patterns are reduced inside the hook, layer by layer: the [batch, head, query, key] pattern of more
+than one layer is never kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.measure.batches import batches
+from circuits.measure.cells import Cells, Question, cells, uniform
+from circuits.prompts.prompt import TokenPrompt
+
+if TYPE_CHECKING:
+    import torch
+
+    from circuits.models.load import LoadedModel
+
+TINY_ROW = 1e-6  # rows with less mass left after an exclusion are skipped and counted (DESIGN 3.3)
+
+
+@dataclass(frozen=True)
+class AttentionValues:
+    """One question on one prompt set, for all heads.
+
+    ``left``/``right``: Float[layer, head, prompt], NaN where a prompt has no eligible query.
+    ``uniform_left``/``uniform_right``: Float[prompt]. ``removed``: Float[layer, head, prompt], the mean
+    mass that the exclusion took from the eligible rows (None without one). ``skipped_rows``:
+    Int[layer, head], rows left with under 1e-6. ``masses``: Float[layer, head, prompt], for lift the
+    plain mean mass beside it.
+    """
+
+    left: NDArray[np.float64]
+    right: NDArray[np.float64] | None
+    uniform_left: NDArray[np.float64]
+    uniform_right: NDArray[np.float64] | None
+    removed: NDArray[np.float64] | None
+    skipped_rows: NDArray[np.int64] | None
+
+
+@dataclass
+class _Sink:
+    """Where the hook of one pass writes a question's values."""
+
+    asked: Question
+    left: NDArray[np.float64]
+    right: NDArray[np.float64] | None
+    removed: NDArray[np.float64] | None
+    skipped: NDArray[np.int64]
+    uniform_left: NDArray[np.float64]
+    uniform_right: NDArray[np.float64] | None
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+def measure_attention(
+    model: LoadedModel,
+    prompts: Sequence[TokenPrompt],
+    questions: Sequence[Question],
+    variables: Mapping[str, int],
+    *,
+    patterns_of: Sequence[tuple[int, int]] = (),
+    batch_tokens: int = 4096,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[Question, AttentionValues], dict[tuple[int, int], NDArray[np.float64]]]:
+    """All heads' values of several questions on one prompt set, and mean patterns of chosen heads.
+
+    Mean patterns are Float[query, key] over the prompts that have the first prompt's template and
+    token length. ``progress(done, total)`` counts prompts. Raises Unmeasurable when a question's
+    offsets have no period.
+    """
+    import torch
+
+    layers, heads, count = model.shape.layers, model.shape.heads, len(prompts)
+    sinks = [_sink(asked, layers, heads, count) for asked in questions]
+    pictured = {pair: np.zeros((len(prompts[0].ids),) * 2) for pair in patterns_of}
+    alike = [p.template == prompts[0].template and len(p.ids) == len(prompts[0].ids) for p in prompts]
+    wanted = range(layers) if questions else sorted({layer for layer, _ in patterns_of})
+    stop = max(wanted, default=-1) + 1
+    done = 0
+    for chunk in batches(prompts, batch_tokens):
+        index = np.array(chunk)
+        batch = [prompts[i] for i in chunk]
+        for sink in sinks:
+            found = cells(sink.asked, batch, variables)
+            sink.uniform_left[index], right = uniform(sink.asked, found)
+            if sink.uniform_right is not None and right is not None:
+                sink.uniform_right[index] = right
+            sink.tensors = _tensors(found, model.device)
+        shown = torch.tensor([alike[i] for i in chunk], device=model.device)
+
+        def reduce(pattern: Any, hook: Any, *, layer: int, index: Any = index, shown: Any = shown) -> None:
+            weights = pattern.to(torch.float32) if pattern.dtype in (torch.float16, torch.bfloat16) else pattern
+            for sink in sinks:
+                _reduce(sink, weights, layer, index)
+            for at_layer, head in pictured:
+                if at_layer == layer and bool(shown.any()):
+                    pictured[at_layer, head] += weights[shown, head].sum(0).double().cpu().numpy()
+
+        tokens = torch.tensor([p.ids for p in batch], device=model.device)
+        hooks = [(f"blocks.{layer}.attn.hook_pattern", partial(reduce, layer=layer)) for layer in wanted]
+        with torch.no_grad():
+            model.bridge.run_with_hooks(tokens, return_type=None, fwd_hooks=hooks, stop_at_layer=stop)
+        done += len(chunk)
+        if progress is not None:
+            progress(done, count)
+    total = sum(alike)
+    values = {sink.asked: _finish(sink) for sink in sinks}
+    return values, {pair: pattern / total for pair, pattern in pictured.items()}
+
+
+def _sink(asked: Question, layers: int, heads: int, count: int) -> _Sink:
+    def empty() -> NDArray[np.float64]:
+        return np.full((layers, heads, count), np.nan)
+
+    compared = asked.right is not None
+    return _Sink(
+        asked,
+        empty(),
+        empty() if compared else None,
+        empty() if asked.excluding else None,
+        np.zeros((layers, heads), dtype=np.int64),
+        np.full(count, np.nan),
+        np.full(count, np.nan) if compared else None,
+    )
+
+
+def _finish(sink: _Sink) -> AttentionValues:
+    skipped = sink.skipped if sink.asked.excluding else None
+    return AttentionValues(sink.left, sink.right, sink.uniform_left, sink.uniform_right, sink.removed, skipped)
+
+
+def _tensors(found: Cells, device: str) -> dict[str, torch.Tensor]:
+    import torch
+
+    arrays = {"left": found.left, "rows_left": found.rows_left, "kept": found.kept}
+    if found.right is not None and found.rows_right is not None:
+        arrays |= {"right": found.right, "rows_right": found.rows_right}
+    return {name: torch.tensor(array, device=device) for name, array in arrays.items()}
+
+
+def _reduce(sink: _Sink, pattern: torch.Tensor, layer: int, index: NDArray[np.int64]) -> None:
+    """One layer's pattern [batch, head, query, key] -> the question's values of its heads."""
+    import torch
+
+    tensors, asked = sink.tensors, sink.asked
+    kept = tensors["kept"][:, None]
+    weights = pattern
+    valid = torch.ones(pattern.shape[:3], dtype=torch.bool, device=pattern.device)
+    if asked.excluding:
+        weights = torch.where(kept, pattern, torch.zeros_like(pattern))
+        left_over = weights.sum(-1)
+        valid = left_over >= TINY_ROW
+        weights = weights / left_over.clamp_min(TINY_ROW)[..., None]
+        rows = tensors["rows_left"][:, None]
+        if "rows_right" in tensors:
+            rows = rows | tensors["rows_right"][:, None]
+        assert sink.removed is not None
+        taken = torch.where(rows, (pattern * ~kept).sum(-1), 0.0).sum(-1) / rows.sum(-1)
+        sink.removed[layer][:, index] = taken.double().cpu().numpy().T
+        sink.skipped[layer] += (rows & ~valid).sum((0, 2)).cpu().numpy()
+    top = None
+    if asked.statistic == "top1":
+        top = torch.where(kept, weights, torch.full_like(weights, -1.0)).argmax(-1)  # [batch, head, query]
+    for name, target in (("left", sink.left), ("right", sink.right)):
+        if target is None:
+            continue
+        cell, rows = tensors[name], tensors[f"rows_{name}"][:, None] & valid
+        if top is not None:
+            mass = torch.gather(cell[:, None].expand(-1, top.shape[1], -1, -1), 3, top[..., None])[..., 0].to(weights.dtype)
+        else:
+            mass = torch.einsum("bhqk,bqk->bhq", weights, cell.to(weights.dtype))
+        summed = torch.where(rows, mass, 0.0).sum(-1)
+        if asked.statistic == "lift":
+            share = cell.sum(-1) / tensors["kept"].sum(-1).clamp_min(1)
+            below = torch.where(rows, share[:, None].to(mass.dtype), 0.0).sum(-1)
+        else:
+            below = rows.sum(-1).to(mass.dtype)
+        value = torch.where(below > 0, summed / below, torch.full_like(summed, float("nan")))
+        target[layer][:, index] = value.double().cpu().numpy().T

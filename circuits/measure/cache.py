@@ -1,0 +1,106 @@
+"""Per-prompt values on disk: measured once, read again without a model.
+
+The key of a value is everything it depends on: the code that measures, the model's digest, dtype
+and kind of device, the prompts and the quantity. Bounds, words and verdicts are not part of it, so
+an edited bound needs no model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = Mapping[str, NDArray[Any]]
+
+# What decides a value: the measuring stages, and the libraries that run the model.
+_STAGES = ("prompts", "models", "measure", "claims/selector.py", "claims/positions.py", "claims/heads.py")
+_LIBRARIES = ("torch", "transformers", "transformer_lens", "tokenizers")
+
+
+def digest(data: Any) -> str:
+    """sha256 of plain data in canonical JSON, as hex."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def code_digest() -> str:
+    """Digest of the code and the library versions that measured values depend on."""
+    root = Path(__file__).resolve().parent.parent
+    found = hashlib.sha256()
+    for stage in _STAGES:
+        place = root / stage
+        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            found.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    for library in _LIBRARIES:
+        try:
+            version = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            version = "none"
+        found.update(f"{library}={version}\n".encode())
+    return found.hexdigest()
+
+
+class ValueCache:
+    """Arrays and small JSON by key, in a folder (None: nothing is kept between runs).
+
+    ``fresh`` ignores what is there and overwrites it. Files are written whole or not at all, and a
+    file that cannot be read counts as absent.
+    """
+
+    def __init__(self, folder: Path | None, fresh: bool = False):
+        self.folder = folder
+        self.fresh = fresh
+        self.written: set[str] = set()
+
+    def _path(self, key: str) -> Path | None:
+        return None if self.folder is None else self.folder / key[:2] / f"{key}.npz"
+
+    def load(self, key: str) -> dict[str, NDArray[Any]] | None:
+        """The arrays of a key, or None."""
+        path = self._path(key)
+        if path is None or (self.fresh and key not in self.written):
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as found:
+                return {name: found[name] for name in found.files}
+        except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError):
+            return None
+
+    def save(self, key: str, arrays: Arrays) -> None:
+        """Keep the arrays of a key; a full or read-only disk is no reason to lose a measurement."""
+        path = self._path(key)
+        if path is None:
+            return
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **{name: np.asarray(value) for name, value in arrays.items()})  # type: ignore[arg-type]
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+            with os.fdopen(handle, "wb") as out:
+                out.write(buffer.getvalue())
+            os.replace(temporary, path)
+            self.written.add(key)
+        except OSError:
+            return
+
+    def load_json(self, key: str) -> Any:
+        """Plain data kept with ``save_json``, or None."""
+        found = self.load(key)
+        return None if found is None else json.loads(str(found["json"]))
+
+    def save_json(self, key: str, data: Any) -> None:
+        """Keep plain data."""
+        self.save(key, {"json": np.array(json.dumps(data))})

@@ -1,0 +1,86 @@
+"""What a prompt's logits say: the metrics of DESIGN 3.3, each one number per prompt.
+
+All are read at ``end`` (the position that predicts the answer) except ``loss``. ``answer`` and
+``foil`` are token ids; probabilities are softmax over the whole vocabulary, logs natural.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.prompts.prompt import TokenPrompt
+
+if TYPE_CHECKING:
+    import torch
+
+Values = dict[str, NDArray[np.float64]]
+
+END_METRICS = ("logit_diff", "answer_logit", "answer_logprob", "answer_prob", "pair_prob", "prob_diff", "answer_rank", "kl", "top_token")
+
+
+def end_metrics(logits: torch.Tensor, prompts: Sequence[TokenPrompt], clean: torch.Tensor | None = None) -> Values:
+    """Every end metric of a batch: Float[prompt] each.
+
+    ``logits``: Float[batch, vocabulary] at the last position. ``clean``: the unablated model's
+    logits, for ``kl`` = KL(clean || these); without it kl is 0 by definition. Metrics that need an
+    answer or a foil are NaN for prompts without one. ``top_token`` is the id of the largest logit.
+
+    - logit_diff = logit[answer] - logit[foil]; pair_prob = sigmoid(logit_diff)
+    - answer_rank = 1 + the number of tokens with a strictly larger logit
+    - prob_diff = sum of answer probabilities - sum of foil probabilities (their sets)
+    """
+    import torch
+
+    logits = logits.double()
+    logprobs = torch.log_softmax(logits, -1)
+    probs = logprobs.exp()
+    size = len(prompts)
+    found: Values = {name: np.full(size, np.nan) for name in END_METRICS}
+    found["top_token"] = logits.argmax(-1).cpu().numpy().astype(float)
+    if clean is None:
+        found["kl"] = np.zeros(size)
+    else:
+        clean_logprobs = torch.log_softmax(clean.double(), -1)
+        divergence = (clean_logprobs.exp() * (clean_logprobs - logprobs)).sum(-1)
+        found["kl"] = divergence.clamp_min(0.0).cpu().numpy()
+    for row, prompt in enumerate(prompts):
+        if not prompt.answers:
+            continue
+        answer = prompt.answers[0]
+        found["answer_logit"][row] = float(logits[row, answer])
+        found["answer_logprob"][row] = float(logprobs[row, answer])
+        found["answer_prob"][row] = float(probs[row, answer])
+        found["answer_rank"][row] = 1 + int((logits[row] > logits[row, answer]).sum())
+        if prompt.foils:
+            difference = float(logits[row, answer] - logits[row, prompt.foils[0]])
+            found["logit_diff"][row] = difference
+            found["pair_prob"][row] = 1 / (1 + np.exp(-np.clip(difference, -700, 700)))
+            found["prob_diff"][row] = float(probs[row, list(prompt.answers)].sum() - probs[row, list(prompt.foils)].sum())
+    return found
+
+
+def next_token_loss(logits: torch.Tensor, tokens: torch.Tensor) -> NDArray[np.float64]:
+    """Mean next-token loss (nats) over each prompt: Float[prompt].
+
+    ``logits``: Float[batch, pos, vocabulary]; ``tokens``: Int[batch, pos]. Position p is scored on
+    token p+1, so the first token (BOS) is context only and the answer is not part of it.
+    """
+    import torch
+
+    logprobs = torch.log_softmax(logits[:, :-1].double(), -1)
+    taken = logprobs.gather(-1, tokens[:, 1:, None])[..., 0]
+    return (-taken.mean(-1)).cpu().numpy()
+
+
+def metric_values(name: str, values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """One metric by its name; ``topK`` is 1 where the answer's rank is at most K, else 0."""
+    match = re.fullmatch(r"top(\d+)", name)
+    if match is None:
+        return values[name]
+    rank = values["answer_rank"]
+    return np.where(np.isnan(rank), np.nan, (rank <= int(match[1])).astype(float))

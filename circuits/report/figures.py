@@ -1,0 +1,392 @@
+"""Figures of the report: a mean attention pattern, a layer x head map of a score, an ablation per prompt.
+
+A figure is plain data (a frozen dataclass); ``draw`` turns it into a PNG that depends on nothing else:
+not on the user's matplotlib settings, not on the time, not on what was drawn before.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.report.record import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 130  # with 7 to 9 inches of width: about 1,000 pixels, what a page on GitHub shows
+CLAIMED = (
+    "#ff5a1f"  # orange and white with dark edges stay apart from the map and from each other for all eyes
+)
+COMPARED = "#ffffff"
+MAP = "viridis"  # perceptually uniform; its 0 is dark, so that it cannot be taken for a masked (white) cell
+MOST_LABELS = 48
+
+Segment = tuple[tuple[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class AttentionFigure:
+    """A head's attention pattern, averaged over prompts of one token length.
+
+    ``mean`` is Float[query, key], 0 to 1; entries above the diagonal are ignored. ``labels`` are the
+    tokens of one prompt, BOS included. ``cells`` marks what the claim is about, ``other_cells`` what it
+    is compared with; the labels name both in the legend. ``n`` prompts.
+    """
+
+    head: str
+    mean: NDArray[np.floating[Any]]
+    labels: tuple[str, ...]
+    cells: NDArray[np.bool_]
+    other_cells: NDArray[np.bool_] | None
+    n: int
+    title: str
+    cells_label: str
+    other_label: str | None
+
+
+@dataclass(frozen=True)
+class ScoreFigure:
+    """A score of every head: ``values`` is Float[layer, head], NaN = not measured.
+
+    ``claimed`` are (layer, head) pairs, outlined and named; ``bound`` is the claim's bound as text.
+    """
+
+    name: str
+    values: NDArray[np.floating[Any]]
+    claimed: tuple[tuple[int, int], ...]
+    bound: str | None
+    title: str
+    n: int
+
+
+@dataclass(frozen=True)
+class AblationFigure:
+    """A metric of every prompt without (``clean``) and with the ablation (``ablated``), both Float[prompt]."""
+
+    clean: NDArray[np.floating[Any]]
+    ablated: NDArray[np.floating[Any]]
+    metric: str
+    title: str
+
+
+def draw(figure: AttentionFigure | ScoreFigure | AblationFigure, path: Path) -> None:
+    """Write the figure to ``path`` as a PNG; the same figure always gives the same bytes.
+
+    Raises ValueError when the shapes of the figure's arrays do not fit together.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        warnings.filterwarnings("ignore", message=r"(?s).*Glyph")
+        warnings.filterwarnings("ignore", message=r"(?s).*[Mm]issing from")
+        if isinstance(figure, AttentionFigure):
+            canvas = _attention(figure)
+        elif isinstance(figure, ScoreFigure):
+            canvas = _score(figure)
+        else:
+            canvas = _ablation(figure)
+        buffer = io.BytesIO()
+        FigureCanvasAgg(canvas)
+        canvas.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None}, facecolor="white")
+    write_atomically(Path(path), buffer.getvalue())
+
+
+def _sheet(width: float, height: float) -> Figure:
+    """An empty figure of this size in inches that keeps its parts apart."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    return Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
+
+
+def boundary_edges(cells: NDArray[np.bool_]) -> list[Segment]:
+    """The outline of a set of cells of a grid: straight segments between corners, adjacent cells merged.
+
+    ``cells`` is Bool[row, column]; cell (r, c) spans the corners (c, r) to (c + 1, r + 1). An edge
+    belongs to the outline when exactly one of its two sides is in the set; runs of edges on one line are
+    joined. Segments are ((x0, y0), (x1, y1)), horizontal ones first, in reading order.
+    """
+    grid = np.asarray(cells, dtype=bool)
+    padded = np.pad(grid, 1)
+    horizontal = padded[1:, 1:-1] != padded[:-1, 1:-1]  # [row + 1, column]: the line above row r
+    vertical = (padded[1:-1, 1:] != padded[1:-1, :-1]).T  # [column + 1, row]: the line left of column c
+    segments: list[Segment] = [((a, y), (b, y)) for y, line in enumerate(horizontal) for a, b in _runs(line)]
+    segments += [((x, a), (x, b)) for x, line in enumerate(vertical) for a, b in _runs(line)]
+    return segments
+
+
+def _runs(line: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Start and end (exclusive) of every run of True."""
+    steps = np.diff(np.concatenate(([0], line.astype(np.int8), [0])))
+    return list(zip(np.flatnonzero(steps == 1).tolist(), np.flatnonzero(steps == -1).tolist(), strict=True))
+
+
+def _outline(axes: Axes, cells: NDArray[np.bool_], colour: str, width: float, dashed: bool = False) -> None:
+    """Draw the outline over a heat map whose cell centres are whole numbers, with a dark edge to both sides."""
+    from matplotlib.collections import LineCollection
+
+    lines = [[(x0 - 0.5, y0 - 0.5), (x1 - 0.5, y1 - 0.5)] for (x0, y0), (x1, y1) in boundary_edges(cells)]
+    style: Any = (0, (3, 1.6)) if dashed else "solid"
+    order = 3.0 if dashed else 4.0
+    edged = width >= 1.0  # on small cells a dark edge would cover the cell itself
+    for ink, thick, dashes, above in (("black", width * 1.9, "solid", 0.0), (colour, width, style, 0.5)):
+        if edged or ink != "black":
+            drawn = LineCollection(
+                lines, colors=ink, linewidths=thick, linestyles=[dashes], zorder=order + above
+            )
+            drawn.set(capstyle="projecting" if dashes == "solid" else "butt", clip_on=False)
+            axes.add_collection(drawn, autolim=False)
+
+
+def _legend_entry(colour: str, label: str, dashed: bool = False) -> Any:
+    from matplotlib.lines import Line2D
+    from matplotlib.patheffects import Normal, Stroke
+
+    line = Line2D(
+        [], [], color=colour, linewidth=1.8, linestyle="--" if dashed else "-", label=_one_line(label)
+    )
+    line.set_path_effects([Stroke(linewidth=3.4, foreground="black"), Normal()])
+    return line
+
+
+def _attention(figure: AttentionFigure) -> Figure:
+    """Query rows, key columns, the upper triangle white, the claim's cells outlined."""
+    import matplotlib
+
+    mean = np.asarray(figure.mean, dtype=float)
+    count = mean.shape[0]
+    for name, grid in (("mean", mean), ("cells", figure.cells), ("other_cells", figure.other_cells)):
+        if grid is not None and np.shape(grid) != (count, count):
+            raise ValueError(f"{name} has shape {np.shape(grid)}, expected {(count, count)}: query x key")
+    if len(figure.labels) != count:
+        raise ValueError(f"{len(figure.labels)} labels for {count} positions")
+    visible = np.tril(np.ones((count, count), dtype=bool))
+    shown = np.ma.masked_where(~visible | ~np.isfinite(mean), mean)
+    top = float(shown.max()) if shown.count() else 0.0
+    map_size = min(7.4, max(3.0, 0.27 * count)) if count <= MOST_LABELS else 7.6
+    canvas = _sheet(map_size + 1.9, map_size + 1.5)
+    axes = canvas.add_subplot()
+    colours = matplotlib.colormaps[MAP].with_extremes(bad="white")
+    image = axes.imshow(
+        shown, cmap=colours, vmin=0.0, vmax=_round_up(top), interpolation="nearest", aspect="equal"
+    )
+    entries = []
+    width = 1.7 if count <= 30 else 1.3 if count <= MOST_LABELS + 12 else 0.9
+    if figure.other_cells is not None and np.any(figure.other_cells & visible):
+        _outline(axes, figure.other_cells & visible, COMPARED, width, dashed=True)
+        entries.append(_legend_entry(COMPARED, figure.other_label or "compared with", dashed=True))
+    if np.any(figure.cells & visible):
+        _outline(axes, figure.cells & visible, CLAIMED, width)
+        entries.insert(0, _legend_entry(CLAIMED, figure.cells_label))
+    _token_ticks(axes, figure.labels, map_size)
+    _words(axes.set_xlabel("key"), axes.set_ylabel("query"))
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    bar = canvas.colorbar(image, ax=axes, shrink=0.72, pad=0.02, aspect=26)
+    bar.set_label("mean attention")
+    _title(canvas, figure.title, f"head {figure.head}, mean over {figure.n} prompts", map_size + 1.9)
+    _legend(canvas, entries)
+    return canvas
+
+
+def _token_ticks(axes: Axes, labels: Sequence[str], map_size: float) -> None:
+    """Token labels on both axes, every k-th where all would not fit; positions beside them when thinned."""
+    count = len(labels)
+    step = max(1, math.ceil(count / MOST_LABELS))
+    size = float(np.clip(map_size / count * 72 * step * 0.75, 5.5, 9.0))
+    places = list(range(0, count, step))
+    texts = [_one_line(labels[k]) for k in places]
+    if step > 1:
+        texts = [f"{text}  {k}" for k, text in zip(places, texts, strict=True)]
+    axes.set_xticks(places, texts, rotation=90, fontsize=size)
+    axes.set_yticks(places, texts, fontsize=size)
+    axes.tick_params(length=2, pad=2)
+    _words(*axes.get_xticklabels(), *axes.get_yticklabels())
+
+
+def _score(figure: ScoreFigure) -> Figure:
+    """Layer rows, head columns; claimed heads outlined, named with their value at the right edge."""
+    import matplotlib
+
+    values = np.asarray(figure.values, dtype=float)
+    if values.ndim != 2:
+        raise ValueError(f"values has shape {values.shape}, expected layer x head")
+    layers, heads = values.shape
+    shown = np.ma.masked_invalid(values)
+    low = min(0.0, float(shown.min())) if shown.count() else 0.0
+    high = float(shown.max()) if shown.count() else 0.0
+    cell_height = float(np.clip(6.0 / layers, 0.15, 0.34))
+    cell_width = float(np.clip(5.4 / heads, 0.17, 0.42))
+    size = (max(3.6, cell_width * heads) + 2.6, cell_height * layers + 1.6)
+    canvas = _sheet(*size)
+    axes = canvas.add_subplot()
+    colours = matplotlib.colormaps[MAP].with_extremes(bad="#d9d9d9")
+    top = _round_up(high) if low == 0 else max(high, -low)
+    image = axes.imshow(shown, cmap=colours, vmin=low, vmax=top, interpolation="nearest", aspect="auto")
+    claimed = np.zeros(values.shape, dtype=bool)
+    for layer, head in figure.claimed:
+        if 0 <= layer < layers and 0 <= head < heads:
+            claimed[layer, head] = True
+    _ticks(axes, layers, heads, cell_height, cell_width)
+    entries = []
+    if claimed.any():
+        _outline(axes, claimed, CLAIMED, 1.7)
+        entries.append(_legend_entry(CLAIMED, "claimed" + (f" ({figure.bound})" if figure.bound else "")))
+        _name_rows(axes, values, claimed)
+    _words(axes.set_xlabel("head"), axes.set_ylabel("layer"))
+    bar = canvas.colorbar(image, ax=axes, pad=0.03, aspect=30)
+    _words(bar.ax.set_ylabel(_one_line(f"{figure.name} score")))
+    for edge in _numbers(figure.bound):
+        if low < edge < top:
+            bar.ax.axhline(edge, color="black", linewidth=3.2)
+            bar.ax.axhline(edge, color=CLAIMED, linewidth=1.7)
+    missing = ", grey: not measured" if shown.count() < values.size else ""
+    _title(canvas, figure.title, f"every head of the model, mean over {figure.n} prompts{missing}", size[0])
+    _legend(canvas, entries)
+    return canvas
+
+
+def _ticks(axes: Axes, layers: int, heads: int, cell_height: float, cell_width: float) -> None:
+    """Whole layer and head numbers, thinned where they would not fit."""
+    for setter, count, inches in (
+        (axes.set_yticks, layers, cell_height),
+        (axes.set_xticks, heads, cell_width),
+    ):
+        places = list(range(0, count, 1 if inches >= 0.15 else 2))
+        setter(places, [str(k) for k in places], fontsize=7.5)
+    axes.tick_params(length=2, pad=2)
+
+
+def _name_rows(axes: Axes, values: NDArray[np.floating[Any]], claimed: NDArray[np.bool_]) -> None:
+    """The claimed heads of each layer with their values, at the right edge of the layer's row."""
+    for layer in np.flatnonzero(claimed.any(axis=1)).tolist():
+        names = [
+            f"{layer}.{head}: "
+            + (f"{values[layer, head]:.3g}" if np.isfinite(values[layer, head]) else "not measured")
+            for head in np.flatnonzero(claimed[layer]).tolist()
+        ]
+        if len(names) > 3:
+            names = [*names[:2], f"and {len(names) - 2} more"]
+        axes.annotate(
+            "  " + ", ".join(names),
+            xy=(1.0, layer),
+            xycoords=("axes fraction", "data"),
+            fontsize=7.5,
+            va="center",
+            ha="left",
+        )
+
+
+def _ablation(figure: AblationFigure) -> Figure:
+    """One dot a prompt, clean against ablated, with the line on which nothing changes.
+
+    A scatter keeps every prompt's pair visible at n = 256, where the lines of a slope plot cover each
+    other. Where few distinct pairs exist (0/1 metrics) the dots carry their counts.
+    """
+    clean, ablated = np.asarray(figure.clean, dtype=float), np.asarray(figure.ablated, dtype=float)
+    if clean.shape != ablated.shape or clean.ndim != 1:
+        raise ValueError(
+            f"clean has shape {clean.shape}, ablated {ablated.shape}: expected one value a prompt in both"
+        )
+    kept = np.isfinite(clean) & np.isfinite(ablated)
+    dropped = int((~kept).sum())
+    clean, ablated = clean[kept], ablated[kept]
+    canvas = _sheet(6.4, 6.3)
+    axes = canvas.add_subplot()
+    low, high = _range(np.concatenate([clean, ablated]))
+    axes.plot(
+        [low, high], [low, high], color="#555555", linewidth=1.0, linestyle="--", label="no change", zorder=1
+    )
+    if low < 0 < high:
+        axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+        axes.axvline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+    pairs, counts = np.unique(np.stack([clean, ablated], axis=1), axis=0, return_counts=True)
+    few = 0 < len(pairs) <= 9 < len(clean)
+    blue, area = "#3b6fb6", 60 + 900 * counts / counts.max(initial=1) if few else 22
+    shown = pairs if few else np.stack([clean, ablated], axis=1)
+    axes.scatter(
+        shown[:, 0], shown[:, 1], s=area, color=blue, alpha=0.75 if few else 0.55, linewidths=0, zorder=2
+    )
+    axes.scatter([], [], s=30, color=blue, label="prompts, with their number" if few else "one prompt")
+    for (x, y), many in zip(pairs.tolist(), counts.tolist(), strict=True) if few else ():
+        axes.annotate(str(many), (x, y), ha="center", va="center", fontsize=9, fontweight="bold", zorder=4)
+    if len(clean):
+        style: Any = {"s": 70, "marker": "D", "color": CLAIMED, "edgecolors": "black", "zorder": 5}
+        axes.scatter([clean.mean()], [ablated.mean()], label="mean over prompts", **style)
+    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    name = _one_line(figure.metric)
+    _words(axes.set_xlabel(f"{name}, clean"), axes.set_ylabel(f"{name}, ablated"))
+    axes.grid(color="#eeeeee", zorder=-1)
+    axes.set_axisbelow(True)
+    skipped = f", {dropped} without a value left out" if dropped else ""
+    _title(
+        canvas, figure.title, f"{len(clean)} prompts{skipped}; below the line: the ablation lowers it", 6.4
+    )
+    axes.legend(loc="upper left", fontsize=8, framealpha=0.9)
+    return canvas
+
+
+def _range(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    margin = 0.07 * (high - low) or max(0.1, abs(high) * 0.1)
+    low = min(low, 0.0) if low < 0.5 * (high - low) else low
+    return low - margin, high + margin
+
+
+def _round_up(value: float) -> float:
+    """The end of the colour bar: the next tenth, at least 0.1 (below 1), else the value itself."""
+    return value if value > 1 else max(0.1, math.ceil(value * 10 - 1e-9) / 10)
+
+
+def _numbers(bound: str | None) -> list[float]:
+    found = re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?%?", bound or "")
+    return [float(text.rstrip("%")) / (100 if text.endswith("%") else 1) for text in found]
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[\n\r]", "⏎", str(text)).replace("\t", "⇥").replace("\x00", "")
+
+
+def _words(*texts: Any) -> None:
+    """Take labels as they are: a token may hold a dollar sign, which would start mathematics."""
+    for text in texts:
+        text.set_parse_math(False)
+
+
+def _title(canvas: Figure, title: str, detail: str, inches: float) -> None:
+    import textwrap
+
+    width = max(24, int(inches * 11.5))
+    lines = textwrap.wrap(_one_line(title), width) + textwrap.wrap(_one_line(detail), width)
+    _words(canvas.suptitle("\n".join(lines), fontsize=10))
+
+
+def _legend(canvas: Figure, entries: Iterable[Any]) -> None:
+    found = list(entries)
+    if not found:
+        return
+    legend = canvas.legend(
+        handles=found,
+        loc="outside lower center",
+        ncols=1,
+        fontsize=8.5,
+        facecolor="#9a9a9a",
+        labelcolor="black",
+    )
+    legend.get_frame().set(edgecolor="none", facecolor="#ececec")
+    _words(*legend.get_texts())

@@ -1,0 +1,221 @@
+"""The record ``results.json``: what every claim came to, the source of truth that the pages are made from.
+
+A run measures some claims; ``merge`` puts them into the record of earlier runs and leaves every other
+claim as it was. What could not be computed is null, never 0 and never NaN.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import math
+import os
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from circuits.errors import CircuitsError
+
+FORMAT = 1
+DIGITS = 6  # significant digits of a float in the file: far below any interval's width
+DASH = "–"  # how null is shown
+_PARTS = ("runs", "models", "claims")
+
+
+def empty_record() -> dict[str, Any]:
+    """A record without runs, models or claims."""
+    return {"format": FORMAT, "runs": {}, "models": {}, "claims": {}}
+
+
+def load_record(path: Path) -> dict[str, Any]:
+    """Read ``results.json``; a missing file is an empty record.
+
+    Raises CircuitsError, saying what to do, when the file cannot be read, is not JSON or is not a record
+    of this format. NaN and infinities, which strict JSON does not have, are read as null.
+    """
+    path = Path(path)
+    remedy = "move or delete it (a full run writes it anew), or restore it from version control"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return empty_record()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CircuitsError(
+            f"{path}: the record of earlier runs cannot be read ({error}); {remedy}"
+        ) from error
+    try:
+        record = json.loads(text, parse_constant=lambda _: None)
+    except (json.JSONDecodeError, RecursionError) as error:
+        place = (
+            f"line {error.lineno}: {error.msg}"
+            if isinstance(error, json.JSONDecodeError)
+            else "nested too deep"
+        )
+        raise CircuitsError(
+            f"{path}: the record of earlier runs is not valid JSON ({place}); {remedy}"
+        ) from error
+    found = record.get("format") if isinstance(record, dict) else None
+    if not isinstance(record, dict) or type(found) is not int:
+        raise CircuitsError(f"{path}: this is no record of this program (it has no `format`); {remedy}")
+    if found != FORMAT:
+        raise CircuitsError(
+            f"{path}: the record has format {found}, this version reads and writes format {FORMAT}; "
+            f"use the version of circuits that wrote it, or {remedy}"
+        )
+    for part in _PARTS:
+        entries = record.setdefault(part, {})
+        if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+            raise CircuitsError(f"{path}: `{part}` of the record is not a mapping of mappings; {remedy}")
+    return record
+
+
+def file_of(node_id: str, entry: Mapping[str, Any]) -> str:
+    """The suite file of a claim entry: its ``file``, else the part of the node id before ``::``."""
+    return str(entry.get("file") or node_id.partition("::")[0])
+
+
+def newest_run(record: Mapping[str, Any]) -> str | None:
+    """The id of the last run in the record, None when there is none."""
+    return max(record.get("runs") or {}, key=_run_order, default=None)
+
+
+def merge(
+    old: Mapping[str, Any],
+    run: Mapping[str, Any],
+    models: Mapping[str, Any],
+    claims: Mapping[str, Mapping[str, Any]],
+    *,
+    present: Mapping[str, Collection[str]],
+    gone: Collection[str] = frozenset(),
+) -> dict[str, Any]:
+    """The record after a run; nothing passed in is changed.
+
+    ``claims`` are the entries of this run by node id, with ``run`` null: it is filled with the new run's
+    id, except that a cached claim keeps the run it was measured in where the record still knows it.
+    ``present`` maps each suite file that was collected to the node ids it defines now: other entries of
+    that file are dropped. ``gone`` are files that no longer exist: all their entries are dropped. Runs
+    that no claim refers to any more are dropped, except the new one; so are models no claim names.
+    """
+    run_id = str(1 + max((_run_order(key)[0] for key in old.get("runs") or {}), default=0))
+    runs = {**(old.get("runs") or {}), run_id: run}
+    kept: dict[str, Mapping[str, Any]] = {}
+    before: Mapping[str, Mapping[str, Any]] = old.get("claims") or {}
+    for node_id, entry in before.items():
+        file = file_of(node_id, entry)
+        if file not in gone and (file not in present or node_id in present[file]):
+            kept[node_id] = entry
+    for node_id, entry in claims.items():
+        measured_in = before.get(node_id, {}).get("run")
+        was_cached = bool(entry.get("cached")) or entry.get("status") == "cached"
+        keep = was_cached and measured_in in runs
+        kept[node_id] = {**entry, "run": measured_in if keep else run_id}
+    used = {entry.get("run") for entry in kept.values()} | {run_id}
+    named = {entry.get("model") for entry in kept.values()} | set(models)
+    known = {**(old.get("models") or {}), **models}
+    return copy.deepcopy(
+        {
+            "format": FORMAT,
+            "runs": {key: runs[key] for key in sorted(runs, key=_run_order) if key in used},
+            "models": {name: known[name] for name in sorted(known) if name in named},
+            "claims": {node_id: dict(kept[node_id]) for node_id in sorted(kept)},
+        }
+    )
+
+
+def clean_numbers(value: Any, digits: int | None = None) -> Any:
+    """Plain JSON data from ``value``: NaN and infinities become None, numpy scalars and arrays python numbers.
+
+    Tuples become lists, sets sorted lists, mapping keys text. With ``digits``, floats are rounded to that
+    many significant digits. Raises TypeError for anything JSON has no form for.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)  # the plain text of a text enumeration
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return (float(f"{value:.{digits}g}") if digits else float(value)) or 0.0  # no -0.0
+    if isinstance(value, Mapping):
+        return {str(key): clean_numbers(entry, digits) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean_numbers(entry, digits) for entry in value]
+    if isinstance(value, (set, frozenset)):
+        return [clean_numbers(entry, digits) for entry in sorted(value)]
+    if hasattr(value, "tolist"):  # a numpy scalar or array, known without importing numpy
+        return clean_numbers(value.tolist(), digits)
+    if isinstance(value, os.PathLike):
+        return Path(value).as_posix()
+    raise TypeError(
+        f"a record holds numbers, texts, lists and mappings, not {type(value).__name__}: {value!r}"
+    )
+
+
+def number(value: Any, percent: bool = False, beside: Iterable[float | None] = ()) -> str:
+    """A number with 3 significant digits, or a dash for null.
+
+    More digits (up to 6) are shown where rounding would move it onto or across one of the values
+    ``beside`` it, so that a printed limit never contradicts a verdict.
+    """
+    if value is None:
+        return DASH
+    scale, unit = (100, "%") if percent else (1, "")
+    text = ""
+    for digits in (3, 4, 5, 6):
+        text = _digits(value * scale, digits)
+        shown = float(text.replace(",", ""))
+        if all(
+            _side(shown, edge * scale) == _side(value * scale, edge * scale)
+            for edge in beside
+            if edge is not None
+        ):
+            break
+    return text + unit
+
+
+def _digits(value: float, digits: int) -> str:
+    if value == 0:
+        return "0"
+    if abs(value) >= 1000:
+        return f"{value:,.{max(0, digits - 4)}f}"
+    if abs(value) < 1e-4:
+        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
+    return f"{value:.{digits}g}"
+
+
+def _side(value: float, edge: float) -> int:
+    close = abs(value - edge) <= 1e-9 * max(1.0, abs(edge))
+    return 0 if close else 1 if value > edge else -1
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Write the record as strict JSON with sorted keys and floats of 6 significant digits, atomically."""
+    data = clean_numbers(record, DIGITS)
+    text = json.dumps(data, allow_nan=False, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    write_atomically(Path(path), text.encode("utf-8", errors="replace"))
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Put ``data`` at ``path`` so that a reader sees the old file or the new one, never a part.
+
+    Makes the folder when it is missing. A file that holds these very bytes is left untouched.
+    """
+    with contextlib.suppress(OSError):
+        if path.read_bytes() == data:
+            return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")  # same folder: a rename, not a copy
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _run_order(run_id: str) -> tuple[int, str]:
+    return (int(run_id) if run_id.isdecimal() else 0, run_id)

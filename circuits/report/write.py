@@ -1,0 +1,77 @@
+"""One run's entries into the report folder: results.json merged, pages and figures renewed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import circuits
+from circuits.report.markdown import write_reports
+from circuits.report.record import file_of, load_record, merge, write_record
+
+
+def write_run(
+    folder: Path,
+    *,
+    root: Path,
+    entries: Mapping[str, dict[str, Any]],
+    models: Mapping[str, Any],
+    files: Mapping[str, set[str]],
+    started: float,
+    options: Any,
+) -> dict[str, Any]:
+    """Merge a run into ``folder/results.json`` and write the pages; returns the new record.
+
+    ``files`` maps each collected suite to the node ids it defines now, so that claims which left it
+    leave the report; suites that no longer exist under ``root`` leave it too. Raises CircuitsError
+    when the old results.json cannot be read (it is left untouched then), OSError when writing fails.
+    """
+    path = folder / "results.json"
+    old = load_record(path)
+    gone = {file_of(node_id, entry) for node_id, entry in old["claims"].items()}
+    gone = {file for file in gone if file not in files and not (root / file).exists()}
+    counts = Counter(str(entry["status"]) for entry in entries.values())
+    run = {
+        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.time() - started, 1),
+        "circuits": circuits.__version__,
+        "torch": version("torch"),
+        "transformer_lens": version("transformer_lens"),
+        "transformers": version("transformers"),
+        "dtype": options.dtype,
+        "device": options.device,
+        "git": commit(root),
+        "counts": {name: counts.get(name, 0) for name in ("measured", "cached", "skipped", "invalid")},
+    }
+    record = merge(old, run, models, entries, present=files, gone=gone)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_record(path, record)
+    write_reports(folder, record)
+    return record
+
+
+def version(package: str) -> str | None:
+    """An installed package's version, without importing it."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def commit(root: Path) -> str | None:
+    """The commit that ``root`` is at, with "+changes" when files differ from it; None outside git."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=5, check=True)
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports"],
+            cwd=root, capture_output=True, text=True, timeout=5, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() + ("+changes" if changed.stdout.strip() else "")

@@ -1,0 +1,145 @@
+"""Figures: the outline of cells, determinism, odd tokens and sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from circuits.report.figures import AblationFigure, AttentionFigure, ScoreFigure, boundary_edges, draw
+
+PNG = b"\x89PNG\r\n\x1a\n"
+ODD = ("<|endoftext|>", "$x$", "日本", "\n", "\\frac{", "a_b^c", "🙂", "\x00", "", " ")
+
+
+def attention(count: int, **more: Any) -> AttentionFigure:
+    mean = np.tril(np.ones((count, count))) / np.arange(1, count + 1)[:, None]
+    cells = np.eye(count, k=-1, dtype=bool)
+    labels = tuple(ODD[k % len(ODD)] for k in range(count))
+    values: dict[str, Any] = {
+        "head": "6.9", "mean": mean, "labels": labels, "cells": cells, "other_cells": np.eye(count, k=-2, dtype=bool),
+        "n": 64, "title": "Costs $5 and $6_", "cells_label": "any -> n-1", "other_label": "any -> n-2",
+    }  # fmt: skip
+    return AttentionFigure(**{**values, **more})
+
+
+def score(layers: int = 4, heads: int = 3, **more: Any) -> ScoreFigure:
+    grid = np.linspace(0, 1, layers * heads).reshape(layers, heads)
+    values: dict[str, Any] = {
+        "name": "induction", "values": grid, "claimed": ((layers - 1, heads - 1),), "bound": "at_least 50%",
+        "title": "An induction head", "n": 8,
+    }  # fmt: skip
+    return ScoreFigure(**{**values, **more})
+
+
+@given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)))
+def test_outline_is_exactly_the_edges_between_inside_and_outside(cells: np.ndarray) -> None:
+    """Cutting the segments into unit edges gives every edge with one side in the set, once each."""
+    rows, columns = cells.shape
+
+    def inside(row: int, column: int) -> bool:
+        return 0 <= row < rows and 0 <= column < columns and bool(cells[row, column])
+
+    expected = set()
+    for row in range(rows + 1):
+        for column in range(columns + 1):
+            if inside(row, column) != inside(row - 1, column):
+                expected.add(((column, row), (column + 1, row)))
+            if inside(row, column) != inside(row, column - 1):
+                expected.add(((column, row), (column, row + 1)))
+    found = []
+    for (x0, y0), (x1, y1) in boundary_edges(cells):
+        assert (x0 == x1) != (y0 == y1), "a segment is straight and has a length"
+        found += [((x, y0), (x + 1, y0)) for x in range(x0, x1)] + [((x0, y), (x0, y + 1)) for y in range(y0, y1)]
+    assert len(found) == len(set(found))
+    assert set(found) == expected
+
+
+def test_adjacent_cells_share_one_outline() -> None:
+    """A row of three cells is one rectangle of four segments, without lines between the cells."""
+    cells = np.zeros((3, 5), dtype=bool)
+    cells[1, 1:4] = True
+    assert sorted(boundary_edges(cells)) == [((1, 1), (1, 2)), ((1, 1), (4, 1)), ((1, 2), (4, 2)), ((4, 1), (4, 2))]
+
+
+@pytest.mark.parametrize("figure", [attention(6), score(), AblationFigure(np.arange(9.0), np.arange(9.0) / 2, "logit_diff", "t")])
+def test_same_figure_gives_the_same_bytes(tmp_path: Path, figure: Any) -> None:
+    """A figure is a PNG without date or software, whatever the user's matplotlib settings are."""
+    import matplotlib
+
+    draw(figure, tmp_path / "figures" / "a.png")
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "savefig.dpi": 10}):
+        draw(figure, tmp_path / "b.png")
+        assert matplotlib.rcParams["font.size"] == 30, "the user's settings are left alone"
+    first = (tmp_path / "figures" / "a.png").read_bytes()
+    assert first.startswith(PNG) and first == (tmp_path / "b.png").read_bytes()
+    assert b"matplotlib" not in first and b"tEXt" not in first and b"tIME" not in first
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "figure",
+    [
+        attention(1, other_cells=None),
+        attention(110),
+        attention(12, cells=np.zeros((12, 12), dtype=bool), other_cells=None, mean=np.full((12, 12), np.nan)),
+        score(40, 32),
+        score(2, 2, claimed=(), bound=None, values=np.array([[np.nan, -0.5], [2.0, 0.1]])),
+        score(3, 8, claimed=tuple((1, head) for head in range(8)), bound="between -10% and 10%", values=np.full((3, 8), np.nan)),
+        AblationFigure(np.array([]), np.array([]), "kl", "none"),
+        AblationFigure(np.array([np.nan, 1.0]), np.array([1.0, 1.0]), "$a", "$one$"),
+        AblationFigure(np.array([1.0, 0.0] * 20), np.zeros(40), "top1", "few distinct pairs"),
+    ],
+    ids=str,
+)
+def test_extreme_figures_are_drawn_without_a_warning(tmp_path: Path, figure: Any) -> None:
+    """Odd tokens, NaN, empty sets and large models neither crash nor warn."""
+    draw(figure, tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes().startswith(PNG)
+
+
+def test_upper_triangle_is_white_and_zero_is_not(tmp_path: Path) -> None:
+    """A masked cell is white paper, a visible 0 is the dark end of the map."""
+    from PIL import Image
+
+    mean = np.zeros((8, 8))
+    draw(attention(8, mean=mean, cells=np.zeros((8, 8), dtype=bool), other_cells=None, labels=("a",) * 8), tmp_path / "x.png")
+    pixels = np.asarray(Image.open(tmp_path / "x.png").convert("RGB")).astype(int)
+    zero = np.abs(pixels - np.array([68, 1, 84])).sum(axis=2) < 12  # viridis at 0
+    rows, columns = np.nonzero(zero)
+    # dark cells fill the 36 of 64 cells on and below the diagonal, and no cell above it
+    box = zero[rows.min() : rows.max() + 1, columns.min() : np.flatnonzero(zero[rows.max() - 3])[-1] + 1]
+    side = box.shape[0] / 8
+    centres = [[bool(box[int((r + 0.5) * side), min(int((c + 0.5) * side), box.shape[1] - 1)]) for c in range(8)] for r in range(8)]
+    assert np.array_equal(np.array(centres), np.tril(np.ones((8, 8), dtype=bool)))
+
+
+@pytest.mark.parametrize(
+    ("figure", "message"),
+    [
+        (attention(4, labels=("a",)), "1 labels for 4 positions"),
+        (attention(4, cells=np.zeros((3, 4), dtype=bool)), r"cells has shape \(3, 4\), expected \(4, 4\)"),
+        (score(values=np.zeros(3)), "expected layer x head"),
+        (AblationFigure(np.zeros(2), np.zeros(3), "m", "t"), "expected one value a prompt in both"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_errors(tmp_path: Path, figure: Any, message: str) -> None:
+    """A figure whose arrays disagree is refused and nothing is written."""
+    with pytest.raises(ValueError, match=message):
+        draw(figure, tmp_path / "x.png")
+    assert not (tmp_path / "x.png").exists()
+
+
+@given(st.integers(2, 12))
+def test_outline_of_a_triangle_is_closed(count: int) -> None:
+    """The outline of a whole lower triangle is closed: every corner is met by an even number of edge ends."""
+    ends: dict[tuple[int, int], int] = {}
+    for start, end in boundary_edges(np.tril(np.ones((count, count), dtype=bool))):
+        for corner in (start, end):
+            ends[corner] = ends.get(corner, 0) + 1
+    assert all(number % 2 == 0 for number in ends.values())
