@@ -64,10 +64,17 @@ def test_adjacent_cells_share_one_outline() -> None:
     """A row of three cells is one rectangle of four segments, without lines between the cells."""
     cells = np.zeros((3, 5), dtype=bool)
     cells[1, 1:4] = True
-    assert sorted(boundary_edges(cells)) == [((1, 1), (1, 2)), ((1, 1), (4, 1)), ((1, 2), (4, 2)), ((4, 1), (4, 2))]
+    assert sorted(boundary_edges(cells)) == [
+        ((1, 1), (1, 2)),
+        ((1, 1), (4, 1)),
+        ((1, 2), (4, 2)),
+        ((4, 1), (4, 2)),
+    ]
 
 
-@pytest.mark.parametrize("figure", [attention(6), score(), AblationFigure(np.arange(9.0), np.arange(9.0) / 2, "logit_diff", "t")])
+@pytest.mark.parametrize(
+    "figure", [attention(6), score(), AblationFigure(np.arange(9.0), np.arange(9.0) / 2, "logit_diff", "t")]
+)
 def test_same_figure_gives_the_same_bytes(tmp_path: Path, figure: Any) -> None:
     """A figure is a PNG without date or software, whatever the user's matplotlib settings are."""
     import matplotlib
@@ -77,8 +84,11 @@ def test_same_figure_gives_the_same_bytes(tmp_path: Path, figure: Any) -> None:
         draw(figure, tmp_path / "b.png")
         assert matplotlib.rcParams["font.size"] == 30, "the user's settings are left alone"
     first = (tmp_path / "figures" / "a.png").read_bytes()
-    assert first.startswith(PNG) and first == (tmp_path / "b.png").read_bytes()
-    assert b"matplotlib" not in first and b"tEXt" not in first and b"tIME" not in first
+    assert first.startswith(PNG)
+    assert first == (tmp_path / "b.png").read_bytes()
+    assert b"matplotlib" not in first
+    assert b"tEXt" not in first
+    assert b"tIME" not in first
 
 
 @pytest.mark.filterwarnings("error")
@@ -90,12 +100,18 @@ def test_same_figure_gives_the_same_bytes(tmp_path: Path, figure: Any) -> None:
         attention(12, cells=np.zeros((12, 12), dtype=bool), other_cells=None, mean=np.full((12, 12), np.nan)),
         score(40, 32),
         score(2, 2, claimed=(), bound=None, values=np.array([[np.nan, -0.5], [2.0, 0.1]])),
-        score(3, 8, claimed=tuple((1, head) for head in range(8)), bound="between -10% and 10%", values=np.full((3, 8), np.nan)),
+        score(
+            3,
+            8,
+            claimed=tuple((1, head) for head in range(8)),
+            bound="between -10% and 10%",
+            values=np.full((3, 8), np.nan),
+        ),
         AblationFigure(np.array([]), np.array([]), "kl", "none"),
         AblationFigure(np.array([np.nan, 1.0]), np.array([1.0, 1.0]), "$a", "$one$"),
         AblationFigure(np.array([1.0, 0.0] * 20), np.zeros(40), "top1", "few distinct pairs"),
     ],
-    ids=str,
+    ids=lambda figure: type(figure).__name__,
 )
 def test_extreme_figures_are_drawn_without_a_warning(tmp_path: Path, figure: Any) -> None:
     """Odd tokens, NaN, empty sets and large models neither crash nor warn."""
@@ -108,14 +124,20 @@ def test_upper_triangle_is_white_and_zero_is_not(tmp_path: Path) -> None:
     from PIL import Image
 
     mean = np.zeros((8, 8))
-    draw(attention(8, mean=mean, cells=np.zeros((8, 8), dtype=bool), other_cells=None, labels=("a",) * 8), tmp_path / "x.png")
+    draw(
+        attention(8, mean=mean, cells=np.zeros((8, 8), dtype=bool), other_cells=None, labels=("a",) * 8),
+        tmp_path / "x.png",
+    )
     pixels = np.asarray(Image.open(tmp_path / "x.png").convert("RGB")).astype(int)
     zero = np.abs(pixels - np.array([68, 1, 84])).sum(axis=2) < 12  # viridis at 0
     rows, columns = np.nonzero(zero)
     # dark cells fill the 36 of 64 cells on and below the diagonal, and no cell above it
     box = zero[rows.min() : rows.max() + 1, columns.min() : np.flatnonzero(zero[rows.max() - 3])[-1] + 1]
     side = box.shape[0] / 8
-    centres = [[bool(box[int((r + 0.5) * side), min(int((c + 0.5) * side), box.shape[1] - 1)]) for c in range(8)] for r in range(8)]
+    centres = [
+        [bool(box[int((r + 0.5) * side), min(int((c + 0.5) * side), box.shape[1] - 1)]) for c in range(8)]
+        for r in range(8)
+    ]
     assert np.array_equal(np.array(centres), np.tril(np.ones((8, 8), dtype=bool)))
 
 

@@ -16,7 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circuits.errors import CircuitsError
-from circuits.report.record import clean_numbers, empty_record, load_record, merge, newest_run, number, write_record
+from circuits.report.record import (
+    clean_numbers,
+    empty_record,
+    load_record,
+    merge,
+    newest_run,
+    number,
+    write_record,
+)
 
 FILES = ("hypotheses/a.yaml", "hypotheses/b.yaml")
 NODES = tuple(f"{file}::c{k}" for file in FILES for k in range(3))
@@ -82,7 +90,8 @@ def test_claims_of_deleted_files_are_dropped() -> None:
     old = step(empty_record(), {NODES[0]: 0.5})
     old["models"]["unused"] = {"digest": "x"}
     new = merge(old, {}, {}, {}, present={}, gone={FILES[0]})
-    assert new["claims"] == {} and new["models"] == {}
+    assert new["claims"] == {}
+    assert new["models"] == {}
     assert list(new["runs"]) == ["2"]
 
 
@@ -109,7 +118,13 @@ def test_written_record_is_strict_json_and_reads_back(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "results.json"
     record = step(empty_record(), {NODES[0]: 0.5})
     record["claims"][NODES[0]]["checks"] = [
-        {"low": math.nan, "high": -math.inf, "estimate": np.float32(0.25), "n": np.int64(64), "ok": np.bool_(True)},
+        {
+            "low": math.nan,
+            "high": -math.inf,
+            "estimate": np.float32(0.25),
+            "n": np.int64(64),
+            "ok": np.bool_(True),
+        },
         {"estimate": 0.123456789, "list": np.array([1.0, np.nan]), "big": 123456789, "tuple": (1, 2)},
     ]
     write_record(path, record)
@@ -129,7 +144,12 @@ def test_written_record_is_strict_json_and_reads_back(tmp_path: Path) -> None:
     assert [found.name for found in path.parent.iterdir()] == ["results.json"], "no temporary file is left"
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
 def test_cleaning_twice_is_cleaning_once(value: Any) -> None:
     """Cleaned and rounded data is strict JSON and stays as it is when cleaned again."""
     once = clean_numbers(value, 6)

@@ -63,9 +63,7 @@ def _folder(sha256: str) -> Path:
     return cachefolder.cache_folder() / "models" / f"{sha256}-v{CONVERSION_VERSION}"
 
 
-def _publish(
-    source: ModelSource, path: Path, expected: str, folder: Path, say: Callable[[str], None]
-) -> Path:
+def _publish(source: ModelSource, path: Path, expected: str, folder: Path, say: Callable[[str], None]) -> Path:
     found = cachefolder.content_digest(path)
     if found != expected:
         raise ModelInvalid(

@@ -52,13 +52,9 @@ def read_folder(folder: Path, name: str, dtype: torch.dtype) -> tuple[Any, Any, 
             raise ModelInvalid(f"{name}: transformers cannot load {folder}: {first_line(error)}") from error
         _check_loaded(report, model, name)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=False
-            )
+            tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
         except Exception as error:
-            raise ModelInvalid(
-                f"{name}: the tokenizer in {folder} cannot be read: {first_line(error)}"
-            ) from error
+            raise ModelInvalid(f"{name}: the tokenizer in {folder} cannot be read: {first_line(error)}") from error
     if not model.config.architectures:
         model.config.architectures = [type(model).__name__]  # the bridge chooses its adapter by this
     model.eval()
@@ -76,9 +72,7 @@ def check_folder(folder: Path, name: str) -> None:
                 "folders is not run: use a model that transformers itself supports"
             )
     if not (folder / "config.json").is_file():
-        raise ModelInvalid(
-            f"{name}: {folder} has no config.json; a model folder holds config, weights, tokenizer"
-        )
+        raise ModelInvalid(f"{name}: {folder} has no config.json; a model folder holds config, weights, tokenizer")
     if not has_weights(folder):
         raise ModelInvalid(f"{name}: {folder} has no (whole) weights: model.safetensors or pytorch_model.bin")
     if not has_tokenizer(folder):

@@ -113,9 +113,7 @@ def convert(path: Path, folder: Path) -> None:
             read = AutoModelForCausalLM.from_pretrained(
                 str(alone), gguf_file="model.gguf", dtype=torch.float32, local_files_only=True
             )
-            tokenizer = AutoTokenizer.from_pretrained(
-                str(alone), gguf_file="model.gguf", local_files_only=True
-            )
+            tokenizer = AutoTokenizer.from_pretrained(str(alone), gguf_file="model.gguf", local_files_only=True)
             tokenizer.save_pretrained(str(folder))
             _fresh(read).save_pretrained(str(folder))
             saved = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
@@ -126,9 +124,7 @@ def convert(path: Path, folder: Path) -> None:
     before = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
     after = saved(_PROBE, add_special_tokens=False)["input_ids"]
     if before != after or tokenizer.bos_token_id != saved.bos_token_id:
-        raise ModelInvalid(
-            "the tokenizer of this GGUF file changes when it is saved; use a model folder instead"
-        )
+        raise ModelInvalid("the tokenizer of this GGUF file changes when it is saved; use a model folder instead")
 
 
 def _fresh(read: Any) -> Any:

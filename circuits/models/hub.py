@@ -108,9 +108,7 @@ def _download(source: ModelSource, endpoint: str, progress: Progress | None) -> 
             api = HfApi(endpoint=endpoint)
             info = api.model_info(model, revision=revision, timeout=10)
             names = needed_files([file.rfilename for file in info.siblings or ()])
-            folder = Path(
-                api.snapshot_download(model, revision=info.sha, allow_patterns=names, cache_dir=hub_cache())
-            )
+            folder = Path(api.snapshot_download(model, revision=info.sha, allow_patterns=names, cache_dir=hub_cache()))
     except errors.GatedRepoError as error:
         raise ModelUnavailable(
             f"{source.name}: {model} wants its licence accepted: do so on its page, then `hf auth login`; "
@@ -137,13 +135,7 @@ def needed_files(names: list[str]) -> list[str]:
     """Of a repository's file names those to download: config, tokenizer, and weights in one format only."""
     top = [name for name in names if "/" not in name]
     safe = [
-        name
-        for name in top
-        if name.startswith("model") and name.endswith((".safetensors", ".safetensors.index.json"))
+        name for name in top if name.startswith("model") and name.endswith((".safetensors", ".safetensors.index.json"))
     ]
-    pickled = [
-        name
-        for name in top
-        if name.startswith("pytorch_model") and name.endswith((".bin", ".bin.index.json"))
-    ]
+    pickled = [name for name in top if name.startswith("pytorch_model") and name.endswith((".bin", ".bin.index.json"))]
     return sorted({*(_SMALL_FILES & set(top)), *(safe or pickled)})

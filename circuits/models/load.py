@@ -61,9 +61,7 @@ def resolve_device(device: str) -> str:
         raise CircuitsError(f"unknown device {device!r}: use auto, cpu, cuda, cuda:N or mps")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted.type == "cuda" and (wanted.index or 0) >= count:
-        raise CircuitsError(
-            f"device {device!r} is not here: PyTorch sees {count} CUDA devices; use auto or cpu"
-        )
+        raise CircuitsError(f"device {device!r} is not here: PyTorch sees {count} CUDA devices; use auto or cpu")
     if wanted.type == "mps" and not mps:
         raise CircuitsError(f"device {device!r} is not here: PyTorch sees no Apple GPU; use auto or cpu")
     return device
@@ -129,9 +127,7 @@ def _folder_of(source: ModelSource, progress: Progress | None) -> tuple[Path, st
     raise ModelInvalid(f"{source.name}: unknown kind of model source {source.kind!r}")
 
 
-def _boot(
-    source: ModelSource, model: Any, tokenizer: Any, device: str, dtype: torch.dtype
-) -> TransformerBridge:
+def _boot(source: ModelSource, model: Any, tokenizer: Any, device: str, dtype: torch.dtype) -> TransformerBridge:
     from transformer_lens.model_bridge import TransformerBridge
 
     # The bridge alters its tokenizer (padding, BOS), so it gets a copy; and it would read the tokenizer
@@ -141,14 +137,10 @@ def _boot(
     own.init_kwargs.setdefault("name_or_path", source.name)
     name = source.location.get("hub", source.name)
     try:
-        bridge = TransformerBridge.boot_transformers(
-            name, hf_model=model, tokenizer=own, device=device, dtype=dtype
-        )
+        bridge = TransformerBridge.boot_transformers(name, hf_model=model, tokenizer=own, device=device, dtype=dtype)
     except Exception as error:  # adapters raise every kind of exception for a config they do not know
         kind = type(model).__name__
-        raise ModelInvalid(
-            f"{source.name}: TransformerLens cannot use this {kind}: {first_line(error)}"
-        ) from error
+        raise ModelInvalid(f"{source.name}: TransformerLens cannot use this {kind}: {first_line(error)}") from error
     bridge.eval()
     bridge.requires_grad_(False)
     return bridge
@@ -187,9 +179,7 @@ class ModelStore:
     Keeps what it loaded until it is dropped itself.
     """
 
-    def __init__(
-        self, *, device: str = "cpu", dtype: str = "float32", progress: Progress | None = None
-    ) -> None:
+    def __init__(self, *, device: str = "cpu", dtype: str = "float32", progress: Progress | None = None) -> None:
         """Everything is loaded on ``device`` in ``dtype``; ``progress`` gets one line a step."""
         self.device = device
         self.dtype = dtype
@@ -201,9 +191,7 @@ class ModelStore:
         key = (source.kind, *sorted(source.location.items()))
         if key not in self._outcomes:
             try:
-                self._outcomes[key] = load(
-                    source, device=self.device, dtype=self.dtype, progress=self._progress
-                )
+                self._outcomes[key] = load(source, device=self.device, dtype=self.dtype, progress=self._progress)
             except (ModelUnavailable, ModelInvalid) as error:
                 self._outcomes[key] = error
         outcome = self._outcomes[key]

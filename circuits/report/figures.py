@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 130  # with 7 to 9 inches of width: about 1,000 pixels, what a page on GitHub shows
-CLAIMED = (
-    "#ff5a1f"  # orange and white with dark edges stay apart from the map and from each other for all eyes
-)
+CLAIMED = "#ff5a1f"  # orange and white with dark edges stay apart from the map and from each other for all eyes
 COMPARED = "#ffffff"
 MAP = "viridis"  # perceptually uniform; its 0 is dark, so that it cannot be taken for a masked (white) cell
 MOST_LABELS = 48
@@ -144,9 +142,7 @@ def _outline(axes: Axes, cells: NDArray[np.bool_], colour: str, width: float, da
     edged = width >= 1.0  # on small cells a dark edge would cover the cell itself
     for ink, thick, dashes, above in (("black", width * 1.9, "solid", 0.0), (colour, width, style, 0.5)):
         if edged or ink != "black":
-            drawn = LineCollection(
-                lines, colors=ink, linewidths=thick, linestyles=[dashes], zorder=order + above
-            )
+            drawn = LineCollection(lines, colors=ink, linewidths=thick, linestyles=[dashes], zorder=order + above)
             drawn.set(capstyle="projecting" if dashes == "solid" else "butt", clip_on=False)
             axes.add_collection(drawn, autolim=False)
 
@@ -155,9 +151,7 @@ def _legend_entry(colour: str, label: str, dashed: bool = False) -> Any:
     from matplotlib.lines import Line2D
     from matplotlib.patheffects import Normal, Stroke
 
-    line = Line2D(
-        [], [], color=colour, linewidth=1.8, linestyle="--" if dashed else "-", label=_one_line(label)
-    )
+    line = Line2D([], [], color=colour, linewidth=1.8, linestyle="--" if dashed else "-", label=_one_line(label))
     line.set_path_effects([Stroke(linewidth=3.4, foreground="black"), Normal()])
     return line
 
@@ -180,9 +174,7 @@ def _attention(figure: AttentionFigure) -> Figure:
     canvas = _sheet(map_size + 1.9, map_size + 1.5)
     axes = canvas.add_subplot()
     colours = matplotlib.colormaps[MAP].with_extremes(bad="white")
-    image = axes.imshow(
-        shown, cmap=colours, vmin=0.0, vmax=_round_up(top), interpolation="nearest", aspect="equal"
-    )
+    image = axes.imshow(shown, cmap=colours, vmin=0.0, vmax=_round_up(top), interpolation="nearest", aspect="equal")
     entries = []
     width = 1.7 if count <= 30 else 1.3 if count <= MOST_LABELS + 12 else 0.9
     if figure.other_cells is not None and np.any(figure.other_cells & visible):
@@ -274,8 +266,7 @@ def _name_rows(axes: Axes, values: NDArray[np.floating[Any]], claimed: NDArray[n
     """The claimed heads of each layer with their values, at the right edge of the layer's row."""
     for layer in np.flatnonzero(claimed.any(axis=1)).tolist():
         names = [
-            f"{layer}.{head}: "
-            + (f"{values[layer, head]:.3g}" if np.isfinite(values[layer, head]) else "not measured")
+            f"{layer}.{head}: " + (f"{values[layer, head]:.3g}" if np.isfinite(values[layer, head]) else "not measured")
             for head in np.flatnonzero(claimed[layer]).tolist()
         ]
         if len(names) > 3:
@@ -298,18 +289,14 @@ def _ablation(figure: AblationFigure) -> Figure:
     """
     clean, ablated = np.asarray(figure.clean, dtype=float), np.asarray(figure.ablated, dtype=float)
     if clean.shape != ablated.shape or clean.ndim != 1:
-        raise ValueError(
-            f"clean has shape {clean.shape}, ablated {ablated.shape}: expected one value a prompt in both"
-        )
+        raise ValueError(f"clean has shape {clean.shape}, ablated {ablated.shape}: expected one value a prompt in both")
     kept = np.isfinite(clean) & np.isfinite(ablated)
     dropped = int((~kept).sum())
     clean, ablated = clean[kept], ablated[kept]
     canvas = _sheet(6.4, 6.3)
     axes = canvas.add_subplot()
     low, high = _range(np.concatenate([clean, ablated]))
-    axes.plot(
-        [low, high], [low, high], color="#555555", linewidth=1.0, linestyle="--", label="no change", zorder=1
-    )
+    axes.plot([low, high], [low, high], color="#555555", linewidth=1.0, linestyle="--", label="no change", zorder=1)
     if low < 0 < high:
         axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
         axes.axvline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
@@ -317,9 +304,7 @@ def _ablation(figure: AblationFigure) -> Figure:
     few = 0 < len(pairs) <= 9 < len(clean)
     blue, area = "#3b6fb6", 60 + 900 * counts / counts.max(initial=1) if few else 22
     shown = pairs if few else np.stack([clean, ablated], axis=1)
-    axes.scatter(
-        shown[:, 0], shown[:, 1], s=area, color=blue, alpha=0.75 if few else 0.55, linewidths=0, zorder=2
-    )
+    axes.scatter(shown[:, 0], shown[:, 1], s=area, color=blue, alpha=0.75 if few else 0.55, linewidths=0, zorder=2)
     axes.scatter([], [], s=30, color=blue, label="prompts, with their number" if few else "one prompt")
     for (x, y), many in zip(pairs.tolist(), counts.tolist(), strict=True) if few else ():
         axes.annotate(str(many), (x, y), ha="center", va="center", fontsize=9, fontweight="bold", zorder=4)
@@ -332,9 +317,7 @@ def _ablation(figure: AblationFigure) -> Figure:
     axes.grid(color="#eeeeee", zorder=-1)
     axes.set_axisbelow(True)
     skipped = f", {dropped} without a value left out" if dropped else ""
-    _title(
-        canvas, figure.title, f"{len(clean)} prompts{skipped}; below the line: the ablation lowers it", 6.4
-    )
+    _title(canvas, figure.title, f"{len(clean)} prompts{skipped}; below the line: the ablation lowers it", 6.4)
     axes.legend(loc="upper left", fontsize=8, framealpha=0.9)
     return canvas
 

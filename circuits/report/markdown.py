@@ -45,7 +45,8 @@ also hold without any structure in the head."""
 
 _CONVENTIONS = (
     "In `QUERY -> KEY` the query token attends to the key token. `␣` shows a space at the edge of a text; BOS is the "
-    "special token in front of a prompt. Intervals are for the mean over prompts. A dash means not measured or not applicable."
+    "special token in front of a prompt. Intervals are for the mean over prompts. A dash means not measured or not "
+    "applicable."
 )
 
 
@@ -60,9 +61,7 @@ def write_reports(folder: Path, record: Mapping[str, Any]) -> list[Path]:
     data = clean_numbers(record, DIGITS)
     claims: Mapping[str, Entry] = data.get("claims") or {}
     suites: dict[str, list[Entry]] = {}
-    for node_id in sorted(
-        claims, key=lambda key: (file_of(key, claims[key]), claims[key].get("line") or 0, key)
-    ):
+    for node_id in sorted(claims, key=lambda key: (file_of(key, claims[key]), claims[key].get("line") or 0, key)):
         suites.setdefault(file_of(node_id, claims[node_id]), []).append(claims[node_id])
     pages = {folder / "README.md": front_page(data, suites)}
     for file, entries in suites.items():
@@ -135,7 +134,7 @@ def _figures(entry: Entry) -> list[Mapping[str, Any]]:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table without padding: one changed cell changes one line. Columns of dashes alone are left out."""
-    import tabulate  # type: ignore[import-untyped]
+    import tabulate
 
     rows = [list(row) for row in rows]
     used = [k for k in range(len(header)) if any(row[k] not in ("", DASH) for row in rows)]
@@ -176,9 +175,7 @@ def _counts(entries: Sequence[Entry]) -> str:
         if met + missed + open_:
             skipped = verdict == "skipped"
             total = met + missed + open_
-            rows.append(
-                [verdict.upper(), str(total), DASH if skipped else str(met), DASH if skipped else str(missed)]
-            )
+            rows.append([verdict.upper(), str(total), DASH if skipped else str(met), DASH if skipped else str(missed)])
     return table(["verdict", "claims", "expectation met", "not met"], rows)
 
 
@@ -186,9 +183,7 @@ def _last_run(record: Mapping[str, Any], entries: Sequence[Entry]) -> str:
     newest = newest_run(record)
     counts = (record.get("runs") or {}).get(newest, {}).get("counts") or {}
     said = [f"{number(counts[key])} {text}" for key, text in _STATUS.items() if counts.get(key) is not None]
-    lines = [
-        f"Run {newest}: {words.listing(said)}." if newest and said else "Nothing is known of the last run."
-    ]
+    lines = [f"Run {newest}: {words.listing(said)}." if newest and said else "Nothing is known of the last run."]
     reasons: dict[tuple[str, str], int] = {}
     for entry in entries:
         if entry.get("status") in ("skipped", "invalid"):
@@ -198,9 +193,7 @@ def _last_run(record: Mapping[str, Any], entries: Sequence[Entry]) -> str:
             reasons[group] = reasons.get(group, 0) + 1
     if reasons:
         lines.append("Not measured, and why:")
-        lines.append(
-            "\n".join(f"- {count} {status}: {reason}" for (status, reason), count in sorted(reasons.items()))
-        )
+        lines.append("\n".join(f"- {count} {status}: {reason}" for (status, reason), count in sorted(reasons.items())))
     return "\n\n".join(lines)
 
 
@@ -221,9 +214,7 @@ def _models(known: Mapping[str, Any], names: Iterable[str]) -> list[str]:
             facts.append(f"{number(model['layers'])} layers x {number(model['heads'])} heads")
         facts.append(f"digest {code(model['digest'])}" if model.get("digest") else "digest not known")
         if model.get("verified") is False:
-            facts.append(
-                "**unverified weights**: nothing says that these are the weights the name stands for"
-            )
+            facts.append("**unverified weights**: nothing says that these are the weights the name stands for")
         lines.append(f"{code(name)}: {'; '.join(facts)}")
     return lines
 
@@ -235,10 +226,7 @@ def _claim_row(file: str, entry: Entry) -> list[str]:
 
     def cells(parts: Iterable[str]) -> str:
         found = [part or DASH for part in parts]
-        return (
-            "<br>".join(found[:1] if len(set(found)) == 1 and len(found) == len(rows) else found + more)
-            or DASH
-        )
+        return "<br>".join(found[:1] if len(set(found)) == 1 and len(found) == len(rows) else found + more) or DASH
 
     met = "skipped" if verdict_of(entry) == "skipped" else _said(entry.get("met"), "yes", "**no**", DASH)
     estimates = "<br>".join([_with_interval(row) for row in shown] + more) or "not measured"
@@ -301,9 +289,14 @@ def _scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
     templates = sorted({str(template) for prompts in sets for template in prompts.get("templates") or []})
     families = sorted({str(prompts["family"]) for prompts in sets if prompts.get("family")})
     kinds = {row.get("kind") for entry in entries for row in entry.get("checks") or []}
-    missing = "Not tested: other weights, other prompt families, templates and lengths than these, other heads than those named."
+    missing = (
+        "Not tested: other weights, other prompt families, templates and lengths than these, "
+        "other heads than those named."
+    )
     if kinds and "ablate" not in kinds:
-        missing += " No check here intervenes on the model: attention says where a head looks, not what the model makes of it."
+        missing += (
+            " No check here intervenes on the model: attention says where a head looks, not what the model makes of it."
+        )
     elif "ablate" in kinds:
         missing += " An ablation says what is lost when an output is replaced, not how the component works."
     lines = [f"**Scope.** Weights: {' / '.join(_models(models, names)) or 'none'}."]
@@ -327,8 +320,8 @@ def _claim(entry: Entry) -> list[str]:
         parts.append(f"Reason: {prose(entry['reason'])}")
     if entry.get("vacuous"):
         parts.append(
-            "**VACUOUS**: every check of this claim also holds under uniform attention or on permuted weights, so a head "
-            "without any structure would pass. The verdict says nothing about what this head has learned."
+            "**VACUOUS**: every check of this claim also holds under uniform attention or on permuted weights, so a "
+            "head without any structure would pass. The verdict says nothing about what this head has learned."
         )
     if entry.get("faults"):
         parts += ["The loader refused this claim:", _fenced("\n\n".join(map(str, entry["faults"])))]
@@ -352,7 +345,10 @@ def _expectation(entry: Entry) -> str:
     if expected == "refuted":
         text = "**Known negative**: this claim is known to be false and is expected to be refuted."
     elif known:
-        text = f"**Known negative**: a check of this claim is known to be false and is expected to be refuted ({prose(expected)})."
+        text = (
+            "**Known negative**: a check of this claim is known to be false and is expected to be refuted "
+            f"({prose(expected)})."
+        )
     elif expected == "invalid":
         text = "This claim is wrong as written on purpose: the loader is expected to refuse it."
     elif expected == "supported":
@@ -372,9 +368,7 @@ def _about(entry: Entry) -> list[str]:
         facts.append(f"{'Head' if len(heads) == 1 else 'Heads'} {prose(', '.join(heads))}.")
     source = entry.get("source")
     if isinstance(source, Mapping) and source:
-        facts.append(
-            "Source: " + "; ".join(f"{prose(key)} {prose(source[key])}" for key in sorted(source)) + "."
-        )
+        facts.append("Source: " + "; ".join(f"{prose(key)} {prose(source[key])}" for key in sorted(source)) + ".")
     elif source:
         facts.append(f"Source: {prose(source)}.")
     return facts
@@ -431,11 +425,7 @@ def _check_row(row: Mapping[str, Any]) -> list[str]:
 
 def _effect(effect: Mapping[str, Any]) -> str:
     value = effect.get("value")
-    return (
-        DASH
-        if value is None
-        else f"{prose(effect.get('kind'))} {number(value, effect.get('kind') == 'relative')}"
-    )
+    return DASH if value is None else f"{prose(effect.get('kind'))} {number(value, effect.get('kind') == 'relative')}"
 
 
 def _prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
@@ -448,8 +438,7 @@ def _prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
     if lengths:
         order = sorted(lengths, key=lambda length: (len(str(length)), str(length)))
         facts.append(
-            "length in tokens "
-            + ", ".join(f"{prose(length)} ({number(lengths[length])} prompts)" for length in order)
+            "length in tokens " + ", ".join(f"{prose(length)} ({number(lengths[length])} prompts)" for length in order)
         )
     if prompts.get("bos") is not None:
         facts.append("BOS in front" if prompts["bos"] else "no BOS")

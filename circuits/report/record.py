@@ -41,20 +41,12 @@ def load_record(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return empty_record()
     except (OSError, UnicodeDecodeError) as error:
-        raise CircuitsError(
-            f"{path}: the record of earlier runs cannot be read ({error}); {remedy}"
-        ) from error
+        raise CircuitsError(f"{path}: the record of earlier runs cannot be read ({error}); {remedy}") from error
     try:
         record = json.loads(text, parse_constant=lambda _: None)
     except (json.JSONDecodeError, RecursionError) as error:
-        place = (
-            f"line {error.lineno}: {error.msg}"
-            if isinstance(error, json.JSONDecodeError)
-            else "nested too deep"
-        )
-        raise CircuitsError(
-            f"{path}: the record of earlier runs is not valid JSON ({place}); {remedy}"
-        ) from error
+        place = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deep"
+        raise CircuitsError(f"{path}: the record of earlier runs is not valid JSON ({place}); {remedy}") from error
     found = record.get("format") if isinstance(record, dict) else None
     if not isinstance(record, dict) or type(found) is not int:
         raise CircuitsError(f"{path}: this is no record of this program (it has no `format`); {remedy}")
@@ -149,9 +141,7 @@ def clean_numbers(value: Any, digits: int | None = None) -> Any:
         return clean_numbers(value.tolist(), digits)
     if isinstance(value, os.PathLike):
         return Path(value).as_posix()
-    raise TypeError(
-        f"a record holds numbers, texts, lists and mappings, not {type(value).__name__}: {value!r}"
-    )
+    raise TypeError(f"a record holds numbers, texts, lists and mappings, not {type(value).__name__}: {value!r}")
 
 
 def number(value: Any, percent: bool = False, beside: Iterable[float | None] = ()) -> str:
@@ -167,11 +157,7 @@ def number(value: Any, percent: bool = False, beside: Iterable[float | None] = (
     for digits in (3, 4, 5, 6):
         text = _digits(value * scale, digits)
         shown = float(text.replace(",", ""))
-        if all(
-            _side(shown, edge * scale) == _side(value * scale, edge * scale)
-            for edge in beside
-            if edge is not None
-        ):
+        if all(_side(shown, edge * scale) == _side(value * scale, edge * scale) for edge in beside if edge is not None):
             break
     return text + unit
 

@@ -66,9 +66,7 @@ def code(text: Any) -> str:
     if not shown:
         return "(nothing)"
     if re.search(r"[`|]", shown):  # a code span cannot hold these inside a table: write them as entities
-        entities = re.sub(
-            r"[`|*_\[\]~\\$]", lambda found: f"&#{ord(found[0])};", html.escape(shown, quote=False)
-        )
+        entities = re.sub(r"[`|*_\[\]~\\$]", lambda found: f"&#{ord(found[0])};", html.escape(shown, quote=False))
         return f"<code>{entities}</code>"
     return f"`{shown}`"
 
@@ -214,13 +212,17 @@ def _what_attends(row: Row) -> str:
         quantity = f"Mean attention mass that {head} puts"
     joint = ": " if statistic == "top1" else " " if statistic == "lift" else ", "
     if more:
-        text = f"Difference of two values, first minus second. {quantity}{joint}first {_attention(selector)}; second {_attention(str(more))}."
+        text = (
+            f"Difference of two values, first minus second. {quantity}{joint}first {_attention(selector)}; "
+            f"second {_attention(str(more))}."
+        )
     else:
         text = f"{quantity}{joint}{_attention(selector)}."
     excluded = row.get("excluding") or []
     if excluded:
         names = {"bos": "BOS", "self": "the token itself"}
-        text += f" Attention to {listing(names.get(key, code(key)) for key in excluded)} was left out and the rest of each row rescaled to sum to 1."
+        left_out = listing(names.get(key, code(key)) for key in excluded)
+        text += f" Attention to {left_out} was left out and the rest of each row rescaled to sum to 1."
     return text
 
 
@@ -257,7 +259,9 @@ def _what_ablate(row: Row) -> str:
     by = (many if several else one) + tail.format(reference="" if count is None else f" {number(count)}")
     where = f" at {code(row['at'])} only" if row.get("at") else ""
     replaced = f"the {'outputs' if several else 'output'} of {parts_ablated(row)} {'are' if several else 'is'} replaced"
-    return f"{quantity} when {replaced}{where}{' ' if by else ''}{by} ({prose(row.get('method') or 'unnamed')} ablation)."
+    return (
+        f"{quantity} when {replaced}{where}{' ' if by else ''}{by} ({prose(row.get('method') or 'unnamed')} ablation)."
+    )
 
 
 def interval_limits(row: Row) -> str:
@@ -292,18 +296,18 @@ def how_much(row: Row, prompts: Mapping[str, Any] | None = None) -> str:
     if row.get("estimate") is None:
         return f"Not measured on {code(row.get('prompts') or 'its prompts')}: there is no value."
     seed = f" (seed {row['seed']})" if row.get("seed") is not None else ""
-    shown = f"Measured on {number(n)} {many} of {code(row.get('prompts') or 'its prompts')}{seed}: {number(row['estimate'], percent, beside)}"
+    where = code(row.get("prompts") or "its prompts")
+    shown = f"Measured on {number(n)} {many} of {where}{seed}: {number(row['estimate'], percent, beside)}"
     if is_census(row, prompts):
         shown += "; these are all the prompts there are (a census), so there is no sampling interval."
     elif row.get("low") is None and row.get("high") is None:
         shown += "; no interval was computed."
     else:
-        level = (
-            number(row["confidence"], True) + " interval" if row.get("confidence") is not None else "interval"
-        )
+        level = number(row["confidence"], True) + " interval" if row.get("confidence") is not None else "interval"
         shown += f", {level} {interval_limits(row)}{_trust(row)}."
     if skipped:
-        shown += f" {number(skipped)} more {'prompt' if skipped == 1 else 'prompts'} had no value and {'was' if skipped == 1 else 'were'} left out."
+        left = "prompt had no value and was" if skipped == 1 else "prompts had no value and were"
+        shown += f" {number(skipped)} more {left} left out."
     return shown
 
 
@@ -344,7 +348,10 @@ def why(row: Row, prompts: Mapping[str, Any] | None = None) -> str:
     verdict = row.get("verdict")
     if row.get("observe"):
         tail = f" {_reason(row)}" if row.get("reason") else ""
-        return f"Observed only: no bound was set, nothing would have refuted it, and it has no influence on the verdict.{tail}"
+        return (
+            "Observed only: no bound was set, nothing would have refuted it, "
+            f"and it has no influence on the verdict.{tail}"
+        )
     if verdict not in ("supported", "refuted", "inconclusive"):
         label = "Unmeasurable" if verdict == "unmeasurable" else "No verdict"
         rule = f" The bound, {bound(row)}, was not tested." if bound(row) else ""
@@ -364,9 +371,7 @@ def _why_census(row: Row) -> str:
         return f"{verdict.capitalize()}; no bound was recorded."
     if verdict == "supported":
         return f"Supported because the value is {meets}; any other value would have refuted it."
-    return (
-        f"{verdict.capitalize()} because the value is not {meets}; a value {meets} would have supported it."
-    )
+    return f"{verdict.capitalize()} because the value is not {meets}; a value {meets} would have supported it."
 
 
 def _why_interval(row: Row) -> str:
@@ -374,7 +379,8 @@ def _why_interval(row: Row) -> str:
     if not meets:
         return f"{verdict.capitalize()}; no bound was recorded."
     if row.get("bound_low") is None and row.get("bound_high") is None:  # a rule that is no limit on the value
-        return f"{verdict.capitalize()} by the bound {meets}; it would have been refuted had the measurement shown the opposite."
+        opposite = "it would have been refuted had the measurement shown the opposite"
+        return f"{verdict.capitalize()} by the bound {meets}; {opposite}."
     corrected = row.get("corrected") or {}
     level = f" ({number(corrected['confidence'], True)})" if corrected.get("confidence") is not None else ""
     whole = f"the whole {'corrected ' if corrected else ''}interval"
@@ -386,9 +392,7 @@ def _why_interval(row: Row) -> str:
         limits = f", {interval_limits({**row, **corrected})}{level}," if corrected else ""
         return f"Refuted because {whole}{limits} is {_refuting_side(row)}; it would have been {supports}."
     low, high = row.get("bound_low"), row.get("bound_high")
-    missed = (low is not None and _less(row.get("high"), low)) or (
-        high is not None and _less(high, row.get("low"))
-    )
+    missed = (low is not None and _less(row.get("high"), low)) or (high is not None and _less(high, row.get("low")))
     if missed:
         cause = f"the interval misses the bound, {meets}, but the corrected interval{level} does not wholly"
     else:
@@ -418,9 +422,7 @@ def beside(row: Row) -> list[str]:
         )
     sides = row.get("sides") or {}
     if sides.get("left") is not None and sides.get("right") is not None:
-        found.append(
-            f"The two sides are {number(sides['left'], percent)} and {number(sides['right'], percent)}."
-        )
+        found.append(f"The two sides are {number(sides['left'], percent)} and {number(sides['right'], percent)}.")
     effect = row.get("effect") or {}
     if effect.get("value") is not None:
         found.append(_effect(effect))
@@ -432,9 +434,7 @@ def beside(row: Row) -> list[str]:
         found.append(f"The keys left out had held {number(row['removed_mass'], True)} of the attention.")
     base = row.get("baseline") or {}
     if base.get("clean") is not None or base.get("ablated") is not None:
-        found.append(
-            f"Mean clean value {number(base.get('clean'))}, mean ablated value {number(base.get('ablated'))}."
-        )
+        found.append(f"Mean clean value {number(base.get('clean'))}, mean ablated value {number(base.get('ablated'))}.")
     clean = row.get("clean") or {}
     if clean.get("top1") is not None:
         low = f" (lower limit {number(clean['top1_low'], True)})" if clean.get("top1_low") is not None else ""
@@ -447,7 +447,10 @@ def beside(row: Row) -> list[str]:
             f"Unablated, the model's first choice is the answer on {number(clean['top1'], True)} of prompts{low}{diff}."
         )
     if row.get("fell_to"):
-        tokens = listing(f"{code(token)} ({number(count)} prompts)" for token, count in row["fell_to"])
+        tokens = listing(
+            f"{code(token)} ({number(count)} {'prompt' if count == 1 else 'prompts'})"
+            for token, count in row["fell_to"]
+        )
         found.append(f"New first choices after the ablation: {tokens}.")
     ranks = row.get("ranks") or {}
     if ranks:
@@ -463,7 +466,9 @@ def _effect(effect: Mapping[str, Any]) -> str:
     if kind == "lift":
         return f"Effect size: {number(value)} times the value under uniform attention."
     if kind == "d_z":
-        return f"Effect size: paired d_z {number(value)} (mean difference over the standard deviation of the differences)."
+        return (
+            f"Effect size: paired d_z {number(value)} (mean difference over the standard deviation of the differences)."
+        )
     if kind == "relative":
         return f"Effect size: relative change {number(value, True)}."
     return f"Effect size: {prose(kind)} {number(value)}."
@@ -485,4 +490,5 @@ def _reported(row: Row, reported: Mapping[str, Any]) -> str:
     told = prose(value) if isinstance(value, str) else number(value, percent)
     origin = "; ".join(prose(reported[key]) for key in ("source", "conditions") if reported.get(key))
     here = "not measured" if row.get("estimate") is None else number(row["estimate"], percent)
-    return f"Reported elsewhere: {told}{f' ({origin})' if origin else ''}; here: {here}. The reported value has no part in the verdict."
+    told += f" ({origin})" if origin else ""
+    return f"Reported elsewhere: {told}; here: {here}. The reported value has no part in the verdict."

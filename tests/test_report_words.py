@@ -1,0 +1,298 @@
+"""Sentences of the report: every kind of row in hand-written words."""
+
+# ruff: noqa: E501 (expected sentences and rows stand as they are shown)
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from circuits.report import words
+
+
+def row(**more: Any) -> dict[str, Any]:
+    """A supported attention row; keys that do not matter to a test are left out, as in an old record."""
+    found: dict[str, Any] = {
+        "index": 1, "kind": "attends", "check": "attends: member -> earlier member", "head": "14.3", "prompts": "numerals",
+        "statistic": "mass", "bound": "at_least 0.4", "bound_low": 0.4, "estimate": 0.61, "low": 0.58, "high": 0.64,
+        "confidence": 0.95, "interval": "betting", "guaranteed": True, "n": 64, "seed": 0, "verdict": "supported",
+    }  # fmt: skip
+    return {**found, **more}
+
+
+def ablation(**more: Any) -> dict[str, Any]:
+    return row(**{"kind": "ablate", "check": "ablate: 23.3", "head": None, "ablated": ["23.3"], "statistic": "drop_in",
+                  "metric": "logit_diff", "method": "mean", **more})  # fmt: skip
+
+
+WHAT = {
+    "mass": (
+        row(),
+        "Mean attention mass that head 14.3 puts, from each `member` token, on all earlier `member` tokens.",
+    ),
+    "top1": (
+        row(statistic="top1", check="attends: is -> previous name"),
+        "Share of query tokens whose most attended token, in head 14.3, is in the key set: from each `is` token, on the "
+        "nearest earlier `name`.",
+    ),
+    "lift": (
+        row(statistic="lift", check="attends: end -> IO"),
+        "Attention mass that head 14.3 puts, divided by what uniform attention would put there, from the last token, on all "
+        "`IO` tokens before it.",
+    ),
+    "difference": (
+        row(check="attends: member -> earlier member", more_than="member -> not member"),
+        "Difference of two values, first minus second. Mean attention mass that head 14.3 puts, first from each `member` "
+        "token, on all earlier `member` tokens; second from each `member` token, on all tokens before it that are not "
+        "`member` tokens (BOS aside).",
+    ),
+    "excluding": (
+        row(check="attends: any -> self", excluding=["bos", "self"]),
+        "Mean attention mass that head 14.3 puts, from every token (BOS aside), on the token itself. Attention to BOS and "
+        "the token itself was left out and the rest of each row rescaled to sum to 1.",
+    ),
+    "offset": (
+        row(check="attends: any[late] -> n-3"),
+        "Mean attention mass that head 14.3 puts, from each of the tokens in the second half of the prompt, on the token 3 "
+        "places back.",
+    ),
+    "swept offset": (
+        row(check="attends: period -> n-{2*period-1}"),
+        "Mean attention mass that head 14.3 puts, from each `period` token, on the token `2*period-1` places back.",
+    ),
+    "unreadable selector": (
+        row(check="attends: <odd> ->"),
+        "Mean attention mass that head 14.3 puts, over `<odd> ->`.",
+    ),
+    "score": (
+        row(kind="score", check="score: induction", statistic="induction", head="18.6"),
+        "Induction score of head 18.6: mean attention from each token of the second copy to the token after its first copy, "
+        "on random tokens repeated twice.",
+    ),
+    "unknown score": (
+        row(kind="score", check="score: copying", statistic="copying", head=None),
+        "`copying` score of the claimed head.",
+    ),
+    "mean ablation": (
+        ablation(reference={"n": 128}),
+        "Relative drop of the logit difference between answer and foil, (clean - ablated) / clean with the means over "
+        "prompts, when the output of head 23.3 is replaced by its mean over 128 corrupted prompts of the same template and "
+        "length, position by position (mean ablation).",
+    ),
+    "zero ablation": (
+        ablation(method="zero", statistic="change_in", metric="kl", ablated=["23.3", "20.5", "MLP3"]),
+        "Change of the KL divergence of the ablated from the clean prediction, ablated minus clean, when the outputs of "
+        "heads 23.3 and 20.5 and MLP3 together are replaced by zero (zero ablation).",
+    ),
+    "resample ablation": (
+        ablation(method="resample", statistic="after", metric="top5", at="end"),
+        "The share of prompts whose answer is among the model's first 5 choices when the output of head 23.3 is replaced at "
+        "`end` only by the one it has on the prompt's own corrupted partner (resample ablation).",
+    ),
+    "unknown kind": ({"check": "path: 2.2 -> 5.5.k"}, "`path: 2.2 -> 5.5.k`."),
+    "empty": ({}, "`an unnamed check`."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "expected"), WHAT.values(), ids=WHAT)
+def test_what_was_measured_in_words(case: dict[str, Any], expected: str) -> None:
+    """Each kind of row says which quantity it is about."""
+    assert words.what(case) == expected
+
+
+HOW_MUCH = {
+    "guaranteed": (row(), "Measured on 64 prompts of `numerals` (seed 0): 0.61, 95% interval 0.58 to 0.64 (betting interval, guaranteed)."),
+    "assumed": (
+        ablation(percent=True, estimate=0.433, low=0.38, high=0.4712, interval="Fieller", guaranteed=False, assumption="near-normal", skipped=2),
+        "Measured on 64 prompts of `numerals` (seed 0): 43.3%, 95% interval 38% to 47.1% (Fieller interval, not guaranteed: it "
+        "assumes near-normal). 2 more prompts had no value and were left out.",
+    ),
+    "census": (
+        row(interval=None, low=None, high=None, n=1),
+        "Measured on 1 prompt of `numerals` (seed 0): 0.61; these are all the prompts there are (a census), so there is no sampling interval.",
+    ),
+    "one-sided": (
+        row(low=None, seed=None, interval=None, guaranteed=None),
+        "Measured on 64 prompts of `numerals`: 0.61, 95% interval up to 0.64 (no lower limit).",
+    ),
+    "not measured": (row(estimate=None, low=None, high=None), "Not measured on `numerals`: there is no value."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "expected"), HOW_MUCH.values(), ids=HOW_MUCH)
+def test_how_much_and_how_sure(case: dict[str, Any], expected: str) -> None:
+    """The estimate comes with its prompts, its interval and what the interval rests on."""
+    assert words.how_much(case) == expected
+
+
+def test_an_interval_free_value_is_no_census_when_the_prompts_are_not_all() -> None:
+    """A value without an interval on a sample of prompts is not called a census."""
+    case = row(interval=None, low=None, high=None)
+    assert words.how_much(case, {"census": False}).endswith(": 0.61; no interval was computed.")
+
+
+STRICTER = {"low": 0.3, "high": 0.39, "confidence": 0.975}
+WHY = {
+    "supported": (
+        row(corrected={"low": 0.57, "high": 0.65, "confidence": 0.975}),
+        "Supported because the whole interval is at least 0.4; it would have been refuted had the whole corrected interval "
+        "(97.5%) been below 0.4.",
+    ),
+    "supported between": (
+        row(bound_low=-0.1, bound_high=0.1, percent=True),
+        "Supported because the whole interval is between -10% and 10%; it would have been refuted had the whole interval "
+        "been below -10% or wholly above 10%.",
+    ),
+    "refuted": (
+        row(verdict="refuted", estimate=0.35, low=0.31, high=0.38, corrected=STRICTER),
+        "Refuted because the whole corrected interval, 0.3 to 0.39 (97.5%), is below 0.4; it would have been supported had "
+        "the whole interval been at least 0.4.",
+    ),
+    "refuted from above": (
+        row(verdict="refuted", bound_low=-0.1, bound_high=0.1),
+        "Refuted because the whole interval is above 0.1; it would have been supported had the whole interval been between "
+        "-0.1 and 0.1.",
+    ),
+    "refuted from below": (
+        row(verdict="refuted", bound_low=0.7, bound_high=0.9),
+        "Refuted because the whole interval is below 0.7; it would have been supported had the whole interval been between "
+        "0.7 and 0.9.",
+    ),
+    "inconclusive": (
+        row(verdict="inconclusive", bound_low=None, bound_high=0.6),
+        "Inconclusive because the interval has values that meet the bound, at most 0.6, and values that do not; it would have "
+        "been supported had the whole interval been at most 0.6, and refuted had the whole interval been above 0.6.",
+    ),
+    "inconclusive after correction": (
+        row(verdict="inconclusive", low=0.3, high=0.39, corrected={"low": 0.2, "high": 0.41, "confidence": 0.975}),
+        "Inconclusive because the interval misses the bound, at least 0.4, but the corrected interval (97.5%) does not wholly; "
+        "it would have been supported had the whole interval been at least 0.4, and refuted had the whole corrected interval "
+        "(97.5%) been below 0.4.",
+    ),
+    "census": (
+        row(interval=None, low=None, high=None),
+        "Supported because the value is at least 0.4; any other value would have refuted it.",
+    ),
+    "census refuted": (
+        row(interval=None, low=None, high=None, estimate=0.1, verdict="refuted"),
+        "Refuted because the value is not at least 0.4; a value at least 0.4 would have supported it.",
+    ),
+    "unmeasurable": (
+        row(verdict="unmeasurable", reason="the selectors match no token", estimate=None),
+        "Unmeasurable: the selectors match no token. The bound, at least 0.4, was not tested.",
+    ),
+    "observed": (
+        row(observe=True, bound=None, bound_low=None, verdict=None),
+        "Observed only: no bound was set, nothing would have refuted it, and it has no influence on the verdict.",
+    ),
+    "other bound": (
+        row(bound="top: 5", bound_low=None),
+        "Supported by the bound top: 5; it would have been refuted had the measurement shown the opposite.",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "expected"), WHY.values(), ids=WHY)
+def test_why_and_what_would_have_refuted_it(case: dict[str, Any], expected: str) -> None:
+    """Each verdict says what decided it and what would have decided otherwise."""
+    assert words.why(case) == expected
+
+
+BESIDE = {
+    "nothing": (row(), []),
+    "null": (row(uniform=None, effect={"kind": "lift", "value": None}, heads_passing=None, clean=None, ranks={}), []),
+    "uniform": (row(uniform=0.0412), ["Under uniform attention over the visible tokens the value would be 0.0412."]),
+    "zero uniform": (row(uniform=0.0), ["Under uniform attention over the visible tokens the value would be 0."]),
+    "lift": (row(effect={"kind": "lift", "value": 11.23}), ["Effect size: 11.2 times the value under uniform attention."]),
+    "relative": (row(effect={"kind": "relative", "value": -0.433}), ["Effect size: relative change -43.3%."]),
+    "d_z": (
+        row(effect={"kind": "d_z", "value": 2}, sides={"left": 0.5, "right": 0.2}),
+        [
+            "The two sides are 0.5 and 0.2.",
+            "Effect size: paired d_z 2 (mean difference over the standard deviation of the differences).",
+        ],
+    ),
+    "heads": (row(heads_passing=[3, 270]), ["3 of 270 heads of this model satisfy this bound."]),
+    "one head": (row(heads_passing=[1, 270]), ["1 of 270 heads of this model satisfies this bound."]),
+    "removed": (row(removed_mass=0.31), ["The keys left out had held 31% of the attention."]),
+    "clean": (
+        row(clean={"top1": 0.97, "top1_low": 0.9, "logit_diff": 4.7}, baseline={"clean": 4.7, "ablated": 2.1}),
+        [
+            "Mean clean value 4.7, mean ablated value 2.1.",
+            "Unablated, the model's first choice is the answer on 97% of prompts (lower limit 90%), with a mean logit "
+            "difference of 4.7.",
+        ],
+    ),
+    "fell to": (
+        row(fell_to=[["' 4'", 12], [" 3", 1]]),
+        ["New first choices after the ablation: `' 4'` (12 prompts) and `␣3` (1 prompt)."],
+    ),
+    "ranks": (
+        row(ranks={"median": 1, "first": 0.9, "counts": {"10": 1, "2": 4, "1": 60}}),
+        ["Rank of the answer after the ablation: median 1; first on 90% of prompts; rank (prompts): 1 (60), 2 (4), 10 (1)."],
+    ),
+    "reported": (
+        row(reported={"value": "34%", "source": "arXiv 2311.04131", "conditions": "no BOS"}),
+        ["Reported elsewhere: 34% (arXiv 2311.04131; no BOS); here: 0.61. The reported value has no part in the verdict."],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "expected"), BESIDE.values(), ids=BESIDE)
+def test_what_stands_beside_the_estimate(case: dict[str, Any], expected: list[str]) -> None:
+    """Controls and effect sizes are said when they were computed and left out when they were not."""
+    assert words.beside(case) == expected
+
+
+def parse(markdown: str) -> list[Any]:
+    """The tokens that a Markdown renderer makes of a text."""
+    library = pytest.importorskip("markdown_it", reason="needs markdown-it-py to read Markdown independently")
+    return list(library.MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown))
+
+
+def plain(markdown: str) -> str:
+    """The text a reader sees in the one cell of a one-row table."""
+    tokens = parse(f"| head |\n|---|\n| x {markdown} x |\n")
+    assert [token.type for token in tokens].count("td_open") == 1, "the text broke out of its cell"
+    inline = [token for token in tokens if token.type == "inline"][-1]
+    shown = []
+    for part in inline.children or []:
+        assert part.type in ("text", "code_inline", "html_inline", "text_special"), (
+            f"{part.type} came out of plain text"
+        )
+        shown.append(part.content if part.type != "html_inline" else "")
+    return "".join(shown)
+
+
+@given(st.text(alphabet=st.sampled_from("ab1 \\`*_[]()<>&|~$#!-+.\n{}'\"é日"), max_size=14))
+def test_user_text_renders_as_written(text: str) -> None:
+    """No text of a user becomes markup, a tag or a second table cell; white space runs become one space."""
+    assert plain(words.prose(text)).split() == ["x", *text.split(), "x"]
+
+
+@given(st.text(alphabet=st.sampled_from("ab1 \\`*_[]<>&|~$#\n"), min_size=1, max_size=10))
+def test_tokens_render_as_written(text: str) -> None:
+    """A token in code shows its characters, with spaces at the edges and line breaks made visible."""
+    shown = plain(words.code(text)).removeprefix("x ").removesuffix(" x")
+    assert shown.replace("␣", " ").replace("⏎", "\n") == text
+    assert shown == shown.strip(" ")
+
+
+@pytest.mark.parametrize("text", ["# title", "- item", "1. item", "> quote", "+ item", "=== x"])
+def test_user_text_never_starts_a_block(text: str) -> None:
+    """A claim that begins like a heading, a list or a quote is still a paragraph that says so."""
+    tokens = parse(words.prose(text))
+    assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
+    assert "".join(part.content for part in tokens[1].children or []) == text
+
+
+@pytest.mark.parametrize(
+    ("k", "text"),
+    [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd"), (113, "113th")],
+)
+def test_ordinals(k: int, text: str) -> None:
+    """Ordinals end as they do in English."""
+    assert words.ordinal(k) == text
