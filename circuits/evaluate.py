@@ -15,6 +15,7 @@ from typing import Any
 from circuits.claims.claim import Ablate, Attends, Check, Claim, PromptSet, Score, Suite
 from circuits.claims.heads import Component
 from circuits.claims.load import Knowledge, load_suite
+from circuits.entries import expectation, model_name
 from circuits.errors import CircuitsError, Fault, ModelInvalid, ModelUnavailable, PromptFault, Unmeasurable
 from circuits.measure.ablation import Ablation
 from circuits.measure.cache import ValueCache, code_digest, digest
@@ -23,7 +24,7 @@ from circuits.measure.group import Group, Settings
 from circuits.models.source import ModelSource, check_spec, resolve
 from circuits.prompts.prompt import Family
 from circuits.prompts.registry import check_params, check_roles, families
-from circuits.verdict.rows import FEW_REFERENCE, Asked, Row, Task, ablation_row, attention_row
+from circuits.verdict.rows import FEW_REFERENCE, NOTHING_MEASURED, Asked, Row, Task, ablation_row, attention_row, decide
 from circuits.verdict.verdict import Verdict, combine
 
 Entry = dict[str, Any]
@@ -32,7 +33,11 @@ Draw = Callable[[Any, str], str | None]
 
 @dataclass(frozen=True)
 class Options:
-    """What a run is told from outside. ``seed`` and ``n`` override the suites' sampling."""
+    """What a run is told from outside. ``seed`` and ``n`` override the suites' sampling.
+
+    ``threads``: how many threads the model may use (None: as many as torch likes). ``since``: a value that
+    was written to the cache after this moment (seconds since the epoch) counts as measured in this run.
+    """
 
     seed: int | None = None
     n: int | None = None
@@ -41,6 +46,8 @@ class Options:
     batch_tokens: int = 2048
     models: Mapping[str, str] = field(default_factory=dict)
     fresh: bool = False
+    threads: int | None = None
+    since: float | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,8 @@ class Evaluator:
     """Answers items. Holds the models, the groups and the cache of one run, and nothing else.
 
     ``draw(figure, name)`` writes a figure and returns its path for the report (None: no figures);
-    ``progress`` gets a line whenever something long begins.
+    ``progress`` gets a line whenever a measurement begins, with a counter "(3/10)" as it goes on, and
+    ``notice`` one for each step that makes a model ready (download, conversion, loading).
     """
 
     def __init__(
@@ -123,12 +131,14 @@ class Evaluator:
         draw: Draw | None = None,
         progress: Callable[[str], None] | None = None,
         extra: Iterable[Family] = (),
+        notice: Callable[[str], None] | None = None,
     ):
         self.options = options
         self.families = families(extra)
         self.cache = ValueCache(cache, options.fresh)
         self.draw = draw
         self.progress = progress or (lambda text: None)
+        self.notice = notice or self.progress
         self.groups: dict[str, Group] = {}
         self.sources: dict[str, ModelSource] = {}
         self._store: Any = None
@@ -204,8 +214,13 @@ class Evaluator:
         from circuits.models.load import ModelStore
 
         if self._store is None:
-            self._store = ModelStore(device=self.options.device, dtype=self.options.dtype, progress=self.progress)
-        return self._store.get(source)
+            self._store = ModelStore(device=self.options.device, dtype=self.options.dtype, progress=self.notice)
+        model = self._store.get(source)
+        if self.options.threads is not None:
+            import torch
+
+            torch.set_num_threads(self.options.threads)
+        return model
 
     def _plan(self, group: Group, cell: _Cell) -> None:
         what = cell.check.what
@@ -228,6 +243,9 @@ class Evaluator:
             "index": check.index, "kind": check.kind, "check": check.text, "head": str(cell.head) if cell.head else None,
             "prompts": cell.prompts.title, "seed": group.seed, "line": check.where.line, "warnings": [], "reason": None,
             "reported": dict(check.reported) if check.reported else None, "figure": None,
+            # A key that a row cannot fill is null, never absent.
+            "statistic": None, "estimate": None, "low": None, "high": None, "confidence": sampling.confidence, "n": None,
+            "effect": None, "uniform": None, "heads_passing": None, "clean": None, "verdict": None,
         }  # fmt: skip
         how = Asked(sampling.confidence, max(1, judged), bool(group.facts["census"]))
         try:
@@ -235,10 +253,7 @@ class Evaluator:
                 return self._ablation(row, what, cell, group, how)
             return self._attention(row, what, cell, group, how)
         except Unmeasurable as problem:
-            row |= {"estimate": None, "low": None, "high": None, "bound": check.bound.text, "observe": check.bound.kind == "observe"}
-            row["reason"] = str(problem)
-            row["verdict"] = None if check.bound.kind == "observe" else str(Verdict.UNMEASURABLE)
-            return row
+            return decide(row | {**NOTHING_MEASURED, "reason": str(problem)}, check.bound, None, how)
 
     def _attention(self, row: Row, what: Attends | Score, cell: _Cell, group: Group, how: Asked) -> Row:
         asked = question(what)
@@ -256,7 +271,7 @@ class Evaluator:
         row |= {"statistic": what.effect, "metric": what.metric, "method": what.method, "excluding": [], "more_than": None}
         row["ablated"] = [str(component) for component in what.components]
         requires = cell.check.requires or cell.prompts.requires or {"top1": group.family.requires_top1}
-        task = Task(requires, bool(group.facts["answers"]))
+        task = Task(requires, explicit=bool(cell.check.requires or cell.prompts.requires))
         if what.method == "mean":
             row["reference"] = dict(group.reference_facts)
             if row["reference"]["n"] < FEW_REFERENCE:
@@ -276,7 +291,10 @@ class Evaluator:
         if isinstance(what, Score):
             import numpy as np
 
-            values = np.nanmean(group.attention(asked).left, axis=2)
+            left = group.attention(asked).left
+            there = np.isfinite(left)
+            with np.errstate(invalid="ignore"):
+                values = np.where(there, left, 0.0).sum(axis=2) / there.sum(axis=2)  # NaN: a head without a value
             title = f"{what.name.replace('_', '-')} score of every head"
             scored = ScoreFigure(what.name, values, (head,), row["bound"], title, int(row["n"]))
             path = self.draw(scored, name)
@@ -296,15 +314,14 @@ class Evaluator:
 
     def _entry(self, item: Item) -> Entry:
         claim, suite = item.claim, item.suite
-        model = suite.model if isinstance(suite.model, str) or suite.model is None else next(iter(suite.model.values()))
         heads = {str(head) for check in claim.checks for head in check.heads} | {str(head) for head in claim.heads}
         for check in claim.checks:
             if isinstance(check.what, Ablate):
                 heads |= {str(component) for component in check.what.components}
         return {
             "id": claim.id, "variant": item.label, "file": suite.path, "line": claim.where.line, "suite": suite.title,
-            "claim": claim.words, "model": model, "heads": sorted(heads, key=_head_order), "run": None, "verdict": None,
-            "expected": str(claim.expect), "met": None, "status": "measured", "vacuous": False, "cached": False,
+            "claim": claim.words, "model": model_name(suite), "heads": sorted(heads, key=_head_order), "run": None, "verdict": None,
+            "expected": expectation(claim.expect), "met": None, "status": "measured", "vacuous": False, "cached": False,
             "digest": self._digest(item), "reason": None, "source": dict(claim.source or suite.source or {}) or None,
             "yaml": claim.yaml, "faults": [], "prompts": {}, "checks": [], "warnings": list(claim.warnings),
         }  # fmt: skip
@@ -332,6 +349,13 @@ class Evaluator:
         entry |= {"status": "skipped", "verdict": str(Verdict.UNMEASURABLE), "reason": reason, "met": None}
         return Outcome(entry, None, skip=reason)
 
+    def broken(self, item: Item, error: BaseException) -> Outcome:
+        """The outcome of an item on which the program itself failed: not measured, and so not as expected."""
+        text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        reason = f"internal error, please report it: {type(error).__name__}{': ' if text else ''}{text}"
+        entry = self._entry(item) | {"status": "error", "verdict": str(Verdict.UNMEASURABLE), "reason": reason, "met": False}
+        return Outcome(entry, False)
+
     def _answered(self, item: Item, rows: list[Row], facts: dict[str, Any], groups: list[Group]) -> Outcome:
         entry = self._entry(item)
         judged = [row for row in rows if not row.get("observe")]
@@ -339,7 +363,7 @@ class Evaluator:
         if not judged:  # only observed: nothing was claimed, so nothing can fail
             entry["warnings"].append("every check is only observed: this claim asserts nothing")
         quantities = _quantities(self._cells(item))
-        cached = not any(q in group.measured for group in groups for q in quantities)
+        cached = not any(q in group.measured or self._fresh(group, q) for group in groups for q in quantities)
         reasons = [row["reason"] for row in judged if row.get("reason")]
         met = self._met(item, verdict, rows)
         entry |= {
@@ -349,6 +373,11 @@ class Evaluator:
         }  # fmt: skip
         return Outcome(entry, met)
 
+    def _fresh(self, group: Group, quantity: str) -> bool:
+        """Whether another process of this run (an xdist worker) measured a quantity."""
+        since = self.options.since
+        return since is not None and self.cache.written_since(group.key_of(quantity), since)
+
     def _met(self, item: Item, verdict: Verdict, rows: list[Row]) -> bool:
         expect = item.claim.expect
         if expect.kind == "invalid":
@@ -357,6 +386,8 @@ class Evaluator:
             named = [Verdict(row["verdict"]) for row in rows if row["index"] == expect.check and not row.get("observe")]
             others = [Verdict(row["verdict"]) for row in rows if row["index"] != expect.check and not row.get("observe")]
             return bool(named) and combine(named) is Verdict.REFUTED and all(v is Verdict.SUPPORTED for v in others)
+        if expect.kind == "xfail":
+            return verdict is not Verdict.SUPPORTED
         return verdict is (Verdict.REFUTED if expect.kind == "refuted" else Verdict.SUPPORTED)
 
     @property
@@ -396,7 +427,7 @@ def _quantities(cells: list[_Cell]) -> set[str]:
         what = cell.check.what
         if isinstance(what, Ablate):
             names = sorted(map(str, what.components))
-            found |= {json.dumps(["ablation", names, what.method, loss]) for loss in (False, True)}
+            found.add(json.dumps(["ablation", names, what.method]))
         else:
             found.add(question(what).key)
     return found

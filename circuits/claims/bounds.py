@@ -26,7 +26,7 @@ METRICS: Mapping[str, tuple[float, float, bool, bool, bool]] = {
     "kl": (0.0, math.inf, False, False, False),
     "loss": (0.0, math.inf, False, False, False),
 }
-_TOP = re.compile(r"top([1-9]\d{0,5})\Z")
+_TOP = re.compile(r"top([1-9]\d{0,5})\Z", re.ASCII)
 
 
 def metric(name: str) -> tuple[float, float, bool, bool, bool] | None:
@@ -43,13 +43,16 @@ def nearest_metric(name: str) -> str:
     return f"did you mean {close!r}?" if close else f"valid here: {', '.join(names)}"
 
 
-def effect_range(effect: str, low: float, high: float) -> tuple[float, float]:
-    """The range of drop_in, change_in or after of a metric with range [low, high]."""
+def effect_range(effect: str, metric_name: str) -> tuple[float, float]:
+    """The smallest and largest value of drop_in, change_in or after of a metric that exists."""
+    facts = metric(metric_name)
+    assert facts is not None
+    low, high = facts[0], facts[1]
     if effect == "after":
         return low, high
     if effect == "change_in":
-        width = high - low
-        return -width, width
+        # The clean run's divergence from itself is 0, so a change in kl is the kl itself.
+        return (0.0, math.inf) if metric_name == "kl" else (low - high, high - low)
     # A relative drop (clean - ablated) / clean with clean > 0 is at most 1 where the metric
     # cannot fall below zero.
     return -math.inf, (1.0 if low >= 0 else math.inf)
@@ -61,47 +64,75 @@ def read_bound(node: Node, faults: Faults, span: tuple[float, float], *, differe
     ``span``: the smallest and largest value that the check can take. ``difference``: the check has
     ``more_than``, whose bound is ``by_at_least`` (0 when absent).
     """
-    given = [name for name in (*BOUNDS, "by_at_least", "top") if node.get(name) is not None]
+    given = [name for name in (*BOUNDS, "by_at_least") if node.get(name) is not None]
     observe_node = node.get("observe")
     observe = values.boolean(observe_node, faults, "observe") if observe_node is not None else False
     if observe is None:
         return None
     if observe:
         for name in given:
-            faults.add(node.key(name) or node, f"{name!r} beside observe: true: an observed check has no bound", "remove one of the two")
+            message = f"{name!r} beside observe: true: an observed check has no bound"
+            faults.add(node.key(name) or node, message, "remove one of the two")
         return None if given else Bound("observe", None, None, None)
     if len(given) > 1:
-        second = node.key(given[1]) or node
-        faults.add(second, f"two bounds on one check: {given[0]!r} and {given[1]!r}", "one check has one bound; write two checks, or between: [low, high]")
+        given.sort(key=lambda name: _order(node, name))
+        message = f"two bounds on one check: {given[0]!r} and {given[1]!r}"
+        hint = "one check has one bound; write two checks, or between: [low, high]"
+        faults.add(node.key(given[1]) or node, message, hint)
         return None
     if difference:
-        if given and given[0] != "by_at_least":
-            faults.add(node.key(given[0]) or node, f"{given[0]!r} does not go with more_than", "the bound of a difference is by_at_least: D")
-            return None
-        value_node = node.get("by_at_least")
-        if value_node is None:
-            return Bound("by_at_least", 0.0, None, "by_at_least 0")
-        return _one(value_node, faults, "by_at_least", span)
+        return _of_difference(node, faults, given, span)
     if not given:
-        misspelt = any(nearest(key.text, BOUNDS, 0.6) and key.text not in BOUNDS for key, _ in node.entries)
-        if not misspelt:  # a misspelt bound has its own fault already
-            faults.add(node, "this check has no bound, so nothing could refute it", "add at_least, at_most or between (or observe: true to only show it)")
+        if not misspelt(node, (*BOUNDS, "by_at_least", "observe")):
+            hint = "add at_least, at_most or between (or observe: true to only show it)"
+            faults.add(node, "this check has no bound, so nothing could refute it", hint)
         return None
-    if given[0] == "by_at_least":
-        faults.add(node.key("by_at_least") or node, "by_at_least is the bound of a difference, but there is no more_than", "add more_than: QUERY -> KEY, or use at_least")
-        return None
-    if given[0] == "top":
-        return None  # the caller has faulted it
     bound_node = node.get(given[0])
     assert bound_node is not None
+    if given[0] == "by_at_least":
+        message = "by_at_least is the bound of a difference, but there is no more_than"
+        if not misspelt(node, ("more_than",)):
+            faults.add(node.key("by_at_least") or node, message, "add more_than: QUERY -> KEY, or use at_least")
+        return None
     if given[0] == "between":
         return _between(bound_node, faults, span)
     return _one(bound_node, faults, given[0], span)
 
 
+def misspelt(node: Node, wanted: Iterable[str], cutoff: float = 0.6) -> bool:
+    """Whether some key of the node, not one of ``wanted``, looks like one (it has a fault of its own)."""
+    names = tuple(wanted)
+    return any(key.text not in ALL and key.text not in names and nearest(key.text, names, cutoff) for key, _ in node.entries)
+
+
+def _order(node: Node, name: str) -> tuple[int, int]:
+    key = node.key(name) or node
+    return key.where.line, key.where.column
+
+
+def _of_difference(node: Node, faults: Faults, given: list[str], span: tuple[float, float]) -> Bound | None:
+    if given and given[0] != "by_at_least":
+        message = f"{given[0]!r} does not go with more_than"
+        faults.add(node.key(given[0]) or node, message, "the bound of a difference is by_at_least: D")
+        return None
+    value_node = node.get("by_at_least")
+    if value_node is None:
+        return Bound("by_at_least", 0.0, None, "by_at_least 0")
+    return _one(value_node, faults, "by_at_least", span)
+
+
 def show(value: float, percent: bool) -> str:
     """A bound's number as a person writes it."""
     return f"{value * 100:g}%" if percent else f"{value:g}"
+
+
+def _values(span: tuple[float, float], percent: bool) -> str:
+    low, high = (show(end, percent) if math.isfinite(end) else None for end in span)
+    if low is None and high is None:
+        return "this check's values have no limits"
+    if low is None or high is None:
+        return f"this check's values are {f'at most {high}' if low is None else f'at least {low}'}"
+    return f"this check's values lie between {low} and {high}"
 
 
 def _one(node: Node, faults: Faults, kind: str, span: tuple[float, float]) -> Bound | None:
@@ -110,28 +141,23 @@ def _one(node: Node, faults: Faults, kind: str, span: tuple[float, float]) -> Bo
         return None
     value, percent = read
     lowest, highest = span
-    shown = f"this check's values lie between {show(lowest, percent)} and {show(highest, percent)}"
     text = f"{kind} {show(value, percent)}"
-    if kind == "at_most":
-        if value >= highest:
-            faults.add(node, f"{text}: no value can miss this bound", shown)
-            return None
-        if value < lowest:
-            faults.add(node, f"{text}: no value can reach this bound", shown)
-            return None
-        return Bound(kind, None, value, text, percent)
-    if value > highest:
-        faults.add(node, f"{text}: no value can reach this bound", shown)
+    upper = kind == "at_most"
+    aside = value == lowest == 0 and kind == "at_least"
+    if value >= highest if upper else value <= lowest and not aside:
+        faults.add(node, f"{text}: no value can miss this bound", _values(span, percent))
         return None
-    if value < lowest or (value == lowest and not (value == 0 and kind == "at_least")):
-        faults.add(node, f"{text}: no value can miss this bound", shown)
+    if value < lowest if upper else value > highest:
+        meant = f"; did you mean {value:g}%?" if highest == 1 < value <= 100 and not percent else ""
+        faults.add(node, f"{text}: no value can reach this bound", _values(span, percent) + meant)
         return None
-    return Bound(kind, value, None, text, percent)
+    return Bound(kind, None, value, text, percent) if upper else Bound(kind, value, None, text, percent)
 
 
 def _between(node: Node, faults: Faults, span: tuple[float, float]) -> Bound | None:
     if node.kind != "list" or len(node.children) != 2:
-        faults.add(node, "between takes two numbers", "write between: [-10%, 10%]")
+        what = f"a list of {len(node.children)}" if node.kind == "list" else node.noun
+        faults.add(node, f"between takes a list of two numbers, not {what}", "write between: [-10%, 10%]")
         return None
     ends = [values.number(child, faults, "between") for child in node]
     if ends[0] is None or ends[1] is None:
@@ -140,15 +166,15 @@ def _between(node: Node, faults: Faults, span: tuple[float, float]) -> Bound | N
     percent = low_percent or high_percent
     if low >= high:
         problem = "its ends are the wrong way round" if low > high else "it has no width, so no interval can lie inside it"
-        faults.add(node, f"between: [{show(low, percent)}, {show(high, percent)}]: {problem}", "write the smaller number first")
+        hint = f"write between: [{show(high, percent)}, {show(low, percent)}]" if low > high else "the first number is the smaller one"
+        faults.add(node, f"between [{show(low, percent)}, {show(high, percent)}]: {problem}", hint)
         return None
     text = f"between {show(low, percent)} and {show(high, percent)}"
     lowest, highest = span
-    shown = f"this check's values lie between {show(lowest, percent)} and {show(highest, percent)}"
     if low <= lowest and high >= highest:
-        faults.add(node, f"{text}: no value can miss this bound", shown)
+        faults.add(node, f"{text}: no value can miss this bound", _values(span, percent))
         return None
     if low > highest or high < lowest:
-        faults.add(node, f"{text}: no value can reach this bound", shown)
+        faults.add(node, f"{text}: no value can reach this bound", _values(span, percent))
         return None
     return Bound("between", low, high, text, percent)

@@ -9,110 +9,42 @@ The query token attends to the key token. (Some papers' figures draw the arrow f
     primary  := ROLE | "any" | "self" | "end" | "bos" | "first" | "duplicate" | "induction"
               | "n-" INT | "n-{" [INT "*"] VARIABLE [("+" | "-") INT] "}" | "(" set ")"
 
-This module only parses and checks; ``circuits.measure.select`` gives the sets their positions.
+This module only parses and checks; ``circuits.claims.sets`` has what it makes, and
+ ``circuits.claims.positions`` gives the sets their positions.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from circuits.claims.sets import (
+    QUALIFIERS,
+    RELATIVE,
+    STRUCTURE,
+    Back,
+    Half,
+    Index,
+    Not,
+    Qualified,
+    Role,
+    Selector,
+    Set,
+    Shift,
+    Structure,
+    Union,
+    names,
+    roles,
+    variables,
+    walk,
+)
 from circuits.errors import nearest
 
-STRUCTURE = ("any", "self", "end", "bos", "first", "duplicate", "induction")
-QUALIFIERS = ("earlier", "previous", "same", "not")
-RELATIVE = ("self", "duplicate", "induction")
-
-
-@dataclass(frozen=True)
-class Role:
-    """Tokens of a role that the prompt family or the suite gives."""
-
-    name: str
-    at: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True)
-class Structure:
-    """One of STRUCTURE: positions that every prompt has."""
-
-    name: str
-    at: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True)
-class Back:
-    """``n-K`` with K = factor * variable + constant (``variable`` None: K = constant)."""
-
-    constant: int
-    variable: str | None = None
-    factor: int = 1
-    at: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True)
-class Qualified:
-    """``earlier``, ``previous`` or ``same`` of a set."""
-
-    how: str
-    of: Set
-    at: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True)
-class Index:
-    """The k-th span, counted from 1."""
-
-    of: Set
-    k: int
-    at: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True)
-class Half:
-    """The tokens in the first ("early") or second ("late") half of the non-BOS positions."""
-
-    of: Set
-    which: str
-    at: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True)
-class Shift:
-    """The token ``by`` places after the end (by > 0) or before the start (by < 0) of each span."""
-
-    of: Set
-    by: int
-    at: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True)
-class Not:
-    """Every non-BOS token outside the set."""
-
-    of: Set
-    at: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True)
-class Union:
-    """Tokens in any of the sets."""
-
-    of: tuple[Set, ...]
-    at: int = field(default=0, compare=False)
-
-
-Set = Role | Structure | Back | Qualified | Index | Half | Shift | Not | Union
-
-
-@dataclass(frozen=True)
-class Selector:
-    """A parsed ``QUERY -> KEY``; ``text`` is it as written, whitespace normalised."""
-
-    query: Set
-    key: Set
-    text: str
+__all__ = [
+    "QUALIFIERS", "RELATIVE", "STRUCTURE", "Back", "Half", "Index", "Not", "Qualified", "Role", "Selector",
+    "SelectorError", "Set", "Shift", "Structure", "Union", "names", "parse", "read", "roles", "variables", "walk",
+]  # fmt: skip
 
 
 class SelectorError(ValueError):
@@ -125,16 +57,25 @@ class SelectorError(ValueError):
         self.hint = hint
 
 
+ARROW_HINT = "write QUERY -> KEY, for example: member -> earlier member"
+BRACKET_HINT = "write [2], [early] or [late]"
+OFFSET_HINT = "write n-{period}, n-{period-1} or n-{2*period-1}"
+MOST_TOKENS = 100  # far more than a person writes; keeps nesting below Python's recursion limit
+_DIGITS = 6
+
 _TOKEN = re.compile(
-    r"\s*(?:(?P<arrow>->|→)|(?P<back>n\s*-\s*(?:\{(?P<expr>[^}]*)\}|(?P<k>\d+)))(?![\w])"
-    r"|(?P<word>[^\W\d]\w*(?:'\w+)?)|(?P<int>\d+)|(?P<sign>[][()|+\-]))"
+    r"\s*(?:(?P<wrong><?-{2,}>?|<-+>?|[=~—–]+>|<=+>?|<|>|⇒|⟶|←|↔)|(?P<arrow>->|→)"
+    r"|(?P<back>n\s*-\s*(?:\{(?P<expr>[^{}]*)\}|(?P<k>\d+)))(?!\w)"
+    r"|(?P<word>[^\W\d]\w*(?:'\w+)?)|(?P<int>\d+)|(?P<sign>[][()|+\-])|(?P<bad>\S))",
+    re.ASCII,
 )
-_EXPR = re.compile(r"\s*(?:(\d+)\s*\*\s*)?([A-Za-z_]\w*)\s*(?:([+-])\s*(\d+))?\s*\Z")
+_WORD = re.compile(r"\s*(?P<word>[^\W\d]\w*(?:['\u2019]\w+)?)")  # roles may have letters of any alphabet
+_EXPR = re.compile(r"\s*(?:(\d+)\s*\*\s*)?([A-Za-z_]\w*)\s*(?:([+-])\s*(\d+))?\s*\Z", re.ASCII)
 
 
 @dataclass(frozen=True)
 class _Token:
-    kind: str
+    kind: str  # wrong | arrow | back | word | int | sign | bad
     text: str
     at: int
 
@@ -143,28 +84,42 @@ def _tokens(text: str) -> list[_Token]:
     found, place = [], 0
     while text[place:].strip():
         match = _TOKEN.match(text, place)
-        if match is None:
-            at = place + len(text[place:]) - len(text[place:].lstrip())
-            raise SelectorError(f"unexpected {text[at]!r} in the selector {text!r}", at)
-        kind = str(match.lastgroup)
-        kind = "back" if match["back"] else kind
-        token_text = match[kind]
-        found.append(_Token(kind, token_text, match.start(kind)))
+        assert match is not None  # "bad" takes any character
+        kind = "back" if match["back"] else str(match.lastgroup)
+        if kind in ("word", "bad"):
+            word = _WORD.match(text, place)
+            match, kind = (word, "word") if word is not None else (match, kind)
+        found.append(_Token(kind, match[kind], match.start(kind)))
         place = match.end()
     return found
 
 
+def _canonical(tokens: Sequence[_Token]) -> str:
+    """The selector as it is shown and cached: single spaces, none inside an offset or brackets."""
+    out, before = "", ""
+    for token in tokens:
+        text = "".join(token.text.split()) if token.kind == "back" else token.text
+        text = " -> " if token.kind == "arrow" else " | " if text == "|" else text
+        wordy = token.kind in ("word", "back") or text == "("
+        apart = before not in ("", "(", "[", " | ", " -> ") and wordy
+        out += (" " if apart else "") + text
+        before = text
+    return out
+
+
 class _Parser:
-    def __init__(self, text: str):
+    """Recursive descent over the tokens of one side; ``text`` is the whole selector, for messages."""
+
+    def __init__(self, tokens: Sequence[_Token], text: str, side: str, end: int):
+        self.tokens = tokens
         self.text = text
-        self.tokens = _tokens(text)
+        self.side = side
+        self.end = end
         self.place = 0
 
     @property
     def now(self) -> _Token:
-        if self.place < len(self.tokens):
-            return self.tokens[self.place]
-        return _Token("end of text", "", len(self.text.rstrip()))
+        return self.tokens[self.place] if self.place < len(self.tokens) else _Token("end", "", self.end)
 
     def take(self) -> _Token:
         token = self.now
@@ -172,18 +127,32 @@ class _Parser:
         return token
 
     def is_sign(self, sign: str) -> bool:
-        return self.now.kind in ("sign", "arrow") and self.now.text == sign
+        return self.now.kind == "sign" and self.now.text == sign
 
-    def unexpected(self, where: str) -> SelectorError:
+    def whole(self) -> Set:
+        """The set that all tokens make. Raises SelectorError at the first that does not fit."""
+        if not self.tokens:
+            raise SelectorError(f"the {self.side} side of {self.text!r} is missing", self.end, 1, ARROW_HINT)
+        found = self.set()
+        if self.place < len(self.tokens):
+            raise self.unexpected()
+        return found
+
+    def unexpected(self) -> SelectorError:
         """The error for a token that cannot stand here; a misspelt qualifier just before it is named."""
         token = self.now
         before = self.tokens[self.place - 1] if self.place else token
-        close = nearest(before.text, QUALIFIERS, cutoff=0.7) if before.kind == token.kind == "word" else None
-        if close:
-            message = f"unknown qualifier {before.text!r} in {self.text!r}"
-            return SelectorError(message, before.at, len(before.text), f"did you mean {close!r}?")
-        hint = "qualifiers (earlier, previous, same, not) stand before the role; sets are joined with |"
-        return SelectorError(f"unexpected {token.text!r} {where} {self.text!r}", token.at, len(token.text), hint)
+        if token.kind == "bad":
+            return _bad(token)
+        if before.kind == "word" and token.kind in ("word", "back") and before.text not in STRUCTURE:
+            close = nearest(before.text, QUALIFIERS, cutoff=0.6)
+            hint = f"did you mean {close!r}?" if close else "qualifiers are earlier, previous, same and not; sets are joined with |"
+            return SelectorError(f"unknown qualifier {before.text!r} before {token.text!r}", before.at, len(before.text), hint)
+        if token.text in (")", "]"):
+            opening = "(" if token.text == ")" else "["
+            return SelectorError(f"{token.text!r} without {opening!r}", token.at, 1, f"remove it, or add {opening!r}")
+        hint = "a qualifier (earlier, previous, same, not) stands before its role; sets are joined with |"
+        return SelectorError(f"unexpected {token.text!r} in the selector", token.at, len(token.text), hint)
 
     def set(self) -> Set:
         first = self.term()
@@ -197,6 +166,8 @@ class _Parser:
         token = self.now
         if token.kind == "word" and token.text in QUALIFIERS:
             self.take()
+            if self.now.kind == "end":
+                raise SelectorError(f"{token.text!r} of what? A role must follow it", token.at, len(token.text), f"for example: {token.text} member")
             inner = self.term()
             return Not(inner, token.at) if token.text == "not" else Qualified(token.text, inner, token.at)
         return self.atom()
@@ -209,34 +180,46 @@ class _Parser:
             elif self.now.kind == "sign" and self.now.text in "+-":
                 sign = self.take()
                 if self.now.kind != "int":
-                    raise SelectorError(f"a number must follow {sign.text!r}, as in S1+1", sign.at)
+                    raise SelectorError(f"a number must follow {sign.text!r}, as in S1+1", sign.at, 1, "names of roles have no - in them")
                 number = self.take()
-                by = int(number.text) if sign.text == "+" else -int(number.text)
+                by = _integer(number)
                 if by == 0:
-                    raise SelectorError("a shift of 0 is the set itself: leave it out", sign.at, 2)
-                found = Shift(found, by, found.at)
+                    raise SelectorError("a shift of 0 is the set itself: leave it out", sign.at, number.at + 1 - sign.at)
+                found = Shift(found, by if sign.text == "+" else -by, found.at)
             else:
                 return found
 
     def bracket(self, of: Set) -> Set:
-        opening, inside = self.take(), self.take()
+        opening = self.take()
+        inside: list[_Token] = []
+        while self.now.kind != "end" and not self.is_sign("]") and not self.is_sign("["):
+            inside.append(self.take())
         if not self.is_sign("]"):
-            raise SelectorError("'[' is not closed: write [2], [early] or [late]", opening.at)
-        self.take()
-        if inside.kind == "int":
-            if int(inside.text) == 0:
-                raise SelectorError("spans are counted from 1, so [0] selects nothing", inside.at)
-            return Index(of, int(inside.text), of.at)
-        if inside.text in ("early", "late"):
-            return Half(of, inside.text, of.at)
-        raise SelectorError(f"unknown qualifier [{inside.text}]: write [2], [early] or [late]", inside.at, len(inside.text))
+            raise SelectorError("'[' is not closed", opening.at, 1, BRACKET_HINT)
+        closing = self.take()
+        if not inside:
+            raise SelectorError("nothing stands in the brackets", opening.at, closing.at + 1 - opening.at, BRACKET_HINT)
+        first = inside[0]
+        if len(inside) > 1 or first.kind not in ("int", "word"):
+            written = self.text[first.at : closing.at].strip()
+            raise SelectorError(f"unknown qualifier [{written}]", first.at, len(written), BRACKET_HINT)
+        if first.kind == "int":
+            if _integer(first) == 0:
+                raise SelectorError("spans are counted from 1, so [0] selects nothing", first.at, len(first.text), "the first is [1]")
+            return Index(of, int(first.text), of.at)
+        if first.text in ("early", "late"):
+            return Half(of, first.text, of.at)
+        close = nearest(first.text, ("early", "late"))
+        raise SelectorError(f"unknown qualifier [{first.text}]", first.at, len(first.text), f"did you mean [{close}]?" if close else BRACKET_HINT)
 
     def primary(self) -> Set:
         token = self.take()
         if token.kind == "sign" and token.text == "(":
             inner = self.set()
             if not self.is_sign(")"):
-                raise SelectorError("'(' is not closed", token.at)
+                if self.now.kind == "end":
+                    raise SelectorError("'(' is not closed", token.at, 1, "add ')'")
+                raise self.unexpected()
             self.take()
             return inner
         if token.kind == "back":
@@ -245,69 +228,109 @@ class _Parser:
             if token.text in STRUCTURE:
                 return Structure(token.text, token.at)
             if token.text == "n":
-                raise SelectorError("write n-3 for three tokens back, or n-{period}", token.at)
+                raise _lonely_n(self.text, token)
+            if token.text in ("early", "late"):
+                raise SelectorError(f"{token.text!r} is a half of a set, not a set", token.at, len(token.text), f"write any[{token.text}]")
             return Role(token.text, token.at)
-        what = token.text or "the end of the text"
-        raise SelectorError(f"a role or a structure word is missing before {what!r} in {self.text!r}", token.at, len(token.text))
+        if token.kind == "bad":
+            raise _bad(token)
+        if token.kind == "end":
+            raise SelectorError(f"a role is missing at the end of the {self.side} side", max(0, token.at - 1), 1, ARROW_HINT)
+        raise SelectorError(f"a role is missing before {token.text!r}", token.at, len(token.text), "for example: member, any, n-1, earlier member")
+
+
+def _integer(token: _Token) -> int:
+    if len(token.text) > _DIGITS:
+        raise SelectorError(f"{token.text[:12]}... is too large a number", token.at, len(token.text), "no prompt is that long")
+    return int(token.text)
+
+
+def _bad(token: _Token) -> SelectorError:
+    hints = {
+        "–": "write a plain minus: -", "−": "write a plain minus: -", "&": "there is no 'and'; sets are joined with |",
+        ",": "sets are joined with |", "!": "write not R", "{": "an offset is written n-{period}, with a closing }",
+        "}": "an offset is written n-{period}", ".": "the role of a full stop is called period",
+    }  # fmt: skip
+    return SelectorError(f"unexpected {token.text!r} in the selector", token.at, 1, hints.get(token.text, ""))
+
+
+def _lonely_n(text: str, token: _Token) -> SelectorError:
+    rest = text[token.at + 1 :].lstrip()
+    braces = rest[1:].lstrip()
+    if rest.startswith("-") and braces.startswith("{"):
+        opening = token.at + text[token.at :].index("{")
+        return SelectorError("'{' is not closed", opening, 1, OFFSET_HINT)
+    width = 1
+    if rest.startswith("+"):
+        return SelectorError("n+K lies after the query, which no token can attend to", token.at, width, "n-3 is three tokens back")
+    return SelectorError("'n' alone is no set", token.at, width, "write n-3 for three tokens back, or n-{period}")
 
 
 def _back(token: _Token) -> Back:
     match = _TOKEN.match(token.text)
     assert match is not None
     if match["k"] is not None:
-        back = int(match["k"])
+        back = _integer(_Token("int", match["k"], token.at + match.start("k")))
         if back == 0:
-            raise SelectorError("n-0 is the query itself: write self", token.at, len(token.text))
+            raise SelectorError("n-0 is the query itself", token.at, len(token.text), "write self")
         return Back(back, at=token.at)
     expression = _EXPR.match(match["expr"])
     if expression is None:
-        hint = "write n-{period}, n-{period-1} or n-{2*period-1}"
-        raise SelectorError(f"{token.text!r} is not an offset: inside {{}} stands a*variable+b", token.at, len(token.text), hint)
+        raise SelectorError(f"{token.text!r} is not an offset: inside {{}} stands a*variable+b", token.at, len(token.text), OFFSET_HINT)
     factor, variable, sign, constant = expression.groups()
+    if max(len(factor or ""), len(constant or "")) > _DIGITS:
+        raise SelectorError(f"too large a number in {token.text!r}", token.at, len(token.text), "no prompt is that long")
     offset = int(constant or 0) * (-1 if sign == "-" else 1)
     return Back(offset, variable, int(factor or 1), token.at)
 
 
+def read(text: str) -> tuple[Selector | None, list[SelectorError]]:
+    """Parse ``"member -> earlier member"``: the selector (None when it is none) and all that is wrong with it."""
+    tokens = _tokens(text)
+    wrong = [token for token in tokens if token.kind == "wrong"]
+    arrows = [token for token in tokens if token.kind == "arrow"]
+    if len(tokens) > MOST_TOKENS:
+        return None, [SelectorError(f"the selector is too long ({len(tokens)} words and signs)", 0, len(text), f"at most {MOST_TOKENS}")]
+    if wrong:
+        hint = "the query comes first, and attends to the key: QUERY -> KEY" if "<" in wrong[0].text or "←" in wrong[0].text else ARROW_HINT
+        return None, [SelectorError(f"{wrong[0].text!r} is not the arrow of a selector", wrong[0].at, len(wrong[0].text), hint)]
+    if not arrows:
+        at = len(text) - len(text.lstrip())
+        return None, [SelectorError(f"a selector is QUERY -> KEY, but {text.strip()!r} has no arrow", at, len(text.strip()), ARROW_HINT)]
+    if len(arrows) > 1:
+        return None, [SelectorError("two arrows in one selector", arrows[1].at, 2, "write one QUERY -> KEY a check")]
+    middle = tokens.index(arrows[0])
+    errors: list[SelectorError] = []
+    sides: list[Set] = []
+    for name, part, end in (
+        ("query", tokens[:middle], arrows[0].at),
+        ("key", tokens[middle + 1 :], max(len(text.rstrip()), arrows[0].at + len(arrows[0].text))),
+    ):
+        try:
+            sides.append(_Parser(part, text, name, end).whole())
+        except SelectorError as error:
+            errors.append(error)
+            continue
+        errors += _relative(sides[-1]) if name == "query" else []
+    return (None if errors else Selector(sides[0], sides[1], _canonical(tokens))), errors
+
+
+def _relative(query: Set) -> Iterator[SelectorError]:
+    """One error for each outermost word on the query side that means something only from a query."""
+    if isinstance(query, Union):
+        for part in query.of:
+            yield from _relative(part)
+    elif isinstance(query, (Back, Qualified)) or (isinstance(query, Structure) and query.name in RELATIVE):
+        word = query.how if isinstance(query, Qualified) else query.name if isinstance(query, Structure) else "n-K"
+        message = f"{word!r} is relative to a query token, so it can only stand on the key side of the arrow"
+        yield SelectorError(message, query.at, len(word), "the query token attends to the key token: QUERY -> KEY")
+    elif isinstance(query, (Index, Half, Shift, Not)):
+        yield from _relative(query.of)
+
+
 def parse(text: str) -> Selector:
-    """Parse ``"member -> earlier member"``. Raises SelectorError with place and hint."""
-    parser = _Parser(text)
-    if not any(token.kind == "arrow" for token in parser.tokens):
-        raise SelectorError(f"a selector is QUERY -> KEY, but {text!r} has no arrow", 0, len(text), "for example: member -> earlier member")
-    query = parser.set()
-    if parser.now.kind != "arrow":
-        raise parser.unexpected("before the arrow in")
-    parser.take()
-    key = parser.set()
-    if parser.place < len(parser.tokens):
-        raise parser.unexpected("at the end of")
-    for part in walk(query):
-        relative = isinstance(part, (Back, Qualified)) or (isinstance(part, Structure) and part.name in RELATIVE)
-        if relative:
-            word = part.how if isinstance(part, Qualified) else part.name if isinstance(part, Structure) else "n-K"
-            raise SelectorError(
-                f"{word!r} is relative to a query token, so it can only stand on the key side of the arrow",
-                part.at,
-                len(word),
-                "the query token attends to the key token: QUERY -> KEY",
-            )
-    return Selector(query, key, " ".join(text.split()))
-
-
-def walk(of: Set) -> Iterator[Set]:
-    """Every node of a set expression, outermost first."""
-    yield of
-    if isinstance(of, Union):
-        for part in of.of:
-            yield from walk(part)
-    elif isinstance(of, (Qualified, Index, Half, Shift, Not)):
-        yield from walk(of.of)
-
-
-def roles(selector: Selector) -> list[Role]:
-    """The roles a selector names, in reading order."""
-    return [part for side in (selector.query, selector.key) for part in walk(side) if isinstance(part, Role)]
-
-
-def variables(selector: Selector) -> list[Back]:
-    """The offsets of a selector that need a variable."""
-    return [part for side in (selector.query, selector.key) for part in walk(side) if isinstance(part, Back) and part.variable]
+    """Parse ``"member -> earlier member"``. Raises the first SelectorError, with place and hint."""
+    found, errors = read(text)
+    if found is None:
+        raise errors[0]
+    return found

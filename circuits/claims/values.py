@@ -13,44 +13,59 @@ from typing import Any
 from circuits.claims.source import Faults, Node
 from circuits.errors import did_you_mean
 
-_NUMBER = re.compile(r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,12}\Z", re.ASCII)
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 
 
 def text(node: Node, faults: Faults, what: str) -> str | None:
     """A non-empty text."""
-    if node.kind != "text" or node.null or not node.text.strip():
-        faults.add(node, f"{what} must be text, not {node.noun}" if node.text.strip() or node.kind != "text" else f"{what} is empty")
+    if node.kind == "text" and (node.null or not node.text.strip()):
+        faults.add(node, f"{what} is empty")
         return None
-    return node.text
+    if node.kind != "text":
+        faults.add(node, f"{what} must be text, not {node.noun}")
+        return None
+    return node.text.rstrip("\n")
 
 
 def number(node: Node, faults: Faults, what: str) -> tuple[float, bool] | None:
     """A finite number or percent: (value, whether it was a percent). 20% is 0.2."""
     raw = node.text.strip() if node.kind == "text" else ""
     percent = raw.endswith("%")
-    digits = raw[:-1].strip() if percent else raw
+    digits = raw[:-1] if percent else raw
     if node.kind != "text" or not _NUMBER.match(digits):
-        hint = "write a number such as 0.4 or a percent such as 20%"
-        faults.add(node, f"{what} must be a number or a percent, not {node.noun}", hint)
+        faults.add(node, f"{what} must be a number or a percent, not {node.noun}", _number_hint(raw))
         return None
-    value = float(digits.replace("_", ""))
+    value = float(digits)
     if not math.isfinite(value):
-        faults.add(node, f"{what} must be finite, not {raw}")
+        faults.add(node, f"{what} must be finite, not {node.noun}", "write a number such as 0.4")
         return None
     return (value / 100 if percent else value), percent
 
 
-def integer(node: Node, faults: Faults, what: str, minimum: int | None = None) -> int | None:
-    """A whole number, at least ``minimum``."""
+def _number_hint(raw: str) -> str:
+    """What was probably meant by a number that is none."""
+    for close in (re.sub(r"\s+%$", "%", raw), raw.replace(",", ".", 1), raw.replace("%%", "%"), raw.replace("_", "")):
+        if close != raw and _NUMBER.match(close.removesuffix("%")):
+            return f"write {close}"
+    return "write a number such as 0.4 or a percent such as 20%"
+
+
+def integer(node: Node, faults: Faults, what: str, minimum: int | None = None, maximum: int | None = None) -> int | None:
+    """A whole number from ``minimum`` to ``maximum``."""
     raw = node.text.strip() if node.kind == "text" else ""
-    if not re.fullmatch(r"[+-]?\d{1,12}", raw):
+    if not _INTEGER.match(raw):
         faults.add(node, f"{what} must be a whole number, not {node.noun}")
         return None
-    if minimum is not None and int(raw) < minimum:
+    value = int(raw)
+    if minimum is not None and value < minimum:
         faults.add(node, f"{what} must be at least {minimum}, not {raw}")
         return None
-    return int(raw)
+    if maximum is not None and value > maximum:
+        faults.add(node, f"{what} must be at most {maximum:,}, not {raw}")
+        return None
+    return value
 
 
 def boolean(node: Node, faults: Faults, what: str) -> bool | None:
@@ -68,10 +83,10 @@ def choice(node: Node, faults: Faults, what: str, names: Iterable[str]) -> str |
     """One of ``names``."""
     names = list(names)
     value = text(node, faults, what)
-    if value is not None and value not in names:
+    if value is not None and value.strip() not in names:
         faults.add(node, f"unknown {what} {value!r}", did_you_mean(value, names))
         return None
-    return value
+    return value.strip() if value is not None else None
 
 
 def plain(node: Node) -> Any:
@@ -86,7 +101,7 @@ def plain(node: Node) -> Any:
     if node.null:
         return None
     if not node.quoted:
-        if re.fullmatch(r"[+-]?\d{1,12}", node.text) and not re.fullmatch(r"[+-]?0\d+", node.text):
+        if _INTEGER.match(node.text) and not re.fullmatch(r"[+-]?0\d+", node.text):
             return int(node.text)
         if node.text.lower() in ("true", "false"):
             return node.text.lower() == "true"

@@ -11,17 +11,16 @@ layers above are run again: exact, and the reason that late heads are cheap.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from circuits.claims.heads import Component
 from circuits.measure.batches import batches
-from circuits.measure.metrics import END_METRICS, Values, end_metrics, next_token_loss
+from circuits.measure.metrics import END_METRICS, Values, end_metrics, next_token_loss, precise
 from circuits.prompts.prompt import TokenPrompt
 
 if TYPE_CHECKING:
@@ -66,8 +65,8 @@ def site(component: Component) -> str:
 class CleanRun:
     """The unablated model on one prompt set: kept while its ablations are measured.
 
-    ``values`` are the clean metrics; ``residuals[layer]`` the residual streams that enter a layer,
-    by batch; ``logits`` the clean logits at the end, by batch (for kl).
+    ``values`` are the clean metrics (the loss only where ``loss``); ``residuals[layer]`` the residual
+    streams that enter a layer, by batch; ``logits`` the clean logits at the end, by batch (for kl).
     """
 
     prompts: Sequence[TokenPrompt]
@@ -75,6 +74,7 @@ class CleanRun:
     values: Values
     logits: list[torch.Tensor] = field(default_factory=list)
     residuals: dict[int, list[torch.Tensor]] = field(default_factory=dict)
+    loss: bool = False
 
 
 ReferencePrompts = Callable[[str, int], Sequence[tuple[int, ...]]]
@@ -83,35 +83,42 @@ ReferencePrompts = Callable[[str, int], Sequence[tuple[int, ...]]]
 class Reference:
     """Mean activations over reference prompts, by template and token length; computed once each.
 
-    ``rows(template, length)`` gives the corrupted id rows (BOS included). Means never depend on the
-    measured prompts, on other ablations or on a circuit.
+    ``prompts(template, length)`` gives the corrupted id rows (BOS included). Means never depend on the
+    measured prompts, on other ablations or on a circuit. ``planned``: the hook sites that will be asked
+    for, so that one pass serves all of them.
     """
 
-    def __init__(self, model: LoadedModel, rows: ReferencePrompts, batch_tokens: int):
+    def __init__(self, model: LoadedModel, prompts: ReferencePrompts, batch_tokens: int, planned: Iterable[str] = ()):
         self.model = model
-        self.rows = rows
+        self.prompts = prompts
         self.batch_tokens = batch_tokens
-        self.sizes: dict[tuple[str, int], int] = {}
+        self.planned = frozenset(planned)
+        self.known: dict[tuple[str, int], Sequence[tuple[int, ...]]] = {}
         self.means: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
+
+    def rows(self, template: str, length: int) -> Sequence[tuple[int, ...]]:
+        """The reference prompts of a template and token length, made once."""
+        if (template, length) not in self.known:
+            self.known[template, length] = self.prompts(template, length)
+        return self.known[template, length]
 
     def mean(self, template: str, length: int, sites: Sequence[str]) -> dict[str, torch.Tensor]:
         """Mean activation at each site: z Float[pos, head, d_head], MLP output Float[pos, d_model]."""
-        import torch
-
         known = self.means.setdefault((template, length), {})
-        missing = [name for name in sites if name not in known]
-        if missing:
+        if any(name not in known for name in sites):
+            missing = sorted((self.planned | set(sites)) - known.keys())
             rows = self.rows(template, length)
-            self.sizes[template, length] = len(rows)
+            if not rows:
+                raise ValueError(f"there are no reference prompts of {length} tokens to take the mean from")
             sums: dict[str, torch.Tensor] = {}
             size = max(1, self.batch_tokens // max(1, length))
             for start in range(0, len(rows), size):
                 captured = capture(self.model, rows[start : start + size], missing)
                 for name, value in captured.items():
-                    total = value.double().sum(0)
+                    total = precise(value).sum(0)
                     sums[name] = sums[name] + total if name in sums else total
             for name, total in sums.items():
-                known[name] = (total / len(rows)).to(dtype(self.model))
+                known[name] = (total / len(rows)).to(device=self.model.device, dtype=dtype(self.model))
         return known
 
 
@@ -125,7 +132,10 @@ def dtype(model: LoadedModel) -> torch.dtype:
 
 
 def capture(model: LoadedModel, rows: Sequence[Sequence[int]], sites: Sequence[str]) -> dict[str, torch.Tensor]:
-    """Activations of the unablated model at hook sites: z Float[batch, pos, head, d_head], MLP Float[batch, pos, d_model]."""
+    """Activations of the unablated model at hook sites.
+
+    A head's z: Float[batch, pos, head, d_head]; an MLP's output: Float[batch, pos, d_model].
+    """
     import torch
 
     found: dict[str, torch.Tensor] = {}
@@ -140,7 +150,9 @@ def capture(model: LoadedModel, rows: Sequence[Sequence[int]], sites: Sequence[s
     stop = max(int(name.split(".")[1]) for name in sites) + 1
     tokens = torch.tensor([list(row) for row in rows], device=model.device)
     with torch.no_grad():
-        model.bridge.run_with_hooks(tokens, return_type=None, fwd_hooks=[(name, keeper(name)) for name in sites], stop_at_layer=stop)
+        model.bridge.run_with_hooks(
+            tokens, return_type=None, fwd_hooks=[(name, keeper(name)) for name in sites], stop_at_layer=stop
+        )
     return found
 
 
@@ -150,11 +162,17 @@ def clean_run(
     """One clean pass: metrics, end logits, and the residual streams entering each of ``layers``."""
     import torch
 
-    run = CleanRun(prompts, list(batches(prompts, batch_tokens)), {name: np.full(len(prompts), np.nan) for name in (*END_METRICS, "loss")})
-    run.residuals = {layer: [] for layer in layers}
+    run = CleanRun(
+        prompts,
+        list(batches(prompts, batch_tokens)),
+        {name: np.full(len(prompts), np.nan) for name in (*END_METRICS, "loss")},
+    )
+    run.residuals, run.loss = {layer: [] for layer in layers}, loss
     for chunk in run.chunks:
         tokens = torch.tensor([prompts[i].ids for i in chunk], device=model.device)
-        hooks = [(f"blocks.{layer}.hook_resid_pre", _keep_in(kept)) for layer, kept in run.residuals.items() if layer > 0]
+        hooks = [
+            (f"blocks.{layer}.hook_resid_pre", _keep_in(kept)) for layer, kept in run.residuals.items() if layer > 0
+        ]
         logits = forward(model, tokens, hooks, all_positions=loss)
         run.logits.append(logits[:, -1].clone())
         _store(run.values, chunk, end_metrics(logits[:, -1], [prompts[i] for i in chunk]))
@@ -189,7 +207,9 @@ def measure_ablation(
     start = ablation.start if ablation.start in run.residuals else 0
     for number, chunk in enumerate(run.chunks):
         batch = [run.prompts[i] for i in chunk]
-        hooks = [(name, _replace(heads, value)) for (name, heads), value in _replacements(model, ablation, batch, reference)]
+        hooks = [
+            (name, _replace(heads, value)) for (name, heads), value in _replacements(model, ablation, batch, reference)
+        ]
         tokens = torch.tensor([p.ids for p in batch], device=model.device)
         residual = run.residuals[start][number] if start > 0 else None
         logits = forward(model, tokens, hooks, all_positions=ablation.loss, residual=residual, start=start)

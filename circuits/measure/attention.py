@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from circuits.measure.batches import batches
 from circuits.measure.cells import Cells, Question, cells, uniform
+from circuits.measure.metrics import precise
 from circuits.prompts.prompt import TokenPrompt
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ TINY_ROW = 1e-6  # rows with less mass left after an exclusion are skipped and c
 class AttentionValues:
     """One question on one prompt set, for all heads.
 
-    ``left``/``right``: Float[layer, head, prompt], NaN where a prompt has no eligible query.
+    ``left``/``right``: Float[layer, head, prompt], NaN where a prompt has no eligible query, infinite
+    where the model's attention is not a finite number.
     ``uniform_left``/``uniform_right``: Float[prompt]. ``removed``: Float[layer, head, prompt], the mean
     mass that the exclusion took from the eligible rows (None without one). ``skipped_rows``:
-    Int[layer, head], rows left with under 1e-6. ``masses``: Float[layer, head, prompt], for lift the
-    plain mean mass beside it.
+    Int[layer, head], rows left with under 1e-6.
     """
 
     left: NDArray[np.float64]
@@ -97,11 +98,12 @@ def measure_attention(
 
         def reduce(pattern: Any, hook: Any, *, layer: int, index: Any = index, shown: Any = shown) -> None:
             weights = pattern.to(torch.float32) if pattern.dtype in (torch.float16, torch.bfloat16) else pattern
+            sound = torch.isfinite(weights.sum(-1))  # [batch, head, query]
             for sink in sinks:
-                _reduce(sink, weights, layer, index)
+                _reduce(sink, weights, sound, layer, index)
             for at_layer, head in pictured:
                 if at_layer == layer and bool(shown.any()):
-                    pictured[at_layer, head] += weights[shown, head].sum(0).double().cpu().numpy()
+                    pictured[at_layer, head] += precise(weights[shown, head]).sum(0).cpu().numpy()
 
         tokens = torch.tensor([p.ids for p in batch], device=model.device)
         hooks = [(f"blocks.{layer}.attn.hook_pattern", partial(reduce, layer=layer)) for layer in wanted]
@@ -145,8 +147,11 @@ def _tensors(found: Cells, device: str) -> dict[str, torch.Tensor]:
     return {name: torch.tensor(array, device=device) for name, array in arrays.items()}
 
 
-def _reduce(sink: _Sink, pattern: torch.Tensor, layer: int, index: NDArray[np.int64]) -> None:
-    """One layer's pattern [batch, head, query, key] -> the question's values of its heads."""
+def _reduce(sink: _Sink, pattern: torch.Tensor, sound: torch.Tensor, layer: int, index: NDArray[np.int64]) -> None:
+    """One layer's pattern [batch, head, query, key] -> the question's values of its heads.
+
+    ``sound``: Bool[batch, head, query], the rows whose weights are finite numbers.
+    """
     import torch
 
     tensors, asked = sink.tensors, sink.asked
@@ -156,14 +161,14 @@ def _reduce(sink: _Sink, pattern: torch.Tensor, layer: int, index: NDArray[np.in
     if asked.excluding:
         weights = torch.where(kept, pattern, torch.zeros_like(pattern))
         left_over = weights.sum(-1)
-        valid = left_over >= TINY_ROW
+        valid = ~(left_over < TINY_ROW)  # a row that is not finite is no empty row
         weights = weights / left_over.clamp_min(TINY_ROW)[..., None]
         rows = tensors["rows_left"][:, None]
         if "rows_right" in tensors:
             rows = rows | tensors["rows_right"][:, None]
         assert sink.removed is not None
         taken = torch.where(rows, (pattern * ~kept).sum(-1), 0.0).sum(-1) / rows.sum(-1)
-        sink.removed[layer][:, index] = taken.double().cpu().numpy().T
+        sink.removed[layer][:, index] = precise(taken).cpu().numpy().T
         sink.skipped[layer] += (rows & ~valid).sum((0, 2)).cpu().numpy()
     top = None
     if asked.statistic == "top1":
@@ -173,7 +178,9 @@ def _reduce(sink: _Sink, pattern: torch.Tensor, layer: int, index: NDArray[np.in
             continue
         cell, rows = tensors[name], tensors[f"rows_{name}"][:, None] & valid
         if top is not None:
-            mass = torch.gather(cell[:, None].expand(-1, top.shape[1], -1, -1), 3, top[..., None])[..., 0].to(weights.dtype)
+            mass = torch.gather(cell[:, None].expand(-1, top.shape[1], -1, -1), 3, top[..., None])[..., 0].to(
+                weights.dtype
+            )
         else:
             mass = torch.einsum("bhqk,bqk->bhq", weights, cell.to(weights.dtype))
         summed = torch.where(rows, mass, 0.0).sum(-1)
@@ -183,4 +190,7 @@ def _reduce(sink: _Sink, pattern: torch.Tensor, layer: int, index: NDArray[np.in
         else:
             below = rows.sum(-1).to(mass.dtype)
         value = torch.where(below > 0, summed / below, torch.full_like(summed, float("nan")))
-        target[layer][:, index] = value.double().cpu().numpy().T
+        if asked.statistic != "lift":
+            value = value.clamp(0.0, 1.0)  # rows of 16-bit softmax sum to 1 only roughly
+        value = torch.where((rows & ~sound).any(-1), torch.full_like(value, float("inf")), value)
+        target[layer][:, index] = precise(value).cpu().numpy().T

@@ -13,7 +13,6 @@ import io
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -76,8 +75,16 @@ class ValueCache:
         try:
             with np.load(path, allow_pickle=False) as found:
                 return {name: found[name] for name in found.files}
-        except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError):
+        except Exception:  # what a damaged archive raises is anybody's guess (zlib.error, struct.error, ...)
             return None
+
+    def written_since(self, key: str, moment: float) -> bool:
+        """Whether a key's file was written after ``moment`` (seconds since the epoch), by whatever process."""
+        path = self._path(key)
+        try:
+            return path is not None and path.stat().st_mtime >= moment
+        except OSError:
+            return False
 
     def save(self, key: str, arrays: Arrays) -> None:
         """Keep the arrays of a key; a full or read-only disk is no reason to lose a measurement."""
@@ -99,7 +106,10 @@ class ValueCache:
     def load_json(self, key: str) -> Any:
         """Plain data kept with ``save_json``, or None."""
         found = self.load(key)
-        return None if found is None else json.loads(str(found["json"]))
+        try:
+            return None if found is None else json.loads(str(found["json"]))
+        except (KeyError, ValueError):
+            return None
 
     def save_json(self, key: str, data: Any) -> None:
         """Keep plain data."""

@@ -92,8 +92,9 @@ def cells(asked: Question, prompts: Sequence[TokenPrompt], variables: Mapping[st
             assert target is not None
             for query, keys in side.items():
                 target[row, query, list(keys)] = True
-    rows_right = right.any(axis=2) if right is not None else None
-    return Cells(left, right, left.any(axis=2), rows_right, kept)
+    rows_left: NDArray[np.bool_] = np.any(left, axis=2)
+    rows_right: NDArray[np.bool_] | None = np.any(right, axis=2) if right is not None else None
+    return Cells(left, right, rows_left, rows_right, kept)
 
 
 def uniform(asked: Question, found: Cells) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:

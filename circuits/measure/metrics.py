@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 Values = dict[str, NDArray[np.float64]]
 
-END_METRICS = ("logit_diff", "answer_logit", "answer_logprob", "answer_prob", "pair_prob", "prob_diff", "answer_rank", "kl", "top_token")
+_OF_ANSWER = ("answer_logit", "answer_logprob", "answer_prob", "answer_rank")
+_OF_FOIL = ("logit_diff", "pair_prob", "prob_diff")
+END_METRICS = (*_OF_ANSWER, *_OF_FOIL, "kl", "top_token")
 
 
 def end_metrics(logits: torch.Tensor, prompts: Sequence[TokenPrompt], clean: torch.Tensor | None = None) -> Values:
@@ -28,7 +30,9 @@ def end_metrics(logits: torch.Tensor, prompts: Sequence[TokenPrompt], clean: tor
 
     ``logits``: Float[batch, vocabulary] at the last position. ``clean``: the unablated model's
     logits, for ``kl`` = KL(clean || these); without it kl is 0 by definition. Metrics that need an
-    answer or a foil are NaN for prompts without one. ``top_token`` is the id of the largest logit.
+    answer or a foil are NaN for prompts without one. Where the logits hold no numbers (NaN or +inf),
+    every metric of the prompt is infinite, so that it is never taken for one without a value (nor for
+    a right answer: no logit is larger than NaN). ``top_token`` is the id of the largest logit.
 
     - logit_diff = logit[answer] - logit[foil]; pair_prob = sigmoid(logit_diff)
     - answer_rank = 1 + the number of tokens with a strictly larger logit
@@ -36,7 +40,8 @@ def end_metrics(logits: torch.Tensor, prompts: Sequence[TokenPrompt], clean: tor
     """
     import torch
 
-    logits = logits.double()
+    logits = precise(logits)
+    broken = (torch.isnan(logits) | torch.isposinf(logits)).any(-1).tolist()
     logprobs = torch.log_softmax(logits, -1)
     probs = logprobs.exp()
     size = len(prompts)
@@ -45,10 +50,18 @@ def end_metrics(logits: torch.Tensor, prompts: Sequence[TokenPrompt], clean: tor
     if clean is None:
         found["kl"] = np.zeros(size)
     else:
-        clean_logprobs = torch.log_softmax(clean.double(), -1)
-        divergence = (clean_logprobs.exp() * (clean_logprobs - logprobs)).sum(-1)
-        found["kl"] = divergence.clamp_min(0.0).cpu().numpy()
+        clean_logprobs = torch.log_softmax(precise(clean), -1)
+        each = clean_logprobs.exp() * (clean_logprobs - logprobs)
+        # A token that is impossible to the clean model (-inf) adds nothing.
+        divergence = torch.where(torch.isneginf(clean_logprobs), 0.0, each).sum(-1)
+        found["kl"] = _finite_or_inf(divergence.clamp_min(0.0).cpu().numpy())
     for row, prompt in enumerate(prompts):
+        if broken[row]:
+            found["kl"][row] = np.inf
+            for name in (*_OF_ANSWER, *_OF_FOIL):
+                known = prompt.answers if name in _OF_ANSWER else prompt.answers and prompt.foils
+                found[name][row] = np.inf if known else np.nan
+            continue
         if not prompt.answers:
             continue
         answer = prompt.answers[0]
@@ -60,7 +73,9 @@ def end_metrics(logits: torch.Tensor, prompts: Sequence[TokenPrompt], clean: tor
             difference = float(logits[row, answer] - logits[row, prompt.foils[0]])
             found["logit_diff"][row] = difference
             found["pair_prob"][row] = 1 / (1 + np.exp(-np.clip(difference, -700, 700)))
-            found["prob_diff"][row] = float(probs[row, list(prompt.answers)].sum() - probs[row, list(prompt.foils)].sum())
+            found["prob_diff"][row] = float(
+                probs[row, list(prompt.answers)].sum() - probs[row, list(prompt.foils)].sum()
+            )
     return found
 
 
@@ -68,19 +83,34 @@ def next_token_loss(logits: torch.Tensor, tokens: torch.Tensor) -> NDArray[np.fl
     """Mean next-token loss (nats) over each prompt: Float[prompt].
 
     ``logits``: Float[batch, pos, vocabulary]; ``tokens``: Int[batch, pos]. Position p is scored on
-    token p+1, so the first token (BOS) is context only and the answer is not part of it.
+    token p+1, so the first token (BOS) is context only and the answer is not part of it. NaN for
+    prompts of one token, infinite where a logit is no number.
     """
     import torch
 
-    logprobs = torch.log_softmax(logits[:, :-1].double(), -1)
-    taken = logprobs.gather(-1, tokens[:, 1:, None])[..., 0]
-    return (-taken.mean(-1)).cpu().numpy()
+    if tokens.shape[1] < 2:
+        return np.full(len(tokens), np.nan)
+    logprobs = torch.log_softmax(precise(logits[:, :-1]), -1)
+    taken = logprobs.gather(-1, tokens[:, 1:, None].to(logprobs.device))[..., 0]
+    return _finite_or_inf((-taken.mean(-1)).cpu().numpy())
+
+
+def precise(values: torch.Tensor) -> torch.Tensor:
+    """The values in float64, which Apple GPUs do not have: theirs come to the CPU."""
+    return (values.cpu() if values.device.type == "mps" else values).double()
+
+
+def _finite_or_inf(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isfinite(values), values, np.inf)
 
 
 def metric_values(name: str, values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """One metric by its name; ``topK`` is 1 where the answer's rank is at most K, else 0."""
+    """One metric by its name; ``topK`` is 1 where the answer's rank is at most K, else 0.
+
+    Where there is no rank (NaN) or no finite number (infinite), ``topK`` is that too.
+    """
     match = re.fullmatch(r"top(\d+)", name)
     if match is None:
         return values[name]
     rank = values["answer_rank"]
-    return np.where(np.isnan(rank), np.nan, (rank <= int(match[1])).astype(float))
+    return np.where(np.isfinite(rank), (rank <= int(match[1])).astype(float), rank)

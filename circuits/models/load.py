@@ -92,6 +92,8 @@ def load(
         device = resolve_device(device)
         return _load_reference(source, device, dtype, resolve_dtype(dtype, device))
     folder, digest = _folder_of(source, progress)  # first: a model that is not here costs no import of torch
+    if progress is not None:
+        progress(f"{source.name}: loading the model")
     device = resolve_device(device)
     torch_dtype = resolve_dtype(dtype, device)
     model, hf_tokenizer, weights = read_folder(folder, source.name, torch_dtype)

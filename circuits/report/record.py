@@ -20,6 +20,7 @@ from circuits.errors import CircuitsError
 FORMAT = 1
 DIGITS = 6  # significant digits of a float in the file: far below any interval's width
 DASH = "–"  # how null is shown
+TINY, TINY_TEXT = 1e-6, "1e-6"
 _PARTS = ("runs", "models", "claims")
 
 
@@ -148,11 +149,16 @@ def number(value: Any, percent: bool = False, beside: Iterable[float | None] = (
     """A number with 3 significant digits, or a dash for null.
 
     More digits (up to 6) are shown where rounding would move it onto or across one of the values
-    ``beside`` it, so that a printed limit never contradicts a verdict.
+    ``beside`` it, so that a printed limit never contradicts a verdict. What is not zero but below 1e-6 is
+    said so: its digits are those of rounding errors.
     """
     if value is None:
         return DASH
+    beside = tuple(beside)
     scale, unit = (100, "%") if percent else (1, "")
+    near = any(edge and abs(edge * scale) <= TINY for edge in beside)
+    if 0 < abs(value * scale) < TINY and not near:
+        return f"{'<' if value > 0 else '>-'}{TINY_TEXT}{unit}"
     text = ""
     for digits in (3, 4, 5, 6):
         text = _digits(value * scale, digits)

@@ -1,102 +1,165 @@
-"""What the terminal says of claims: a line for each verdict, and the text of one that failed."""
+"""What the terminal says of claims: every verdict with its numbers, and the text of a claim that failed."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from circuits.report.record import number
 
 Entry = Mapping[str, Any]
+Line = tuple[tuple[str, str | None], ...]
+"""Pieces of text, each with a colour or None."""
 
-LABELS = {"supported": "SUPPORTED", "refuted": "REFUTED", "inconclusive": "INCONCLUSIVE", "unmeasurable": "UNMEASURABLE"}
+STATUSES = ("measured", "cached", "skipped", "invalid", "error")
+_INDENT = " " * 16
 
 
 def label(entry: Entry) -> str:
-    """The verdict in capitals; INVALID for a claim with faults, SKIPPED for one without its model."""
-    if entry["status"] in ("invalid", "skipped"):
+    """The verdict in capitals; INVALID, SKIPPED or ERROR for a claim that was not measured."""
+    if entry["status"] in ("invalid", "skipped", "error"):
         return str(entry["status"]).upper()
-    return LABELS.get(str(entry["verdict"]), str(entry["verdict"]))
+    return str(entry["verdict"]).upper()
 
 
 def row_text(row: Mapping[str, Any]) -> str:
     """One row in one line: what, on which head and prompts, estimate, interval, bound, n."""
-    percent = bool(row.get("percent"))
     subject = f"{row['head']} " if row.get("head") else ""
-    bounds = [row.get("bound_low"), row.get("bound_high")]
-    estimate = number(row.get("estimate"), percent, bounds)
-    text = f"{subject}{row['check']} on {row['prompts']}"
-    if row.get("statistic") in ("top1", "lift"):
-        text += f" ({row['statistic']})"
-    text += f" = {estimate}"
-    if row.get("low") is not None and row.get("high") is not None:
-        text += f" [{number(row['low'], percent, bounds)}, {number(row['high'], percent, bounds)}]"
-    text += f"; {row['bound']}" if row.get("bound") else "; observed"
-    if row.get("n") is not None:
-        text += f"; n={row['n']}"
-    return text
+    details = [row["statistic"]] if row.get("statistic") in ("top1", "lift") else []
+    details += [f"excluding {' and '.join(row['excluding'])}"] if row.get("excluding") else []
+    text = f"{subject}{row['check']}{f' ({', '.join(details)})' if details else ''} on {row['prompts']}"
+    bound = row.get("bound") or "observed"
+    return f"{text} = {numbers(row)}; {bound}" + (f"; n={row['n']}" if row.get("n") else "")
 
 
-def verdict_lines(entries: Mapping[str, Entry]) -> Iterator[tuple[str, str | None]]:
-    """A line per claim and row, with a colour or None; skipped claims of one reason share a line."""
-    skipped: dict[str, list[str]] = {}
-    for node_id, entry in sorted(entries.items()):
+def numbers(row: Mapping[str, Any]) -> str:
+    """The estimate with its interval: "0.61 [0.58, 0.64]", "0.61 (all prompts there are)" or "not measured"."""
+    percent, beside = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
+    if row.get("estimate") is None:
+        return "not measured"
+    text = number(row["estimate"], percent, beside)
+    low, high = row.get("low"), row.get("high")
+    if row.get("observe") and low is None and high is None:
+        return text
+    if low is None and high is None:
+        # An interval without ends (nothing is known) has a method, a census (all is known) has none.
+        return text + (" [no limits]" if row.get("interval") else " (all prompts there are)")
+    ends = ("-inf" if low is None else number(low, percent, beside), "inf" if high is None else number(high, percent, beside))
+    return f"{text} [{ends[0]}, {ends[1]}]"
+
+
+def claims_section(entries: Mapping[str, Entry]) -> Iterator[Line]:
+    """Every claim under its suite, in the order of the file; then what was not measured, why, and the counts.
+
+    Claims that are skipped for one reason (weights that cannot be had) share one line.
+    """
+    suites: dict[str, list[tuple[str, Entry]]] = {}
+    skipped: Counter[str] = Counter()
+    for node_id, entry in entries.items():
         if entry["status"] == "skipped":
-            skipped.setdefault(str(entry["reason"]), []).append(node_id)
-            continue
-        colour = "green" if entry["met"] else "red" if entry["verdict"] != "inconclusive" else "yellow"
-        notes = []
-        if entry["expected"] != "supported":
-            notes.append(f"expected: {entry['expected']}")
-        if entry.get("vacuous"):
-            notes.append("VACUOUS: uniform attention satisfies it too")
-        if entry.get("cached"):
-            notes.append("cached")
-        yield f"{label(entry):<13} {node_id}" + (f"  ({'; '.join(notes)})" if notes else ""), colour
-        if entry["status"] == "invalid":
-            yield f"{'':<13} {entry['reason']}", None
-        for row in entry["checks"]:
-            mark = "" if row.get("observe") or len(entry["checks"]) == 1 else f" {LABELS.get(str(row['verdict']), '')}"
-            yield f"{'':<13} {row_text(row)}{mark}", None
-            if row.get("reason"):
-                yield f"{'':<15} {row['reason']}", None
-    for reason, ids in skipped.items():
-        yield f"{'SKIPPED':<13} {len(ids)} claim{'s' if len(ids) > 1 else ''}: {reason}", "yellow"
-    counts: dict[str, int] = {}
-    for entry in entries.values():
-        counts[str(entry["status"])] = counts.get(str(entry["status"]), 0) + 1
-    yield ", ".join(f"{counts[name]} {name}" for name in ("measured", "cached", "skipped", "invalid") if name in counts), None
+            skipped[str(entry["reason"])] += 1
+        else:
+            suites.setdefault(str(entry["file"]), []).append((node_id, entry))
+    for file in sorted(suites):
+        found = sorted(suites[file], key=lambda pair: (pair[1]["line"], pair[0]))
+        first = found[0][1]
+        yield (f"{file}: {first['suite']}" + (f" ({first['model']})" if first["model"] else ""), "bold"), (":", None)
+        for node_id, entry in found:
+            yield from _claim(node_id.removeprefix(f"{file}::"), entry)
+    for reason, count in sorted(skipped.items()):
+        yield (f"  {'SKIPPED':<14}", "yellow"), (f"{count} claim{'s' if count > 1 else ''}: {reason}", None)
+    yield ((_counts(entries), None),)
 
 
-def failure_text(entry: Entry) -> tuple[str, str]:
-    """Why a claim failed, and a title: the verdict first, then the numbers, then its YAML lines."""
-    title = label(entry)
+def _claim(name: str, entry: Entry) -> Iterator[Line]:
+    notes = [] if entry["expected"] == "supported" else [f"expected: {entry['expected']}"]
+    notes += ["VACUOUS: uniform attention satisfies it too"] if entry.get("vacuous") else []
+    notes += ["cached"] if entry.get("cached") else []
+    yield (f"  {label(entry):<14}", _colour(entry)), (f"{name}{f'  ({'; '.join(notes)})' if notes else ''}", None)
+    rows = entry["checks"]
+    reasons = {row.get("reason") for row in rows}
+    if entry.get("reason") and entry["reason"] not in reasons:
+        yield ((f"{_INDENT}{entry['reason']}", None),)
+    for row in rows:
+        mark = "" if len(rows) == 1 or row.get("observe") else f"  {str(row['verdict']).upper()}"
+        yield ((f"{_INDENT}{row_text(row)}{mark}", None),)
+        if row.get("reason"):
+            yield ((f"{_INDENT}  {row['reason']}", None),)
+
+
+def _colour(entry: Entry) -> str:
+    if entry["met"]:
+        return "green"
+    return "yellow" if entry["verdict"] == "inconclusive" else "red"
+
+
+def _counts(entries: Mapping[str, Entry]) -> str:
+    """How many claims, by how they came to their verdict, and how many did not come out as expected."""
+    statuses = Counter(str(entry["status"]) for entry in entries.values())
+    said = ", ".join(f"{statuses[name]} {name}" for name in STATUSES if statuses[name])
+    missed = sum(entry["met"] is False for entry in entries.values())
+    outcome = f"{missed} not as expected" if missed else "all as expected"
+    total = len(entries)
+    return f"{total} claim{'s' if total != 1 else ''}: {said}; {outcome}"
+
+
+def failure_text(entry: Entry) -> str:
+    """Why a claim failed: a first line for summaries, then the numbers of each check, then its YAML lines."""
     if entry["status"] == "invalid":
-        return f"{title}: {entry['claim']}\n\n" + "\n\n".join(entry["faults"]), title
-    if entry["expected"] == "supported":
-        lines = [f"{title}: {entry['claim']}"]
-    else:
-        lines = [f"{title}, but expected: {entry['expected']}: {entry['claim']}"]
+        return "\n".join([f"INVALID: {entry['reason']}", "", "\n\n".join(entry["faults"])])
+    lines = [_headline(entry)]
+    if entry["expected"] != "supported":
+        lines.append(f"expected: {entry['expected']}")
     if entry.get("reason"):
         lines.append(str(entry["reason"]))
     lines.append("")
     for row in entry["checks"]:
-        lines.append(f"  check {row['index']}: {row_text(row)}  {LABELS.get(str(row.get('verdict')), 'observed')}")
-        if row.get("reason"):
-            lines.append(f"    {row['reason']}")
-        if row.get("sides"):
-            lines.append(f"    sides: {number(row['sides']['left'])} against {number(row['sides']['right'])}")
-        if row.get("baseline"):
-            lines.append(f"    clean {number(row['baseline']['clean'])}, ablated {number(row['baseline']['ablated'])}")
-        if row.get("uniform") is not None:
-            lines.append(f"    under uniform attention: {number(row['uniform'])}")
-        if row.get("heads_passing"):
-            passing, heads = row["heads_passing"]
-            lines.append(f"    {passing} of {heads} heads of this model satisfy this bound")
-        if row.get("fell_to"):
-            fell = ", ".join(f"{text!r} ({count})" for text, count in row["fell_to"])
-            lines.append(f"    the answer fell to: {fell}")
-        lines += [f"    note: {warning}" for warning in row.get("warnings") or []]
-    lines += ["", f"{entry['file']}:{entry['line']}"]
+        lines += _row_lines(row)
+    lines += ["", f"{entry['file']}:{entry['line']}:"]
     lines += [f"    {line}" for line in str(entry["yaml"]).splitlines()]
-    return "\n".join(lines), title
+    return "\n".join(lines)
+
+
+def _headline(entry: Entry) -> str:
+    """Verdict, the numbers that decided it, and the claim's words."""
+    verdict = label(entry)
+    deciding = [row for row in entry["checks"] if not row.get("observe") and row["verdict"] == entry["verdict"]]
+    if not deciding or entry["verdict"] == "unmeasurable":
+        return f"{verdict}: {entry['claim']}"
+    return f"{verdict}: {numbers(deciding[0])}; {deciding[0]['bound']}: {entry['claim']}"
+
+
+def _row_lines(row: Mapping[str, Any]) -> Iterator[str]:
+    verdict = "observed" if row.get("observe") else str(row.get("verdict")).upper()
+    yield f"  check {row['index']}: {row_text(row)}: {verdict}"
+    if row.get("reason"):
+        yield f"    {row['reason']}"
+    if row.get("verdict") == "inconclusive":
+        yield f"    {_undecided(row)}"
+    if row.get("sides"):
+        yield f"    sides: {number(row['sides']['left'])} against {number(row['sides']['right'])}"
+    if row.get("baseline"):
+        yield f"    {row['metric']}: clean {number(row['baseline']['clean'])}, ablated {number(row['baseline']['ablated'])}"
+    if row.get("uniform") is not None:
+        yield f"    under uniform attention: {number(row['uniform'])}"
+    if row.get("heads_passing"):
+        passing, heads = row["heads_passing"]
+        yield f"    {passing} of {heads} heads of this model satisfy this bound"
+    if row.get("fell_to"):
+        yield f"    the answer fell to: {', '.join(f'{text!r} ({count})' for text, count in row['fell_to'])}"
+    for warning in row.get("warnings") or ():
+        yield f"    note: {warning}"
+
+
+def _undecided(row: Mapping[str, Any]) -> str:
+    low, high, confidence = row.get("low"), row.get("high"), row.get("confidence")
+    level = f"{number(confidence, True)} interval" if confidence else "interval"
+    if low is None or high is None:
+        return f"the {level} has no limits: {row['n']} prompts say nothing about this bound"
+    remedy = "more prompts (sampling: max, or --circuit-n) narrow it"
+    corrected = row.get("corrected") or {}
+    crossed = [edge for edge in (row.get("bound_low"), row.get("bound_high")) if edge is not None and low <= edge <= high]
+    if crossed or not corrected:
+        return f"the {level} contains the bound, so these {row['n']} prompts do not decide it; {remedy}"
+    return f"the {level} refutes it alone, but not once corrected for the number of checks of the claim; {remedy}"

@@ -6,7 +6,7 @@ import importlib.metadata
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ def write_run(
     root: Path,
     entries: Mapping[str, dict[str, Any]],
     models: Mapping[str, Any],
-    files: Mapping[str, set[str]],
+    files: Mapping[str, Collection[str]],
     started: float,
-    options: Any,
+    dtype: str,
+    device: str,
 ) -> dict[str, Any]:
     """Merge a run into ``folder/results.json`` and write the pages; returns the new record.
 
@@ -44,10 +45,10 @@ def write_run(
         "torch": version("torch"),
         "transformer_lens": version("transformer_lens"),
         "transformers": version("transformers"),
-        "dtype": options.dtype,
-        "device": options.device,
+        "dtype": dtype,
+        "device": device,
         "git": commit(root),
-        "counts": {name: counts.get(name, 0) for name in ("measured", "cached", "skipped", "invalid")},
+        "counts": {name: counts.get(name, 0) for name in ("measured", "cached", "skipped", "invalid", "error")},
     }
     record = merge(old, run, models, entries, present=files, gone=gone)
     folder.mkdir(parents=True, exist_ok=True)

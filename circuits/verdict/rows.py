@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ Interval = Callable[[float], Estimate]
 
 MOST_REMOVED = 0.9  # an exclusion that takes more of the mass leaves nothing worth measuring (DESIGN 3.3)
 FEW_REFERENCE = 8
+NOTHING_MEASURED: Mapping[str, Any] = MappingProxyType(
+    {"n": 0, "skipped": 0, "uniform": None, "effect": None, "heads_passing": None, "sides": None, "removed_mass": None}
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,13 @@ def decide(row: Row, bound: Bound, interval: Interval | None, asked: Asked) -> R
     with its numbers kept. An observed row gets the numbers and no verdict of its own.
     """
     row |= {"bound": bound.text, "bound_low": bound.low, "bound_high": bound.high, "percent": bound.percent}
-    row |= {"observe": bound.kind == "observe", "estimate": None, "low": None, "high": None, "confidence": asked.confidence}
+    row |= {
+        "observe": bound.kind == "observe",
+        "estimate": None,
+        "low": None,
+        "high": None,
+        "confidence": asked.confidence,
+    }
     row |= {"corrected": None, "interval": None, "guaranteed": None, "assumption": None, "verdict": None}
     if interval is not None:
         try:
@@ -89,33 +99,44 @@ def mean_of(values: NDArray[np.float64] | None) -> float | None:
     return finite(float(np.nanmean(values)))
 
 
-def attention_row(row: Row, asked: Question, values: AttentionValues, head: tuple[int, int], bound: Bound, how: Asked) -> Row:
+def attention_row(
+    row: Row, asked: Question, values: AttentionValues, head: tuple[int, int], bound: Bound, how: Asked
+) -> Row:
     """The row of an attention check or score of one head."""
     layer, index = head
     left = values.left[layer, index]
     right = values.right[layer, index] if values.right is not None else None
+    broken = _broken(left, right)
     lift = asked.statistic == "lift"
     row |= {"uniform": uniform_value(values), "sides": None, "removed_mass": None, "skipped": 0, "effect": None}
+    row.setdefault("reason", None)
     warnings: list[str] = row.setdefault("warnings", [])
-    row["n"] = int((~np.isnan(left if right is None else left - right)).sum())
-    if row["n"] == 0:
-        row["reason"] = "the selectors match nothing in these prompts: no query has any such key"
-        return decide(row | {"heads_passing": None}, bound, None, how)
-    missing = len(left) - row["n"]
-    if missing:
-        warnings.append(f"{missing} of {len(left)} prompts have no such query and key, and are left out")
+    present = ~np.isnan(left) if right is None else ~(np.isnan(left) | np.isnan(right))
+    row["n"] = int(present.sum())
     if values.removed is not None:
         removed = mean_of(values.removed[layer, index])
         row["removed_mass"] = removed
         if removed is not None and removed > MOST_REMOVED:
-            row["reason"] = f"excluding {' and '.join(asked.excluding)} removes {removed:.3g} of the attention, so nearly nothing is left to measure"
+            excluded = " and ".join(asked.excluding)
+            row["reason"] = (
+                f"excluding {excluded} removes {removed:.3g} of the attention, so nearly nothing is left to measure"
+            )
         skipped = int(values.skipped_rows[layer, index]) if values.skipped_rows is not None else 0
         if skipped:
-            warnings.append(f"{skipped} rows had under 1e-6 of their attention left after the exclusion and are left out")
+            warnings.append(
+                f"{skipped} rows had under 1e-6 of their attention left after the exclusion and are left out"
+            )
+    if row["n"] == 0 or broken:
+        nothing = "the selectors match nothing in these prompts: no query has any such key"
+        row["reason"] = broken or row["reason"] or nothing
+        return decide(row | {"heads_passing": None}, bound, None, how)
+    missing = len(left) - row["n"]
+    if missing:
+        warnings.append(f"{missing} of {len(left)} prompts have no such query and key, and are left out")
     if right is None:
         row["effect"] = {"kind": "lift", "value": mean_of(left) if lift else _ratio(mean_of(left), row["uniform"])}
-    else:
-        row["sides"] = {"left": mean_of(left), "right": mean_of(right)}
+    else:  # a prompt without one side is in neither, so that the sides differ by the estimate
+        row["sides"] = {"left": mean_of(left[present]), "right": mean_of(right[present])}
         row["effect"] = {"kind": "d_z", "value": estimate.paired_effect(left - right)}
     row["heads_passing"] = heads_passing(values, bound)
 
@@ -130,7 +151,9 @@ def attention_row(row: Row, asked: Question, values: AttentionValues, head: tupl
 
     if bound.kind != "observe" and row["uniform"] is not None and bound.holds(row["uniform"]):
         row["uniform_holds"] = True
-        warnings.append(f"uniform attention ({row['uniform']:.3g}) satisfies this bound too: it says little about the head")
+        warnings.append(
+            f"uniform attention ({row['uniform']:.3g}) satisfies this bound too: it says little about the head"
+        )
     return decide(row, bound, interval, how)
 
 
@@ -147,13 +170,23 @@ def heads_passing(values: AttentionValues, bound: Bound) -> list[int] | None:
     each = values.left if values.right is None else values.left - values.right
     flat = each.reshape(-1, each.shape[-1])
     present = ~np.isnan(flat)
-    counts = present.sum(axis=1)
+    infinite = np.isinf(values.left) if values.right is None else np.isinf(values.left) | np.isinf(values.right)
+    counts = np.where(infinite.any(axis=2).reshape(-1), 0, present.sum(axis=1))
     means = np.where(present, flat, 0.0).sum(axis=1) / np.maximum(counts, 1)
-    return [int(sum(bool(count) and bound.holds(float(mean)) for mean, count in zip(means, counts, strict=True))), len(flat)]
+    return [
+        int(sum(bool(count) and bound.holds(float(mean)) for mean, count in zip(means, counts, strict=True))),
+        len(flat),
+    ]
 
 
 def _ratio(value: float | None, base: float | None) -> float | None:
     return None if value is None or not base else value / base
+
+
+def _broken(*values: NDArray[np.float64] | None) -> str | None:
+    """Why values that are not finite numbers (marked infinite where they were measured) decide nothing."""
+    bad = np.any([np.isinf(each) for each in values if each is not None], axis=0)
+    return f"the model's numbers are not finite on {int(bad.sum())} of {len(bad)} prompts" if bad.any() else None
 
 
 def _range(values: NDArray[np.float64]) -> float | None:
@@ -163,22 +196,30 @@ def _range(values: NDArray[np.float64]) -> float | None:
 
 @dataclass(frozen=True)
 class Task:
-    """Whether the clean model does the task: what an ablation check requires, and what it found."""
+    """What an ablation check requires of the clean model; ``explicit``: the suite says so itself."""
 
     requires: Mapping[str, float]
-    has_answers: bool
+    explicit: bool = False
 
 
-def task_reason(clean: Values, task: Task, confidence: float) -> str | None:
-    """Why the task counts as not done by the unablated model, or None when it is done."""
-    if not task.has_answers:
-        return None
+def task_reason(clean: Values, task: Task, how: Asked) -> str | None:
+    """Why the task counts as not done by the unablated model, or None when it is done.
+
+    Prompts without an answer set no task: they pass, unless the suite itself requires an accuracy. On a
+    census the accuracy is known, elsewhere its lower bound counts.
+    """
     for name, least in task.requires.items():
-        found = estimate.share(metric_values(name, clean), confidence)
-        if not found.low > least:
+        values = metric_values(name, clean)
+        if np.isnan(values).all():
+            if task.explicit:
+                return f"these prompts have no answers, so the {name} that is required cannot be checked"
+            continue
+        found = estimate.share(values, how.confidence)
+        if not (found.value if how.census else found.low) > least:
+            bound = "all possible prompts" if how.census else f"lower bound {found.low:.3g} on {found.n} prompts"
             return (
                 f"the model does not do this task surely enough: clean {name} is {found.value:.3g} "
-                f"(lower bound {found.low:.3g} on {found.n} prompts), and more than {least:g} is required"
+                f"({bound}), and more than {least:g} is required"
             )
     return None
 
@@ -186,7 +227,7 @@ def task_reason(clean: Values, task: Task, confidence: float) -> str | None:
 def clean_facts(clean: Values, confidence: float) -> dict[str, float | None]:
     """Clean-task accuracy for the report: top1 with its lower bound, and the mean logit difference."""
     top1 = metric_values("top1", clean)
-    if np.isnan(top1).all():
+    if np.isnan(top1).all() or np.isinf(top1).any():
         return {"top1": None, "top1_low": None, "logit_diff": None}
     found = estimate.share(top1, confidence)
     return {"top1": found.value, "top1_low": found.low, "logit_diff": mean_of(clean["logit_diff"])}
@@ -195,28 +236,42 @@ def clean_facts(clean: Values, confidence: float) -> dict[str, float | None]:
 def ablation_row(row: Row, what: Ablate, clean: Values, ablated: Values, bound: Bound, task: Task, how: Asked) -> Row:
     """The row of an ablation check."""
     before, after = metric_values(what.metric, clean), metric_values(what.metric, ablated)
-    row |= {"clean": clean_facts(clean, how.confidence), "baseline": {"clean": mean_of(before), "ablated": mean_of(after)}}
-    row |= {"uniform": None, "heads_passing": None, "n": int((~np.isnan(after)).sum()), "skipped": int(np.isnan(after).sum())}
-    row["effect"] = _ablation_effect(what, before, after)
-    reason = task_reason(clean, task, how.confidence)
-    if reason is not None:
-        row["reason"] = reason
-    if row["n"] == 0:
-        row["reason"] = f"{what.metric} has no value on these prompts"
+    row |= {
+        "clean": clean_facts(clean, how.confidence),
+        "baseline": {"clean": mean_of(before), "ablated": mean_of(after)},
+    }
+    row |= {
+        "uniform": None,
+        "heads_passing": None,
+        "n": int((~np.isnan(after)).sum()),
+        "skipped": int(np.isnan(after).sum()),
+    }
+    row["effect"] = None
+    broken = _broken(before, after, metric_values("answer_rank", clean))
+    if broken or row["n"] == 0:
+        row["reason"] = broken or f"{what.metric} has no value on these prompts"
         return decide(row, bound, None, how)
+    row["effect"] = _ablation_effect(what, before, after)
+    row["reason"] = task_reason(clean, task, how)
     if what.metric == "answer_rank":
         row["ranks"] = _ranks(after)
         row["fell_to"] = fell_to(ablated, 1)
         decided = decide(row, bound, None, how)
+        if what.effect == "change_in":
+            return decided | {
+                "estimate": float(np.nanmedian(after - before)),
+                "statistic_note": "median change of the rank",
+            }
         return decided | {"estimate": float(np.nanmedian(after)), "statistic_note": "median rank"}
     scale = _range(before)
     interval = _ablation_interval(what, before, after, scale)
     if what.effect == "drop_in":
         base = estimate.ratio_drop(before, after, how.confidence, scale)
-        if not base.denominator_positive and not how.census:
-            below = base.denominator
-            row["reason"] = row.get("reason") or (
-                f"the clean {what.metric} may be zero (mean {below.value:.3g}, interval {below.low:.3g} to {below.high:.3g}), "
+        below = base.denominator
+        if below.value <= 0 if how.census else not base.denominator_positive:
+            where = "" if how.census else f", interval {below.low:.3g} to {below.high:.3g}"
+            row["reason"] = row["reason"] or (
+                f"the clean {what.metric} may be zero or less (mean {below.value:.3g}{where}), "
                 "so a relative drop has no meaning"
             )
     decided = decide(row, bound, interval, how)
@@ -235,7 +290,9 @@ def _ablation_effect(what: Ablate, before: NDArray[np.float64], after: NDArray[n
     return {"kind": "d_z", "value": estimate.paired_effect(after - before)}
 
 
-def _ablation_interval(what: Ablate, before: NDArray[np.float64], after: NDArray[np.float64], scale: float | None) -> Interval:
+def _ablation_interval(
+    what: Ablate, before: NDArray[np.float64], after: NDArray[np.float64], scale: float | None
+) -> Interval:
     """The interval of the effect: exact for shares, betting where bounded, t and Fieller elsewhere."""
     facts = metric_facts(what.metric)
     assert facts is not None

@@ -1,0 +1,157 @@
+"""YAML text -> nodes, from the events of the C parser, so that no nesting or alias can do harm.
+
+What is wrong at one place (a duplicate key, an alias to nothing, a tag) becomes a fault there and the
+reading goes on; only a text that is no YAML at all raises, with the place that is to blame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import yaml
+
+from circuits.claims.source import Faults, Node
+from circuits.claims.yaml_problem import NotYaml, explain
+from circuits.errors import Position
+
+MAX_NODES = 200_000  # an alias bomb of nine lines unfolds into a billion nodes
+MAX_DEPTH = 40
+
+_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
+
+
+def build(text: str, faults: Faults) -> Node | None:
+    """The top node of a text (None when it holds nothing); raises NotYaml. ``faults.lines`` is its text."""
+    reader = _Reader(text, faults)
+    try:
+        return reader.top()
+    except yaml.YAMLError as error:
+        raise explain(error, text, faults.lines, reader.last_quoted) from None
+
+
+class _Reader:
+    def __init__(self, text: str, faults: Faults):
+        self.faults = faults
+        self.events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=_Loader))
+        self.anchors: dict[str, tuple[Node, int] | None] = {}  # None: still being read
+        self.count = 0
+        self.last_quoted: tuple[Position, int] | None = None
+
+    def top(self) -> Node | None:
+        found: Node | None = None
+        documents = 0
+        for event in self.events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    where = self.place(event.start_mark)
+                    self.faults.add(where, "a second document begins here", "one suite per file: remove this '---'", width=3)
+                    return found
+            elif not isinstance(event, (yaml.StreamStartEvent, yaml.StreamEndEvent, yaml.DocumentEndEvent)):
+                found = self.node(event, 0)
+                if found.null and found.width <= 1 and not found.text:
+                    found = None
+        return found
+
+    def place(self, mark: yaml.Mark) -> Position:
+        return Position(self.faults.file, mark.line + 1, mark.column + 1)
+
+    def node(self, event: yaml.Event, depth: int) -> Node:
+        """The node that an event begins, with all that is inside."""
+        where = self.place(event.start_mark)
+        if depth > MAX_DEPTH:
+            raise NotYaml(where, f"nested deeper than {MAX_DEPTH} levels", "a suite needs no more than ten")
+        if isinstance(event, yaml.AliasEvent):
+            return self.alias(event, where)
+        anchor = getattr(event, "anchor", None)
+        if anchor is not None:
+            self.anchors[anchor] = None
+        before = self.count
+        self.count += 1
+        if event.tag is not None and event.tag != "!" and event.tag not in _TAGS:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self.faults.add(where, f"the tag {tag} has no meaning here", "remove it; put a text that begins with ! in quotes", width=len(tag))
+        if isinstance(event, yaml.ScalarEvent):
+            found = self.scalar(event, where)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            children: list[Node] = []
+            while not isinstance(inner := next(self.events), yaml.SequenceEndEvent):
+                children.append(self.node(inner, depth + 1))
+            found = Node("list", where, self.width(event, inner), self.end(inner), children=tuple(children))
+        else:
+            found = self.mapping(event, where, depth)
+        if anchor is not None:
+            self.anchors[anchor] = (found, self.count - before)
+        return found
+
+    def scalar(self, event: yaml.ScalarEvent, where: Position) -> Node:
+        quoted = event.style in ("'", '"', "|", ">")
+        if event.style in ("'", '"') and event.end_mark.line > event.start_mark.line:
+            self.last_quoted = (where, event.end_mark.line + 1)
+        return Node("text", where, self.width(event, event), self.end(event), text=event.value, quoted=quoted)
+
+    def mapping(self, event: yaml.Event, where: Position, depth: int) -> Node:
+        entries: dict[str, tuple[Node, Node]] = {}
+        merged: list[tuple[Node, Node]] = []
+        repeated: list[tuple[Node, Node]] = []
+        while not isinstance(inner := next(self.events), yaml.MappingEndEvent):
+            key = self.node(inner, depth + 1)
+            value = self.node(next(self.events), depth + 1)
+            if key.kind != "text":
+                self.faults.add(key, f"a key must be a word, not {key.noun}", "put it in quotes if it begins with [ or {")
+            elif key.text == "<<" and not key.quoted:
+                merged += self.merge(key, value)
+            elif key.text in entries:
+                line = entries[key.text][0].where.line
+                self.faults.add(key, f"duplicate key {key.text!r}: it was given on line {line} already", "keep one of the two")
+                repeated.append((key, value))
+            else:
+                entries[key.text] = (key, value)
+        for key, value in merged:
+            entries.setdefault(key.text, (key, value))
+        width, end = self.width(event, inner), self.end(inner)
+        return Node("map", where, width, end, entries=tuple(entries.values()), repeated=tuple(repeated))
+
+    def merge(self, key: Node, value: Node) -> list[tuple[Node, Node]]:
+        """The entries that ``<<: *alias`` brings in (a mapping or a list of mappings)."""
+        sources = value.children if value.kind == "list" else (value,)
+        found: list[tuple[Node, Node]] = []
+        for source in sources:
+            if source.kind != "map":
+                self.faults.add(key, f"'<<' merges a mapping, not {source.noun}")
+                continue
+            found += source.entries
+        return found
+
+    def alias(self, event: yaml.AliasEvent, where: Position) -> Node:
+        """What an alias stands for; the node is shared, but counted as if it were written out."""
+        name = event.anchor
+        nothing = Node("text", where, len(name) + 1, self.end(event))
+        self.count += 1
+        if name not in self.anchors:
+            hint = f"there is no &{name} above; put a text that begins with * in quotes"
+            self.faults.add(nothing, f"*{name} stands for nothing", hint)
+            return nothing
+        known = self.anchors[name]
+        if known is None:
+            self.faults.add(nothing, f"*{name} stands inside what it stands for", "write it out without the alias")
+            return nothing
+        found, size = known
+        if self.count + size > MAX_NODES:
+            what = f"the YAML is larger than {MAX_NODES:,} nodes once its aliases are written out"
+            self.faults.add(nothing, what, "write the suite without nested aliases")
+            return nothing
+        self.count += size
+        return found
+
+    def end(self, event: yaml.Event) -> tuple[int, int]:
+        return event.end_mark.line + 1, event.end_mark.column + 1
+
+    def width(self, first: yaml.Event, last: yaml.Event) -> int:
+        """Characters from the start of ``first`` to the end of ``last``, or to the end of the line."""
+        start, end = first.start_mark, last.end_mark
+        if end.line == start.line:
+            return max(1, end.column - start.column)
+        line = self.faults.lines[start.line] if start.line < len(self.faults.lines) else ""
+        return max(1, len(line.rstrip()) - start.column)

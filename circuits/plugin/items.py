@@ -1,0 +1,143 @@
+"""The items of a suite: a claim, the faults outside the claims, and a file on which the program itself failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from circuits.claims.claim import Suite
+    from circuits.evaluate import Item, Outcome
+    from circuits.plugin.session import State
+
+
+class ClaimFailure(Exception):
+    """A claim that did not come out as expected; its text is what the user reads, first line first."""
+
+
+class CircuitItem(pytest.Item):
+    """What all items share. ``entry``: this item's part of results.json, once it is known."""
+
+    def __init__(self, *, state: State, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.state = state
+        self.entry: Mapping[str, Any] | None = None
+
+    @property
+    def line(self) -> int:
+        """The line of the suite that this item is about, from 1."""
+        return 1
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, max(0, self.line - 1), self.nodeid
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """The text for the user; pytest's traceback for anything unexpected: that is a bug."""
+        if isinstance(excinfo.value, ClaimFailure):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, "long")
+
+
+class FaultsItem(CircuitItem):
+    """Fails with every fault that a suite has outside its claims, or its file as a whole."""
+
+    def __init__(self, *, suite: Suite, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.suite = suite
+
+    @property
+    def line(self) -> int:
+        return self.suite.faults[0].where.line
+
+    def runtest(self) -> None:
+        from circuits.entries import suite_entry
+        from circuits.report.terminal import failure_text
+
+        self.entry = suite_entry(self.suite, self.nodeid)
+        raise ClaimFailure(failure_text(self.entry))
+
+
+class BrokenItem(CircuitItem):
+    """A suite that could not even be read for a reason other than its content."""
+
+    def __init__(self, *, error: Exception, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.error = error
+
+    def runtest(self) -> None:
+        from circuits.errors import CircuitsError
+
+        if isinstance(self.error, CircuitsError):
+            raise ClaimFailure(f"ERROR: {self.error}")
+        raise self.error
+
+
+class ClaimItem(CircuitItem):
+    """One claim on one variant of its prompt sets."""
+
+    def __init__(self, *, item: Item, **kwargs: Any):
+        from circuits.entries import model_name
+
+        super().__init__(**kwargs)
+        self.item = item
+        for kind in sorted({check.kind for check in item.claim.checks}):
+            self.add_marker(kind)
+        if item.claim.expect.kind == "refuted":
+            self.add_marker("known_negative")
+        self.add_marker(pytest.mark.circuit_model(name=model_name(item.suite)))
+
+    @property
+    def line(self) -> int:
+        return self.item.claim.where.line
+
+    def runtest(self) -> None:
+        from circuits.errors import CircuitsError
+        from circuits.report.terminal import failure_text
+
+        try:
+            outcome = self.state.evaluate(self.item)
+        except CircuitsError as error:  # of the machine or the command line, not of the claim
+            raise ClaimFailure(f"ERROR: {error}") from None
+        except Exception as error:
+            self.entry = self.state.broken(self.item, error)
+            raise
+        self._answer(outcome)
+        if outcome.skip is not None:
+            pytest.skip(outcome.skip)
+        expect = self.item.claim.expect
+        if expect.kind == "xfail" and outcome.entry["status"] != "invalid":
+            self.add_marker(pytest.mark.xfail(reason=expect.reason or ""))
+            if outcome.met:
+                raise ClaimFailure(failure_text(outcome.entry))
+        elif not outcome.met:
+            raise ClaimFailure(failure_text(outcome.entry))
+
+    def _answer(self, outcome: Outcome) -> None:
+        from circuits.report.record import clean_numbers
+
+        self.entry = clean_numbers(outcome.entry)  # numpy's numbers would not cross to xdist's controller
+        self.user_properties += list(properties(self.entry))
+
+
+def properties(entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Flat scalars for JUnit: the verdict, what was expected, and each row's numbers."""
+    found: list[tuple[str, Any]] = [(name, entry[name]) for name in ("verdict", "expected", "status", "model")]
+    for number, row in enumerate(entry["checks"], 1):
+        for name in ("check", "head", "prompts", "estimate", "low", "high", "bound", "n", "verdict"):
+            found.append((f"row{number}.{name}", row.get(name)))
+    return [(name, value) for name, value in found if value is not None]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Put a claim's entry on its report, so that it also crosses from an xdist worker to the controller."""
+    report = yield
+    if isinstance(item, CircuitItem) and call.when == "call" and item.entry is not None:
+        report.circuits = {"id": item.nodeid, "entry": item.entry, "models": item.state.models}
+        if report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
+            # One place for all skips of a suite: pytest then says them in one line.
+            report.longrepr = (str(item.path), 1, report.longrepr[2])
+    return report

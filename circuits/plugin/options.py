@@ -1,0 +1,167 @@
+"""Command line options and ini values: declared, checked without importing anything heavy, and read.
+
+What a user gets wrong here is one line and pytest's usage error, never a traceback.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from circuits.evaluate import Options
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_DTYPES = ("float32", "float64", "bfloat16", "float16")
+
+_OPTIONS = (
+    ("--circuit-report", "DIR", str, "folder of the reports (default: the ini value circuit_report, 'reports')"),
+    ("--circuit-seed", "N", int, "seed of the prompts, instead of each suite's own (0 or more)"),
+    ("--circuit-n", "N", int, "number of prompts a set, instead of each suite's `sampling: max`"),
+    ("--circuit-device", "NAME", str, "where the models run: cpu (default), cuda, cuda:N, mps or auto"),
+    ("--circuit-dtype", "NAME", str, f"precision of the models: {', '.join(_DTYPES)} (default: float32)"),
+    ("--circuit-batch-tokens", "N", int, "tokens in one forward pass: less memory or more speed (default: 2048)"),
+)
+_FLAGS = (
+    ("--circuit-fresh", "measure everything again, whatever is cached"),
+    ("--circuit-no-report", "write no report"),
+)
+_LEAST = {"--circuit-n": 1, "--circuit-seed": 0, "--circuit-batch-tokens": 1}
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Options start with --circuit-, ini names with circuit_."""
+    group = parser.getgroup("circuits", "claims about attention heads (pytest-circuits)")
+    for name, metavar, kind, text in _OPTIONS:
+        group.addoption(name, metavar=metavar, type=kind, default=None, help=text)
+    group.addoption(
+        "--circuit-model",
+        metavar="NAME=PLACE",
+        action="append",
+        default=[],
+        help="take a model's weights from a folder or .gguf file, e.g. gpt2=/models/gpt2 (may be repeated)",
+    )
+    for name, text in _FLAGS:
+        group.addoption(name, action="store_true", help=text)
+    parser.addini(
+        "circuit_suites",
+        "folders whose YAML files are suites, at any depth of the project (default: hypotheses)",
+        type="args",
+        default=["hypotheses"],
+    )
+    parser.addini("circuit_report", "folder of the reports, from the root of the project", default="reports")
+    parser.addini("circuit_device", "where the models run: cpu, cuda, cuda:N, mps or auto", default="cpu")
+    parser.addini("circuit_dtype", f"precision of the models: {', '.join(_DTYPES)}", default="float32")
+    parser.addini("circuit_batch_tokens", "tokens in one forward pass", default="2048")
+    parser.addini("circuit_model", "places of models' weights, one NAME=PLACE a line", type="linelist", default=[])
+
+
+def device_of(config: pytest.Config) -> str:
+    """The device asked for, as written."""
+    return str(config.getoption("--circuit-device") or config.getini("circuit_device"))
+
+
+def dtype_of(config: pytest.Config) -> str:
+    """The precision asked for, as written."""
+    return str(config.getoption("--circuit-dtype") or config.getini("circuit_dtype"))
+
+
+def check_options(config: pytest.Config) -> None:
+    """Raise pytest.UsageError, in one line, for an option or ini value that cannot be.
+
+    Imports torch only to see whether a GPU that was asked for on the command line is there.
+    """
+    for name, least in _LEAST.items():
+        value = config.getoption(name)
+        if value is not None and value < least:
+            raise pytest.UsageError(f"{name} must be at least {least}, not {value}")
+    tokens = str(config.getini("circuit_batch_tokens"))
+    if not tokens.isdecimal() or int(tokens) < 1:
+        raise pytest.UsageError(f"the ini value circuit_batch_tokens must be a whole number of tokens, not {tokens!r}")
+    device, dtype = device_of(config), dtype_of(config)
+    if not _DEVICE.fullmatch(device):
+        raise pytest.UsageError(f"{_origin(config, 'device')}: {device!r} is none of auto, cpu, cuda, cuda:N, mps")
+    if dtype not in _DTYPES:
+        from circuits.errors import did_you_mean
+
+        raise pytest.UsageError(f"{_origin(config, 'dtype')}: unknown dtype {dtype!r}; {did_you_mean(dtype, _DTYPES)}")
+    for text in config.getini("circuit_model"):
+        _check_model(text, exists=False)
+    for text in config.getoption("--circuit-model"):
+        _check_model(text, exists=True)
+    given = config.getoption("--circuit-device")
+    idle = config.option.collectonly or config.option.help or hasattr(config, "workerinput")
+    if given not in (None, "cpu", "auto") and not idle:
+        from circuits.errors import CircuitsError
+        from circuits.models.load import resolve_device
+
+        try:
+            resolve_device(device)
+        except CircuitsError as error:
+            raise pytest.UsageError(f"--circuit-device: {error}") from None
+
+
+def _origin(config: pytest.Config, name: str) -> str:
+    given = config.getoption(f"--circuit-{name}") is not None
+    return f"--circuit-{name}" if given else f"the ini value circuit_{name}"
+
+
+def _check_model(text: str, *, exists: bool) -> None:
+    """Raise pytest.UsageError for a text that is not NAME=PLACE, or (``exists``) whose place is not there."""
+    from circuits.errors import CircuitsError
+    from circuits.models.source import REGISTRY, parse_override, resolve
+
+    try:
+        name, place = parse_override(text)
+        if exists and name in REGISTRY:
+            resolve(name, {name: place}, hashes=False)
+    except CircuitsError as error:
+        raise pytest.UsageError(str(error)) from None
+    if exists and not Path(place).expanduser().exists():
+        raise pytest.UsageError(f"--circuit-model {text}: there is no such folder or .gguf file")
+
+
+def model_places(config: pytest.Config) -> dict[str, str]:
+    """NAME -> PLACE: those of the ini file (relative to the root), then those of the command line (as written)."""
+    from circuits.models.source import parse_override
+
+    places = {}
+    for text in config.getini("circuit_model"):
+        name, place = parse_override(text)
+        places[name] = str(config.rootpath / Path(place).expanduser())
+    return places | dict(parse_override(text) for text in config.getoption("--circuit-model"))
+
+
+def read_options(config: pytest.Config, *, threads: int | None, since: float) -> Options:
+    """The options of the run, checked before; "auto" becomes the device that is here. May raise CircuitsError."""
+    from circuits.evaluate import Options
+
+    device, tokens = device_of(config), config.getoption("--circuit-batch-tokens")
+    if device != "cpu":  # a key of the cache and a fact of the report: "auto" says neither
+        from circuits.models.load import resolve_device
+
+        device = resolve_device(device)
+    return Options(
+        seed=config.getoption("--circuit-seed"),
+        n=config.getoption("--circuit-n"),
+        device=device,
+        dtype=dtype_of(config),
+        batch_tokens=tokens if tokens is not None else int(config.getini("circuit_batch_tokens")),
+        models=model_places(config),
+        fresh=bool(config.getoption("--circuit-fresh")),
+        threads=threads,
+        since=since,
+    )
+
+
+def report_folder(config: pytest.Config) -> Path | None:
+    """Where reports go: relative to where pytest was started, or (ini) to the root; None for no report."""
+    if config.getoption("--circuit-no-report"):
+        return None
+    given = config.getoption("--circuit-report")
+    if given is not None:
+        return Path(config.invocation_params.dir, Path(given).expanduser())
+    return Path(config.rootpath, str(config.getini("circuit_report")))

@@ -1,0 +1,224 @@
+"""What one pytest session knows of its claims, and the hooks that make one report of it.
+
+The controller of xdist gets the workers' entries on their reports, and what their suites hold when they end.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from circuits.plugin.items import ClaimItem
+from circuits.plugin.options import model_places, read_options, report_folder
+from circuits.plugin.progress import Progress
+
+if TYPE_CHECKING:
+    from circuits.claims.load import Knowledge
+    from circuits.evaluate import Evaluator, Item, Outcome
+
+Entry = Mapping[str, Any]
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class State:
+    """The claims of one session. Lives in the config's stash and is registered as a plugin.
+
+    ``files``: each collected suite -> the node ids it defines now. ``entries``: node id -> what it came to.
+    ``passed_over``: YAML files that were not taken for suites. ``trouble``: lines about the report.
+    """
+
+    def __init__(self, config: pytest.Config):
+        self.config = config
+        self.files: dict[str, list[str]] = {}
+        self.entries: dict[str, Entry] = {}
+        self.models: dict[str, Any] = {}
+        self.passed_over: list[Path] = []
+        self.trouble: list[str] = []
+        self.report: Path | None = None
+        self.progress = Progress(config)
+        self.started = float(self._input.get("started", time.time()))
+        self._items: list[Item] = []
+        self._evaluator: Evaluator | None = None
+        self._knowledge: Knowledge | None = None
+
+    @property
+    def _input(self) -> Mapping[str, Any]:
+        """What the controller told this worker; nothing in a process of its own."""
+        return getattr(self.config, "workerinput", {}).get("circuits", {})
+
+    @property
+    def is_worker(self) -> bool:
+        return hasattr(self.config, "workerinput")
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """What the loader must know of models and families. Raises CircuitsError for a broken family."""
+        if self._knowledge is None:
+            from circuits.evaluate import knowledge
+
+            self._knowledge = knowledge(model_places(self.config))
+        return self._knowledge
+
+    # -- measuring ---------------------------------------------------------------------------------
+
+    def evaluate(self, item: Item) -> Outcome:
+        """One item's outcome. Before the first, everything that the session needs is planned."""
+        try:
+            if self._evaluator is None:
+                self._evaluator = self._make_evaluator()
+                self._plan(self._evaluator)
+            outcome = self._evaluator.evaluate(item)
+        finally:
+            self.progress.clear()
+        from circuits.report.record import clean_numbers
+
+        self.models = clean_numbers(self._evaluator.models)
+        return outcome
+
+    def broken(self, item: Item, error: Exception) -> Entry | None:
+        """The entry of an item on which the program failed, None where not even that can be made."""
+        from circuits.report.record import clean_numbers
+
+        try:
+            assert self._evaluator is not None
+            entry: Entry = clean_numbers(self._evaluator.broken(item, error).entry)
+        except Exception:  # the same bug again, most likely; pytest shows the first
+            return None
+        return entry
+
+    def _plan(self, evaluator: Evaluator) -> None:
+        for item in self._items:
+            try:
+                evaluator.plan([item])
+            except Exception:  # a bug that this claim meets; it will meet it again, and alone, when it is evaluated
+                continue
+
+    def _make_evaluator(self) -> Evaluator:
+        threads = self._threads()
+        if threads is not None:
+            for name in THREADS:  # for the libraries that are loaded from now on
+                os.environ[name] = str(threads)
+        from circuits.evaluate import Evaluator
+
+        options = read_options(self.config, threads=threads, since=self.started)
+        progress = self.progress
+        return Evaluator(options, self._cache(), self._drawer(), progress.step, notice=progress.notice)
+
+    def _threads(self) -> int | None:
+        """One thread for each of several workers (more make all of them many times slower), unless the user says."""
+        workers = int(getattr(self.config, "workerinput", {}).get("workercount", 1))
+        return 1 if workers > 1 and "OMP_NUM_THREADS" not in os.environ else None
+
+    def _cache(self) -> Path | None:
+        """The folder of measured values in pytest's cache; None without one, or where none can be made."""
+        cache = getattr(self.config, "cache", None)
+        try:
+            return Path(cache.mkdir("circuits")) if cache is not None else None
+        except OSError as error:
+            self.trouble.append(f"nothing is cached: {_brief(error)}")
+            return None
+
+    def _drawer(self) -> Callable[[Any, str], str | None] | None:
+        folder = report_folder(self.config)
+        if folder is None:
+            return None
+
+        def draw(figure: Any, name: str) -> str | None:
+            path = folder / "figures" / f"{name}.png"
+            try:
+                if not path.is_file():
+                    from circuits.report.figures import draw as draw_figure
+
+                    draw_figure(figure, path)
+            except OSError:
+                return None  # said once, when the report itself cannot be written
+            return f"figures/{name}.png"
+
+        return draw
+
+    # -- hooks -------------------------------------------------------------------------------------
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._items = [item.item for item in session.items if isinstance(item, ClaimItem)]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Gather what the items found; under xdist this runs in the controller, with the workers' reports."""
+        found = getattr(report, "circuits", None)
+        if found is not None:
+            self.entries[found["id"]] = found["entry"]
+            self.models |= found["models"]
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """INCONCLUSIVE and UNMEASURABLE have their own letter and word; both fail the run."""
+        found = getattr(report, "circuits", None)
+        if found is None or report.when != "call" or not report.failed:
+            return None
+        entry = found["entry"]
+        if entry["status"] == "error" or entry["verdict"] not in ("inconclusive", "unmeasurable"):
+            return None
+        name = str(entry["verdict"])
+        return name, name[0].upper(), name.upper()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """xdist, in the controller: what a worker must know of the run."""
+        node.workerinput["circuits"] = {"started": self.started}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """xdist, in the controller: which suites a worker collected, and what went wrong beside its tests."""
+        told = getattr(node, "workeroutput", {}).get("circuits", {})
+        self.files |= told.get("files", {})
+        self.trouble += [text for text in told.get("trouble", ()) if text not in self.trouble]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the report, also after Ctrl-C, with what was finished by then."""
+        if self.is_worker:
+            told = {"files": self.files, "trouble": self.trouble}
+            self.config.workeroutput["circuits"] = told  # type: ignore[attr-defined]
+        elif self.entries and not self._write_report() and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _write_report(self) -> bool:
+        """Merge this session into the report folder; False, with a line of trouble, when that failed."""
+        folder = report_folder(self.config)
+        if folder is None:
+            return True
+        from circuits.errors import CircuitsError
+        from circuits.plugin.options import device_of, dtype_of
+        from circuits.report.write import write_run
+
+        device = self._evaluator.options.device if self._evaluator is not None else device_of(self.config)
+        try:
+            write_run(
+                folder, root=self.config.rootpath, entries=self.entries, models=self.models, files=self.files,
+                started=self.started, dtype=dtype_of(self.config), device=device,
+            )  # fmt: skip
+        except CircuitsError as error:
+            self.trouble.append(f"no report was written: {error}")
+        except OSError as error:
+            self.trouble.append(f"no report was written: {_brief(error)}; give another folder with --circuit-report DIR")
+        except Exception:  # a bug; the session's own results must not go down with it
+            self.trouble.append(f"the report failed, please report it:\n{traceback.format_exc()}")
+        else:
+            self.report = folder
+            return True
+        return False
+
+    def stray_overrides(self) -> Iterable[str]:
+        """Names given with --circuit-model that neither the registry nor a suite of this session knows."""
+        from circuits.models.source import REGISTRY
+
+        known = {*REGISTRY, *(entry["model"] for entry in self.entries.values())}
+        return [name for name in model_places(self.config) if name not in known]
+
+
+def _brief(error: OSError) -> str:
+    """An operating system's error without its number."""
+    return f"{error.strerror or error}: {error.filename}" if error.filename else str(error)

@@ -1,0 +1,250 @@
+"""What every quantity should be, from a plain Hugging Face model: the oracle of tests/test_measure_*.py.
+
+Nothing of the measuring stage is used here: attention comes from ``output_attentions=True`` of an eager
+model, ablations from torch's own forward hooks, one prompt at a time, and which token attends to which
+from predicates over token lists that are written out by hand.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+HeadOrMlp = tuple[int, int | None]  # (layer, head), or (layer, None) for the MLP
+METRICS = (
+    "logit_diff",
+    "answer_logit",
+    "answer_logprob",
+    "answer_prob",
+    "pair_prob",
+    "prob_diff",
+    "answer_rank",
+    "kl",
+    "loss",
+    "top1",
+    "top5",
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A prompt as the model sees it, written out: words by position, role spans, the item of each position."""
+
+    words: Sequence[str]
+    roles: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)
+    item: Sequence[int] = ()
+    bos: bool = True
+
+    def span(self, role: str, place: int) -> int | None:
+        """Which span of the role (from 0) the position lies in."""
+        for number, span in enumerate(self.roles.get(role, ())):
+            if place in span:
+                return number
+        return None
+
+    def has(self, role: str, place: int) -> bool:
+        return self.span(role, place) is not None
+
+    def is_bos(self, place: int) -> bool:
+        return self.bos and place == 0
+
+
+Rule = Callable[[Shown, int, int], bool]  # shown, query, key
+
+
+def cells(shown: Shown, rule: Rule, excluding: Sequence[str] = ()) -> dict[int, list[int]]:
+    """Query -> keys for which the rule holds, no key past its query, without excluded keys; empty ones left out."""
+    found: dict[int, list[int]] = {}
+    for query in range(len(shown.words)):
+        keys = [key for key in visible(shown, query, excluding) if rule(shown, query, key)]
+        if keys:
+            found[query] = keys
+    return found
+
+
+def visible(shown: Shown, query: int, excluding: Sequence[str]) -> list[int]:
+    keys = range(query + 1)
+    return [
+        k for k in keys if not ("bos" in excluding and shown.is_bos(k)) and not ("self" in excluding and k == query)
+    ]
+
+
+def attention(
+    row_of: np.ndarray, shown: Shown, found: Mapping[int, list[int]], statistic: str, excluding: Sequence[str]
+) -> tuple[float, float]:
+    """(value, value under uniform attention) of a head's pattern Float[query, key]; NaN without eligible queries."""
+    values, flat, sums, flats = [], [], 0.0, 0.0
+    for query, keys in found.items():
+        seen = visible(shown, query, excluding)
+        left = sum(float(row_of[query, key]) for key in seen)
+        flat.append(len(keys) / len(seen))
+        if left < 1e-6:
+            continue
+        mass = (
+            sum(float(row_of[query, key]) / left for key in keys)
+            if excluding
+            else sum(float(row_of[query, key]) for key in keys)
+        )
+        best = max(seen, key=lambda key: float(row_of[query, key]))
+        values.append(float(best in keys) if statistic == "top1" else mass)
+        sums += mass
+        flats += len(keys) / len(seen)
+    if statistic == "lift":
+        return (sums / flats, 1.0) if flats else (math.nan, 1.0 if flat else math.nan)
+    return (float(np.mean(values)) if values else math.nan, float(np.mean(flat)) if flat else math.nan)
+
+
+def removed_mass(row_of: np.ndarray, shown: Shown, queries: Sequence[int], excluding: Sequence[str]) -> float:
+    """The mean attention that goes to excluded keys, over the eligible queries."""
+    taken = [sum(float(row_of[q, k]) for k in range(q + 1) if k not in visible(shown, q, excluding)) for q in queries]
+    return float(np.mean(taken)) if taken else math.nan
+
+
+class Plain:
+    """A Hugging Face causal model with nothing but torch's hooks. One prompt at a time, no padding."""
+
+    def __init__(self, model: Any):
+        self.model = model.eval()
+        self.llama = hasattr(model, "model")
+        self.layers = list(model.model.layers if self.llama else model.transformer.h)
+        self.heads = int(model.config.num_attention_heads)
+
+    def attention(self, ids: Sequence[int]) -> np.ndarray:
+        """Float[layer, head, query, key]."""
+        import torch
+
+        with torch.no_grad():
+            out = self.model(torch.tensor([list(ids)]), output_attentions=True)
+        return np.stack([layer[0].double().numpy() for layer in out.attentions])
+
+    def _projection(self, layer: int) -> Any:
+        return self.layers[layer].self_attn.o_proj if self.llama else self.layers[layer].attn.c_proj
+
+    def activations(self, ids: Sequence[int], parts: Sequence[HeadOrMlp]) -> dict[HeadOrMlp, Any]:
+        """A head's z Float[pos, d_head] (the projection's input) or an MLP's output Float[pos, d_model]."""
+        kept: dict[HeadOrMlp, Any] = {}
+
+        def keep_head(part: HeadOrMlp) -> Callable[..., None]:
+            def hook(module: Any, args: Any) -> None:
+                size = args[0].shape[-1] // self.heads
+                kept[part] = args[0][0, :, part[1] * size : (part[1] + 1) * size].clone()  # type: ignore[operator]
+
+            return hook
+
+        def keep_mlp(part: HeadOrMlp) -> Callable[..., None]:
+            def hook(module: Any, args: Any, out: Any) -> None:
+                kept[part] = out[0].clone()
+
+            return hook
+
+        handles = []
+        for part in parts:
+            if part[1] is None:
+                handles.append(self.layers[part[0]].mlp.register_forward_hook(keep_mlp(part)))
+            else:
+                handles.append(self._projection(part[0]).register_forward_pre_hook(keep_head(part)))
+        self.logits(ids)
+        for handle in handles:
+            handle.remove()
+        return kept
+
+    @contextmanager
+    def replaced(self, values: Mapping[HeadOrMlp, Any]) -> Iterator[None]:
+        """The model with these activations put in (for every prompt run inside)."""
+
+        def head(part: HeadOrMlp, value: Any) -> Callable[..., Any]:
+            def hook(module: Any, args: Any) -> Any:
+                changed = args[0].clone()
+                size = changed.shape[-1] // self.heads
+                changed[0, :, part[1] * size : (part[1] + 1) * size] = value  # type: ignore[operator]
+                return (changed,)
+
+            return hook
+
+        def mlp(value: Any) -> Callable[..., Any]:
+            return lambda module, args, out: value[None].to(out.dtype)
+
+        handles = []
+        for part, value in values.items():
+            if part[1] is None:
+                handles.append(self.layers[part[0]].mlp.register_forward_hook(mlp(value)))
+            else:
+                handles.append(self._projection(part[0]).register_forward_pre_hook(head(part, value)))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def logits(self, ids: Sequence[int]) -> np.ndarray:
+        """Float[pos, vocabulary]."""
+        import torch
+
+        with torch.no_grad():
+            return self.model(torch.tensor([list(ids)])).logits[0].double().numpy()
+
+    def ablated(
+        self,
+        ids: Sequence[int],
+        parts: Sequence[HeadOrMlp],
+        method: str,
+        corrupted: Sequence[int] | None = None,
+        reference: Sequence[Sequence[int]] = (),
+    ) -> np.ndarray:
+        """Logits Float[pos, vocabulary] with parts replaced: zeros, the corrupted partner's, or the reference's mean."""
+        import torch
+
+        values: dict[HeadOrMlp, Any] = {}
+        if method == "zero":
+            values = {part: torch.zeros_like(value) for part, value in self.activations(ids, parts).items()}
+        elif method == "resample":
+            assert corrupted is not None
+            values = self.activations(corrupted, parts)
+        else:
+            each = [self.activations(row, parts) for row in reference]
+            values = {part: torch.stack([one[part] for one in each]).mean(0) for part in parts}
+        with self.replaced(values):
+            return self.logits(ids)
+
+
+def metrics(
+    logits: np.ndarray, clean: np.ndarray, ids: Sequence[int], answers: Sequence[int], foils: Sequence[int]
+) -> dict[str, float]:
+    """Every metric of one prompt, from logits Float[pos, vocabulary] (``clean``: the unablated model's)."""
+    logprobs, clean_logprobs = _log_softmax(logits), _log_softmax(clean)
+    last, end = logits[-1], logprobs[-1]
+    found = {"kl": float(sum(math.exp(p) * (p - q) for p, q in zip(clean_logprobs[-1], end, strict=True)))}
+    found["loss"] = -float(np.mean([logprobs[place, ids[place + 1]] for place in range(len(ids) - 1)]))
+    if not answers:
+        return found
+    answer = answers[0]
+    rank = 1 + sum(1 for value in last if value > last[answer])
+    found |= {
+        "answer_logit": float(last[answer]),
+        "answer_logprob": float(end[answer]),
+        "answer_prob": math.exp(end[answer]),
+    }
+    found |= {"answer_rank": float(rank), "top1": float(rank <= 1), "top5": float(rank <= 5)}
+    if foils:
+        difference = float(last[answer] - last[foils[0]])
+        found |= {"logit_diff": difference, "pair_prob": 1 / (1 + math.exp(-difference))}
+        found["prob_diff"] = sum(math.exp(end[t]) for t in answers) - sum(math.exp(end[t]) for t in foils)
+    return found
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    top = logits.max(-1, keepdims=True)
+    return logits - top - np.log(np.exp(logits - top).sum(-1, keepdims=True))
+
+
+def effect(name: str, clean: Sequence[float], ablated: Sequence[float]) -> float:
+    """drop_in (ratio of means over prompts), change_in or after, of per-prompt values."""
+    before, after = float(np.mean(clean)), float(np.mean(ablated))
+    return {"drop_in": (before - after) / before if before else math.nan, "change_in": after - before, "after": after}[
+        name
+    ]

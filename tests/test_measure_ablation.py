@@ -1,0 +1,157 @@
+"""Ablations through the whole pipeline equal plain transformers with torch's own hooks."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import measuring
+import numpy as np
+import pytest
+from measuring import LITERALS, WORDS, answer, plain_model, rows, same, suite, texts_of
+from oracle import METRICS, HeadOrMlp, effect, metrics
+
+tiny = measuring.tiny
+
+COMPONENTS: dict[str, list[HeadOrMlp]] = {
+    "one head": [(1, 2)],
+    "first layer": [(0, 3)],
+    "heads over layers": [(0, 1), (2, 3), (3, 0)],
+    "heads of one layer": [(2, 0), (2, 1)],
+    "mlp": [(1, None)],
+    "head and mlp": [(1, 0), (2, None)],
+    "head and mlp of one layer": [(3, 3), (3, None)],
+}
+DROPS = ("logit_diff", "answer_prob", "pair_prob", "prob_diff", "top1", "top5")
+
+
+def named(parts: list[HeadOrMlp]) -> list[str]:
+    return [f"MLP{layer}" if head is None else f"{layer}.{head}" for layer, head in parts]
+
+
+def checks_of(parts: list[HeadOrMlp], method: str) -> list[dict[str, Any]]:
+    """Every effect on every metric, without bounds."""
+    base = {"ablate": named(parts), "method": method, "observe": True}
+    pairs = [("drop_in", m) for m in DROPS] + [(e, m) for e in ("change_in", "after") for m in METRICS]
+    return [{**base, e: m} for e, m in pairs]
+
+
+class Expected:
+    """Per-prompt metrics from the plain model, clean and ablated."""
+
+    def __init__(self, folder: Path, bos: bool):
+        self.model = plain_model(folder)
+        self.ids = [one.ids(bos) for one in LITERALS]
+        self.partners = [one.partner(bos) for one in LITERALS]
+        self.answers = [[WORDS.index(word) for word in one.answers] for one in LITERALS]
+        self.foils = [[WORDS.index(word) for word in one.foils] for one in LITERALS]
+        self.logits = [self.model.logits(ids) for ids in self.ids]
+        self.clean = [self.read(number, logits) for number, logits in enumerate(self.logits)]
+
+    def read(self, number: int, logits: np.ndarray) -> dict[str, float]:
+        return metrics(logits, self.logits[number], self.ids[number], self.answers[number], self.foils[number])
+
+    def ablated(self, parts: list[HeadOrMlp], method: str) -> list[dict[str, float]]:
+        found = []
+        for number, ids in enumerate(self.ids):
+            alike = [row for row in self.partners if len(row) == len(ids)]
+            logits = self.model.ablated(ids, parts, method, self.partners[number], alike)
+            found.append(self.read(number, logits))
+        return found
+
+
+@pytest.mark.parametrize("bos", [True, False])
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_every_ablation_agrees_with_transformers(name: str, bos: bool, tiny: dict[str, Path], tmp_path: Path) -> None:
+    """Each method, component set, effect and metric equals the oracle's to 1e-5, per baseline and estimate."""
+    asked = [(title, method) for title in COMPONENTS for method in ("mean", "zero", "resample")]
+    claims = {
+        f"c{number}": {"prompts": "p", "checks": checks_of(COMPONENTS[title], method)}
+        for number, (title, method) in enumerate(asked)
+    }
+    prompts = {"p": {"family": "texts", "bos": bos, "texts": texts_of(LITERALS)}}
+    text = suite({"path": str(tiny[name])}, prompts, claims)
+    entries, _ = answer(tmp_path / "s.yaml", text, batch_tokens=24)  # two prompts a batch at most
+    oracle = Expected(tiny[name], bos)
+    moved = 0.0
+    for number, (title, method) in enumerate(asked):
+        after = oracle.ablated(COMPONENTS[title], method)
+        moved = max(moved, abs(after[0]["logit_diff"] - oracle.clean[0]["logit_diff"]))
+        for row in rows(entries[f"c{number}"]):
+            metric, kind = row["metric"], row["statistic"]
+            before, now = [c[metric] for c in oracle.clean], [a[metric] for a in after]
+            same(row["baseline"]["clean"], float(np.mean(before)))
+            same(row["baseline"]["ablated"], float(np.mean(now)))
+            assert row["n"] == len(LITERALS)
+            assert row["verdict"] is None
+            if metric == "answer_rank":
+                change = [a - b for a, b in zip(now, before, strict=True)]
+                assert row["estimate"] == float(np.median(change if kind == "change_in" else now))
+                assert row["ranks"]["counts"] == {f"{rank:.0f}": now.count(rank) for rank in now}
+            else:
+                same(row["estimate"], effect(kind, before, now))
+    assert moved > 0.1  # ablations of this model move what is compared
+
+
+def test_another_head_is_noticed(tiny: dict[str, Path], tmp_path: Path) -> None:
+    """The oracle's number for a neighbouring head, layer or MLP is not the one measured."""
+    claims = {"c": {"prompts": "p", "ablate": "1.2", "method": "zero", "after": "logit_diff", "at_least": -100}}
+    text = suite({"path": str(tiny["llama"])}, {"p": {"family": "texts", "texts": texts_of(LITERALS)}}, claims)
+    entries, _ = answer(tmp_path / "s.yaml", text)
+    oracle = Expected(tiny["llama"], True)
+    found = rows(entries["c"])[0]["estimate"]
+    values: dict[HeadOrMlp, float] = {}
+    others: list[HeadOrMlp] = [(1, 2), (1, 1), (1, 3), (2, 1), (0, 2), (1, None)]
+    for part in others:
+        values[part] = float(np.mean([one["logit_diff"] for one in oracle.ablated([part], "zero")]))
+    same(found, values.pop((1, 2)))
+    assert all(abs(found - value) > 1e-3 for value in values.values())
+
+
+def test_texts_without_answers_have_kl_and_loss_only(tiny: dict[str, Path], tmp_path: Path) -> None:
+    """Plain texts can be ablated by zeros; kl and loss agree with the oracle and no task is required."""
+    texts = [one.text for one in LITERALS]
+    checks = [{"ablate": ["MLP1", "2.2"], "method": "zero", effect: metric, "at_least": 0.001} for effect, metric in [
+        ("after", "kl"), ("change_in", "kl"), ("after", "loss"), ("change_in", "loss"),
+    ]]  # fmt: skip
+    text = suite(
+        {"path": str(tiny["gpt2"])},
+        {"p": {"family": "texts", "texts": texts}},
+        {"c": {"prompts": "p", "checks": checks}},
+    )
+    entries, _ = answer(tmp_path / "s.yaml", text)
+    model = plain_model(tiny["gpt2"])
+    before, after = [], []
+    for one in LITERALS:
+        ids = one.ids()
+        clean = model.logits(ids)
+        before.append(metrics(clean, clean, ids, [], []))
+        after.append(metrics(model.ablated(ids, [(1, None), (2, 2)], "zero"), clean, ids, [], []))
+    for row in rows(entries["c"]):
+        metric = row["metric"]
+        expected = effect(row["statistic"], [b[metric] for b in before], [a[metric] for a in after])
+        same(row["estimate"], expected)
+        assert row["clean"] == {"top1": None, "top1_low": None, "logit_diff": None}
+        assert row["verdict"] in ("supported", "inconclusive", "refuted")
+        assert row["reason"] is None
+
+
+def test_the_answer_is_the_token_that_falls_out(tiny: dict[str, Path], tmp_path: Path) -> None:
+    """fell_to counts the ablated model's top tokens on the prompts that lost the answer; ranks count them all."""
+    claims = {"c": {"prompts": "p", "ablate": "0.1", "method": "zero", "after": "top1", "at_least": 0.5}}
+    text = suite({"path": str(tiny["llama"])}, {"p": {"family": "texts", "texts": texts_of(LITERALS)}}, claims)
+    entries, _ = answer(tmp_path / "s.yaml", text)
+    oracle = Expected(tiny["llama"], True)
+    tops: dict[str, int] = {}
+    ranks: list[float] = []
+    for number, ids in enumerate(oracle.ids):
+        logits = oracle.model.ablated(ids, [(0, 1)], "zero")
+        ranks.append(oracle.read(number, logits)["answer_rank"])
+        if ranks[-1] > 1:
+            word = WORDS[int(logits[-1].argmax())]
+            tops[word] = tops.get(word, 0) + 1
+    (row,) = rows(entries["c"])
+    assert dict(row["fell_to"]) == tops
+    assert row["ranks"]["median"] == float(np.median(ranks))
+    assert math.isclose(row["ranks"]["first"], float(np.mean([rank == 1 for rank in ranks])))
