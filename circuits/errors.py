@@ -61,8 +61,14 @@ class Fault:
         """The fault as a few lines of text: place, message, the source line, a caret, a hint."""
         lines = [f"{self.where}: {self.message}"]
         if self.source.strip():
-            caret = " " * (self.where.column - 1) + "^" * max(1, self.width)
-            lines += [f"    {self.source}", f"    {caret}"]
+            source, start = self.source, self.where.column - 1
+            width = max(1, self.width)
+            if len(source) > 240:  # a line that nobody can read would hide the rest
+                first = max(0, start - 60)
+                source, start = source[first : first + 160], start - first
+                width = max(1, min(width, len(source) - start))
+            caret = "".join("\t" if char == "\t" else " " for char in source[:start].ljust(start)) + "^" * width
+            lines += [f"    {source}", f"    {caret}"]
         if self.hint:
             lines.append(f"    {self.hint}")
         return "\n".join(lines)

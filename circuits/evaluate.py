@@ -261,6 +261,8 @@ class Evaluator:
         head = (cell.head.layer, cell.head.head)
         row |= {"statistic": what.name if isinstance(what, Score) else what.statistic, "metric": None, "method": None, "ablated": None}
         row |= {"excluding": list(asked.excluding), "more_than": asked.right.text if asked.right else None}
+        if isinstance(what, Attends):
+            row["check"] = f"attends: {what.selector.text}"  # the compared side stands in more_than
         values = group.attention(asked)
         row = attention_row(row, asked, values, head, cell.check.bound, how)
         if self.draw is not None:
@@ -287,26 +289,27 @@ class Evaluator:
 
         assert self.draw is not None and cell.head is not None and cell.head.head is not None
         head = (cell.head.layer, cell.head.head)
-        name = f"{cell.head}-{'score' if isinstance(what, Score) else 'attention'}-{group.key_of(asked.key + str(head) + str(row['bound']))[:16]}"
         if isinstance(what, Score):
             import numpy as np
 
+            claimed = tuple((h.layer, h.head) for h in cell.check.heads if h.head is not None)  # one map for them all
             left = group.attention(asked).left
             there = np.isfinite(left)
             with np.errstate(invalid="ignore"):
                 values = np.where(there, left, 0.0).sum(axis=2) / there.sum(axis=2)  # NaN: a head without a value
-            title = f"{what.name.replace('_', '-')} score of every head"
-            scored = ScoreFigure(what.name, values, (head,), row["bound"], title, int(row["n"]))
-            path = self.draw(scored, name)
-            alt = f"{what.name} score by layer and head, head {cell.head} outlined"
+            title = f"{what.name.replace('_', '-')} score on {cell.prompts.title}"
+            scored = ScoreFigure(what.name, values, claimed, row["bound"], title, int(row["n"]))
+            names = ", ".join(map(str, cell.check.heads))
+            path = self.draw(scored, f"score-{group.key_of(asked.key + names + str(row['bound']))[:16]}")
+            alt = f"{what.name} score by layer and head, {names} outlined"
         else:
             picture = group.picture(asked, head)
             other = asked.right.text if asked.right else None
             drawn = AttentionFigure(
                 str(cell.head), picture.mean, picture.labels, picture.cells, picture.others, picture.n,
-                f"Head {cell.head}: mean attention on {cell.prompts.title}", asked.left.text, other,
+                f"Attention on {cell.prompts.title}", asked.left.text, other,
             )  # fmt: skip
-            path = self.draw(drawn, name)
+            path = self.draw(drawn, f"{cell.head}-attention-{group.key_of(asked.key + str(head))[:16]}")
             alt = f"mean attention pattern of head {cell.head}, cells of {asked.left.text} outlined"
         return {"path": path, "alt": alt} if path is not None else None
 

@@ -131,7 +131,6 @@ def _save(folder: Path, model: Any) -> None:
 
 def save_llama(folder: Path) -> None:
     """Four layers of four heads that share two keys and values; attention far from uniform."""
-    import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -150,7 +149,6 @@ def save_llama(folder: Path) -> None:
 
 def save_gpt2(folder: Path) -> None:
     """Four layers of four heads, with biases and learned positions."""
-    import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
     config = GPT2Config(n_layer=LAYERS, n_head=HEADS, n_embd=32, vocab_size=len(WORDS), n_positions=64)
@@ -195,7 +193,7 @@ def answer(
 ) -> tuple[dict[str, Any], Evaluator]:
     """The entries of a suite by claim id (and variant), measured through the whole pipeline."""
     path.write_text(text, encoding="utf-8")
-    loaded = evaluate.load(path, evaluate.knowledge())
+    loaded = evaluate.load(path, evaluate.knowledge(), path.name)
     assert not loaded.faults, "\n".join(fault.render() for fault in loaded.faults)
     for claim in loaded.claims:
         assert not claim.faults, "\n".join(fault.render() for fault in claim.faults)

@@ -113,6 +113,7 @@ class Plain:
         self.llama = hasattr(model, "model")
         self.layers = list(model.model.layers if self.llama else model.transformer.h)
         self.heads = int(model.config.num_attention_heads)
+        self.seen: dict[tuple[tuple[int, ...], HeadOrMlp], Any] = {}
 
     def attention(self, ids: Sequence[int]) -> np.ndarray:
         """Float[layer, head, query, key]."""
@@ -126,7 +127,16 @@ class Plain:
         return self.layers[layer].self_attn.o_proj if self.llama else self.layers[layer].attn.c_proj
 
     def activations(self, ids: Sequence[int], parts: Sequence[HeadOrMlp]) -> dict[HeadOrMlp, Any]:
-        """A head's z Float[pos, d_head] (the projection's input) or an MLP's output Float[pos, d_model]."""
+        """A head's z Float[pos, d_head] (the projection's input) or an MLP's output Float[pos, d_model].
+
+        Of the unablated model; what was read once is remembered.
+        """
+        missing = [part for part in parts if (tuple(ids), part) not in self.seen]
+        if missing:
+            self.seen |= {(tuple(ids), part): value for part, value in self._read(ids, missing).items()}
+        return {part: self.seen[tuple(ids), part] for part in parts}
+
+    def _read(self, ids: Sequence[int], parts: Sequence[HeadOrMlp]) -> dict[HeadOrMlp, Any]:
         kept: dict[HeadOrMlp, Any] = {}
 
         def keep_head(part: HeadOrMlp) -> Callable[..., None]:
@@ -196,7 +206,7 @@ class Plain:
         corrupted: Sequence[int] | None = None,
         reference: Sequence[Sequence[int]] = (),
     ) -> np.ndarray:
-        """Logits Float[pos, vocabulary] with parts replaced: zeros, the corrupted partner's, or the reference's mean."""
+        """Logits Float[pos, vocabulary] with parts replaced: zeros, the partner's, or the reference's mean."""
         import torch
 
         values: dict[HeadOrMlp, Any] = {}
@@ -218,12 +228,12 @@ def metrics(
     """Every metric of one prompt, from logits Float[pos, vocabulary] (``clean``: the unablated model's)."""
     logprobs, clean_logprobs = _log_softmax(logits), _log_softmax(clean)
     last, end = logits[-1], logprobs[-1]
-    found = {"kl": float(sum(math.exp(p) * (p - q) for p, q in zip(clean_logprobs[-1], end, strict=True)))}
+    found = {"kl": float((np.exp(clean_logprobs[-1]) * (clean_logprobs[-1] - end)).sum())}
     found["loss"] = -float(np.mean([logprobs[place, ids[place + 1]] for place in range(len(ids) - 1)]))
     if not answers:
         return found
     answer = answers[0]
-    rank = 1 + sum(1 for value in last if value > last[answer])
+    rank = 1 + int((last > last[answer]).sum())
     found |= {
         "answer_logit": float(last[answer]),
         "answer_logprob": float(end[answer]),

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 
 from circuits.claims import values
 from circuits.claims.claim import Bound
+from circuits.claims.keys import BOUNDS, KINDS, misspelt
 from circuits.claims.source import Faults, Node
 from circuits.errors import nearest
 
-BOUNDS = ("at_least", "at_most", "between")
-
 # Every metric of an ablation: (lowest value, highest value, may be named in drop_in,
-# needs an answer, needs a foil). top1, top5, ... are in metric_range.
+# needs an answer, needs a foil). top1, top5, ... are in ``metric``.
 METRICS: Mapping[str, tuple[float, float, bool, bool, bool]] = {
     "logit_diff": (-math.inf, math.inf, True, True, True),
     "answer_logit": (-math.inf, math.inf, False, True, False),
@@ -85,7 +84,8 @@ def read_bound(node: Node, faults: Faults, span: tuple[float, float], *, differe
     if not given:
         if not misspelt(node, (*BOUNDS, "by_at_least", "observe")):
             hint = "add at_least, at_most or between (or observe: true to only show it)"
-            faults.add(node, "this check has no bound, so nothing could refute it", hint)
+            place = next((key for key, _ in node.entries if key.text in KINDS), node)
+            faults.add(place, "this check has no bound, so nothing could refute it", hint)
         return None
     bound_node = node.get(given[0])
     assert bound_node is not None
@@ -97,12 +97,6 @@ def read_bound(node: Node, faults: Faults, span: tuple[float, float], *, differe
     if given[0] == "between":
         return _between(bound_node, faults, span)
     return _one(bound_node, faults, given[0], span)
-
-
-def misspelt(node: Node, wanted: Iterable[str], cutoff: float = 0.6) -> bool:
-    """Whether some key of the node, not one of ``wanted``, looks like one (it has a fault of its own)."""
-    names = tuple(wanted)
-    return any(key.text not in ALL and key.text not in names and nearest(key.text, names, cutoff) for key, _ in node.entries)
 
 
 def _order(node: Node, name: str) -> tuple[int, int]:
@@ -148,7 +142,7 @@ def _one(node: Node, faults: Faults, kind: str, span: tuple[float, float]) -> Bo
         faults.add(node, f"{text}: no value can miss this bound", _values(span, percent))
         return None
     if value < lowest if upper else value > highest:
-        meant = f"; did you mean {value:g}%?" if highest == 1 < value <= 100 and not percent else ""
+        meant = f"; did you mean {value:g}%?" if highest == 1 and 2 <= value <= 100 and not percent else ""
         faults.add(node, f"{text}: no value can reach this bound", _values(span, percent) + meant)
         return None
     return Bound(kind, None, value, text, percent) if upper else Bound(kind, value, None, text, percent)
@@ -159,14 +153,20 @@ def _between(node: Node, faults: Faults, span: tuple[float, float]) -> Bound | N
         what = f"a list of {len(node.children)}" if node.kind == "list" else node.noun
         faults.add(node, f"between takes a list of two numbers, not {what}", "write between: [-10%, 10%]")
         return None
-    ends = [values.number(child, faults, "between") for child in node]
-    if ends[0] is None or ends[1] is None:
+    first, second = (values.number(child, faults, "each end of between") for child in node)
+    if first is None or second is None:
         return None
-    (low, low_percent), (high, high_percent) = ends
+    (low, low_percent), (high, high_percent) = first, second
     percent = low_percent or high_percent
     if low >= high:
-        problem = "its ends are the wrong way round" if low > high else "it has no width, so no interval can lie inside it"
-        hint = f"write between: [{show(high, percent)}, {show(low, percent)}]" if low > high else "the first number is the smaller one"
+        problem = (
+            "its ends are the wrong way round" if low > high else "it has no width, so no interval can lie inside it"
+        )
+        hint = (
+            f"write between: [{show(high, percent)}, {show(low, percent)}]"
+            if low > high
+            else "the first number is the smaller one"
+        )
         faults.add(node, f"between [{show(low, percent)}, {show(high, percent)}]: {problem}", hint)
         return None
     text = f"between {show(low, percent)} and {show(high, percent)}"

@@ -154,25 +154,28 @@ class Claim:
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite file. ``faults`` are those outside any claim; a claim keeps its own.
+    """A suite file. ``faults`` are those outside any claim, by line; a claim keeps its own.
 
     ``prompts`` maps each name to its variants (one, or several for a sweep).
     """
 
     path: str
     title: str
-    model: str | Mapping[str, str] | None
-    sampling: Sampling
-    prompts: Mapping[str, tuple[PromptSet, ...]]
-    circuits: Mapping[str, tuple[Component, ...]]
-    claims: tuple[Claim, ...]
+    model: str | Mapping[str, str] | None = None
+    sampling: Sampling = Sampling()
+    prompts: Mapping[str, tuple[PromptSet, ...]] = field(default_factory=dict)
+    circuits: Mapping[str, tuple[Component, ...]] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
     source: Mapping[str, Any] | None = None
     faults: tuple[Fault, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def all_faults(self) -> tuple[Fault, ...]:
-        """Every fault of the file, its claims' included, by line."""
+        """Every fault of the suite, its claims' included, by line; those of included files come last."""
         found = list(self.faults)
         for claim in self.claims:
             found += [fault for fault in claim.faults if fault not in found]
-        return tuple(sorted(found, key=lambda f: (f.where.file, f.where.line, f.where.column)))
+        return tuple(
+            sorted(found, key=lambda f: (f.where.file != self.path, f.where.file, f.where.line, f.where.column))
+        )

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from circuits.claims import values
-from circuits.claims.claim import Claim, PromptSet, Sampling, Suite
+from circuits.claims.claim import Claim, Expect, PromptSet, Suite
+from circuits.claims.dry import DryRun
 from circuits.claims.heads import Component
+from circuits.claims.keys import SUITE_KEYS, misspelt
 from circuits.claims.load_claim import ClaimReader
-from circuits.claims.load_parts import Context, Shape, read_components
+from circuits.claims.load_includes import Included, include
+from circuits.claims.load_parts import Context, Shape
 from circuits.claims.load_prompts import Checker, RoleChecker, read_prompt_set
-from circuits.claims.source import Faults, Node, read
-from circuits.errors import Fault, did_you_mean
+from circuits.claims.load_top import read_circuit, read_model, read_sampling
+from circuits.claims.recover import Block, Read, read
+from circuits.claims.source import Faults, Node, in_order
+from circuits.errors import Fault, Position
 from circuits.prompts.prompt import Family
 
-SUITE_KEYS = ("suite", "model", "source", "sampling", "prompts", "circuits", "claims", "include")
-MAX_INCLUDES = 8
+__all__ = ["SUITE_KEYS", "Knowledge", "load_suite"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ def load_suite(path: Path, knowledge: Knowledge, name: str | None = None) -> Sui
     """Load one suite file.
 
     ``name`` is how the file is called in messages and node ids. Never raises for what the file
-    contains: see ``Suite.faults`` and each ``Claim.faults``.
+    contains: see ``Suite.faults`` and each ``Claim.faults``, both by line and column.
     """
     return _Loader(path, knowledge, name or str(path)).suite()
 
@@ -50,195 +55,163 @@ class _Loader:
         self.path = path
         self.name = name
         self.knowledge = knowledge
+        self.dry = DryRun(knowledge.families)
         self.prompts: dict[str, tuple[PromptSet, ...]] = {}
-        self.broken: dict[str, int] = {}
+        self.broken: dict[str, Position] = {}
         self.circuits: dict[str, tuple[Component, ...]] = {}
-        self.included: list[Fault] = []
+        self.included = Included()
 
     def suite(self) -> Suite:
-        top, faults = read(self.path, self.name)
-        empty = Suite(self.name, self.name, None, Sampling(), {}, {}, ())
-        if top is None:
-            return Suite(**{**empty.__dict__, "faults": tuple(faults.found)})
-        if not values.keys(top, faults, "the suite", SUITE_KEYS):
-            return Suite(**{**empty.__dict__, "faults": tuple(faults.found)})
+        """The passes of loading, in order."""
+        source = read(self.path, self.name)
+        top, faults = source.top, source.faults
+        nothing = Suite(path=self.name, title=Path(self.name).stem)
+        if top is None or not values.keys(top, faults, "the suite", SUITE_KEYS):
+            return replace(nothing, claims=_set_aside(source), faults=in_order(faults.found))
         title_node, source_node = top.get("suite"), top.get("source")
         title = values.text(title_node, faults, "suite") if title_node is not None else None
-        model = self.model(top, faults)
-        shape = self.shape(model)
-        sampling = self.sampling(top.get("sampling"), faults)
+        know = self.knowledge
+        model, shape, no_model = read_model(top, faults, know.check_model, know.shape, self.path.parent)
+        sampling = read_sampling(top.get("sampling"), faults)
         if source_node is not None and source_node.kind != "map":
             faults.add(source_node, f"source must be a mapping, not {source_node.noun}", "write source: {title: ...}")
             source_node = None
-        self.include(top, faults, shape, (self.path.resolve(),))
-        self.read_sets(top, faults, shape)
-        claims = self.claims(top, faults, shape)
+        include(top, faults, (self.path.resolve(),), self.included, lambda read: self.read_sets(read, shape))
+        self.read_sets(source, shape)
+        claims = self.claims(source, top, shape, no_model)
+        warning = "the suite has no title: add suite: with a few words" if title_node is None and claims else None
         return Suite(
-            self.name,
-            " ".join((title or Path(self.name).stem).split()),
-            model,
-            sampling,
-            self.prompts,
-            self.circuits,
-            claims,
-            values.plain(source_node) if source_node is not None else None,
-            tuple(self.included) + tuple(faults.found),
+            path=self.name,
+            title=" ".join((title or Path(self.name).stem).split()),
+            model=model,
+            sampling=sampling,
+            prompts=self.prompts,
+            circuits=self.circuits,
+            claims=claims,
+            source=values.plain(source_node) if source_node is not None else None,
+            faults=(*in_order(faults.found), *self.included.faults),
+            warnings=(warning,) if warning else (),
         )
 
-    def model(self, top: Node, faults: Faults) -> Any:
-        """The model spec as plain data, or None after a fault (or in a file that only shares)."""
-        node = top.get("model")
-        if node is None:
-            if top.get("claims") is not None:
-                faults.add(top, "the suite names no model", "add model: smollm2-135m (or gpt2, reference, {hub: ...}, {path: ...})")
-            return None
-        if node.kind == "list" or node.null:
-            faults.add(node, f"model must be a name or a mapping, not {node.noun}")
-            return None
-        spec: Any = node.text
-        if node.kind == "map":
-            spec = {}
-            for key, value in node.entries:
-                read_text = values.text(value, faults, f"model: {key.text}")
-                if read_text is None:
-                    return None
-                spec[key.text] = read_text
-        problems = self.knowledge.check_model(spec)
-        for key_name, message in problems:
-            place = (node.key(key_name) or node) if node.kind == "map" else node
-            faults.add(place, message)
-        return None if problems else spec
-
-    def shape(self, model: Any) -> Shape | None:
-        found = self.knowledge.shape(model, self.path.parent) if model is not None else None
-        if found is None:
-            return None
-        title = model if isinstance(model, str) else next(iter(model.values()))
-        return Shape(str(title), *found)
-
-    def sampling(self, node: Node | None, faults: Faults) -> Sampling:
-        default = Sampling()
-        if node is None or not values.keys(node, faults, "sampling", ("min", "max", "seed", "confidence")):
-            return default
-        numbers: dict[str, Any] = {}
-        for key, value in node.entries:
-            if key.text in ("min", "max", "seed"):
-                read_int = values.integer(value, faults, f"sampling: {key.text}", 0 if key.text == "seed" else 1)
-                if read_int is not None:
-                    numbers[key.text] = read_int
-            elif key.text == "confidence":
-                read_number = values.number(value, faults, "sampling: confidence")
-                if read_number is not None and not 0.5 <= read_number[0] < 1:
-                    faults.add(value, f"confidence must lie between 0.5 and 1 (0.95 is usual), not {value.text}")
-                elif read_number is not None:
-                    numbers["confidence"] = read_number[0]
-        most = numbers.get("max", max(default.max, numbers.get("min", 0)))
-        least = numbers.get("min", min(default.min, most))
-        if least > most:
-            faults.add(node.get("min") or node, f"sampling: min {least} is larger than max {most}")
-            least = most
-        return Sampling(least, most, numbers.get("seed", default.seed), numbers.get("confidence", default.confidence))
-
-    def include(self, top: Node, faults: Faults, shape: Shape | None, chain: tuple[Path, ...]) -> None:
-        """Read the prompt sets and circuits of included files first, so that the suite's own win."""
-        node = top.get("include")
-        if node is None:
-            return
-        for child in node.children if node.kind == "list" else (node,):
-            target = values.text(child, faults, "include")
-            if target is None:
-                continue
-            path = (chain[-1].parent / target).resolve()
-            if path in chain or len(chain) > MAX_INCLUDES:
-                faults.add(child, f"include: {target} includes itself" if path in chain else "include: more than 8 files deep")
-                continue
-            if not path.is_file():
-                near = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-                faults.add(child, f"include: there is no file {target} beside the suite", did_you_mean(Path(target).name, near) if near else "")
-                continue
-            shown = str(Path(self.name).parent / target)
-            inner_top, inner = read(path, shown)
-            if inner_top is not None and values.keys(inner_top, inner, "the included file", SUITE_KEYS):
-                self.include(inner_top, inner, shape, (*chain, path))
-                self.read_sets(inner_top, inner, shape)
-            if inner.found:
-                faults.add(child, f"the included file {target} has {len(inner.found)} fault{'s' if len(inner.found) > 1 else ''}", "see its own lines")
-            self.included += [fault for fault in inner.found if fault not in self.included]
-
-    def read_sets(self, top: Node, faults: Faults, shape: Shape | None) -> None:
+    def read_sets(self, source: Read, shape: Shape | None) -> None:
         """The ``prompts:`` and ``circuits:`` sections of a file."""
-        section = top.get("prompts")
-        if section is not None and section.kind != "map":
-            faults.add(section, f"prompts must map names to prompt sets, not {section.noun}", "write prompts: {ioi: {family: ioi}}")
-        elif section is not None:
+        top, faults = source.top, source.faults
+        assert top is not None
+        aside = [(block, fault) for block, fault in source.broken if block.section == "prompts"]
+        for block, fault in aside:
+            faults.found.append(fault)
+            self.broken[block.name] = fault.where
+        parsing = list(faults.found)
+        for _, section in top.all("prompts"):
+            if section.kind != "map" and not (section.null and aside):
+                hint = "write prompts: {ioi: {family: ioi}}"
+                faults.add(section, f"prompts must map names to prompt sets, not {section.noun}", hint)
+            for key, node in (*section.entries, *section.repeated):
+                self.named_set(key, node, faults, parsing)
+        for _, section in top.all("circuits"):
+            if section.kind != "map":
+                faults.add(section, f"circuits must map names to {{heads: [...], mlps: [...]}}, not {section.noun}")
             for key, node in section.entries:
-                before = len(faults.found)
-                found = self.prompt_set(key.text, node, faults)
-                if len(faults.found) > before or not found:
-                    self.broken[key.text] = faults.found[before].where.line if len(faults.found) > before else key.where.line
-                    self.prompts.pop(key.text, None)
-                else:
-                    self.prompts[key.text] = found
-                    self.broken.pop(key.text, None)
-        circuits = top.get("circuits")
-        if circuits is not None and circuits.kind != "map":
-            faults.add(circuits, f"circuits must map names to {{heads: [...], mlps: [...]}}, not {circuits.noun}")
-        elif circuits is not None:
-            for key, node in circuits.entries:
-                self.circuits[key.text] = self.circuit(key, node, faults, shape)
+                self.circuits[key.text] = read_circuit(key, node, faults, shape)
+
+    def named_set(self, key: Node, node: Node, faults: Faults, parsing: list[Fault]) -> None:
+        """One entry of ``prompts:``; a faulty one is kept in ``broken``, so that claims can point to it."""
+        before = len(faults.found)
+        if not re.fullmatch(r"[^\s\[\],:]+", key.text):
+            message = f"{key.text!r} cannot be a prompt set's name: it becomes part of test ids"
+            faults.add(key, message, "use letters, digits, - _ and .")
+        found = self.prompt_set(key.text, node, faults)
+        new = [*faults.found[before:], *(fault for fault in parsing if node.covers(fault.where))]
+        if new or not found:
+            self.broken[key.text] = new[0].where if new else key.where
+            self.prompts.pop(key.text, None)
+        else:
+            self.prompts[key.text] = found
+            self.broken.pop(key.text, None)
 
     def prompt_set(self, name: str, node: Node, faults: Faults) -> tuple[PromptSet, ...]:
         know = self.knowledge
-        return read_prompt_set(name, node, faults, know.families, know.check_params, know.check_roles)
-
-    def circuit(self, key: Node, node: Node, faults: Faults, shape: Shape | None) -> tuple[Component, ...]:
-        if not values.keys(node, faults, f"circuit {key.text!r}", ("heads", "mlps", "source")):
-            return ()
-        found: list[Component] = []
-        heads, mlps = node.get("heads"), node.get("mlps")
-        if heads is not None:
-            found += read_components(heads, faults, "heads", shape, mlps=False)
-        if mlps is not None:
-            if mlps.kind != "list":
-                faults.add(mlps, "mlps must be a list of layers, such as [0, 1]")
-            for child in mlps.children:
-                raw = child.text.upper().removeprefix("MLP") if child.kind == "text" else ""
-                if not raw.isdigit():
-                    faults.add(child, f"mlps must be a list of layers, such as [0, 1], not {child.noun}")
-                    continue
-                component = Component(int(raw))
-                problem = shape.missing(component) if shape is not None else None
-                if problem:
-                    faults.add(child, problem)
-                else:
-                    found.append(component)
-        if heads is None:
-            faults.add(key, f"circuit {key.text!r} names no heads", "add heads: [...]")
-        return tuple(found)
+        found = read_prompt_set(name, node, faults, know.families, know.check_params, know.check_roles)
+        before = len(faults.found)
+        for variant in found:
+            for role in self.dry.silent_roles(variant):
+                roles_node = node.get("roles")
+                place = (roles_node.get(role) if roles_node is not None else None) or node
+                message, hint = self.dry.why_silent(variant, role)
+                faults.add(place, message, hint)
+        return found if len(faults.found) == before else ()
 
     def roles_of(self, prompt_set: PromptSet) -> frozenset[str]:
         family = self.knowledge.families[prompt_set.family]
         return frozenset(family.roles(prompt_set.parameters)) | frozenset(prompt_set.roles)
 
-    def claims(self, top: Node, faults: Faults, shape: Shape | None) -> tuple[Claim, ...]:
-        section = top.get("claims")
-        if section is None:
-            if top.get("prompts") is None and top.get("circuits") is None:
+    def claims(self, source: Read, top: Node, shape: Shape | None, no_model: str | None) -> tuple[Claim, ...]:
+        """Every claim of the file in its order, each with the faults that lie inside it."""
+        faults = source.faults
+        aside = _set_aside(source)
+        sections = top.all("claims")
+        if not sections:
+            shares = top.get("prompts") is not None or top.get("circuits") is not None
+            if not shares and not misspelt(top, ("claims",), SUITE_KEYS):
                 faults.add(top, "the suite has no claims", "add claims:")
-            return ()
-        if section.kind != "map":
-            faults.add(section, f"claims must map ids to claims, not {section.noun}", "write claims: {head-6.9-attends-three-back: {...}}")
-            return ()
-        if not section.entries:
-            faults.add(section, "claims is empty")
-        context = Context(shape, self.prompts, self.broken, self.circuits, self.roles_of, self.prompt_set)
+            return aside
+        own = [fault for fault in faults.found if any(_claim_at(section, fault) for _, section in sections)]
+        faults.found[:] = [fault for fault in faults.found if fault not in own]
+        context = Context(
+            shape,
+            self.prompts,
+            self.broken,
+            self.circuits,
+            self.roles_of,
+            self.prompt_set,
+            self.dry,
+            tuple(own),
+            no_model,
+        )
         reader = ClaimReader(context, faults)
+        found = list(aside)
         # A claim's YAML ends before the next key (the parser's own end marks lie past the blank lines).
-        found = []
-        starts = sorted(key.where.line for source in (section, top) for key, _ in source.entries)
-        for key, node in section.entries:
-            end = next((line - 1 for line in starts if line > key.where.line), len(faults.lines))
-            while end > key.where.line and not faults.lines[end - 1].strip():
-                end -= 1
-            found.append(reader.read(key, node, end))
-        return tuple(found)
+        starts = {key.where.line for _, node in [*sections, (top, top)] for key, _ in (*node.entries, *node.repeated)}
+        starts |= {claim.where.line for claim in aside}
+        for _, section in sections:
+            if section.kind != "map" and not (section.null and aside):
+                hint = "write claims: {head-6.9-attends-three-back: {...}}"
+                faults.add(section, f"claims must map ids to claims, not {section.noun}", hint)
+            elif section.kind == "map" and not section.entries:
+                faults.add(section, "claims is empty", "add a claim")
+            for key, node in section.entries:
+                found.append(reader.read(key, node, _last_line(key, starts, faults.lines)))
+            for key, node in section.repeated:  # read for its faults; the duplicate key has its own already
+                again = reader.read(key, node, _last_line(key, starts, faults.lines))
+                faults.found += [fault for fault in again.faults if fault not in faults.found]
+        return tuple(sorted(found, key=lambda claim: (claim.where.line, claim.where.column)))
+
+
+def _claim_at(section: Node, fault: Fault) -> bool:
+    return any(node.covers(fault.where) for _, node in (*section.entries, *section.repeated))
+
+
+def _last_line(key: Node, starts: set[int], lines: list[str]) -> int:
+    end = min((line - 1 for line in starts if line > key.where.line), default=len(lines))
+    while end > key.where.line and not lines[end - 1].strip():
+        end -= 1
+    return end
+
+
+def _set_aside(source: Read) -> tuple[Claim, ...]:
+    """The claims that are no YAML: each is invalid by itself."""
+    return tuple(_broken(block, fault, source.faults) for block, fault in source.broken if block.section == "claims")
+
+
+def _broken(block: Block, fault: Fault, faults: Faults) -> Claim:
+    written = faults.lines[block.start - 1 : block.end]
+    expected = any(re.match(r"\s+expect\s*:\s*invalid\s*(#.*)?$", line) for line in written)
+    name = block.name if block.name else f"line-{block.start}"
+    return Claim(
+        name,
+        name,
+        block.where,
+        "\n".join(written).rstrip(),
+        expect=Expect("invalid" if expected else "supported"),
+        faults=(fault,),
+    )

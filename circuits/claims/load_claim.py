@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from circuits.claims import bounds, values
+from circuits.claims import values
 from circuits.claims.claim import Claim, Expect, PromptSet
-from circuits.claims.load_check import CHECK_KEYS, KINDS, CheckReader
+from circuits.claims.keys import BOUNDS, CHECK_KEYS, CLAIM_KEYS, KINDS, LATER, misspelt
+from circuits.claims.load_check import CheckReader
 from circuits.claims.load_parts import Context, read_heads, read_prompts
 from circuits.claims.load_prompts import read_requires
 from circuits.claims.source import Faults, Node
-from circuits.errors import did_you_mean, nearest
-
-CLAIM_KEYS = ("claim", "head", "heads", "prompts", "expect", "checks", "source", "requires", "reported")
+from circuits.errors import did_you_mean
 
 
 class ClaimReader:
@@ -27,17 +26,30 @@ class ClaimReader:
         """One claim with the faults found in it. Never raises for what the file contains."""
         start = len(self.faults.found)
         yaml = "\n".join(self.faults.lines[key.where.line - 1 : end_line]).rstrip()
-        base = Claim(key.text, key.text, key.where, yaml)
+        name = key.text if key.text.strip() else f"line-{key.where.line}"
+        base = Claim(name, name, key.where, yaml)
+        self.faults.found += [fault for fault in self.context.parsing if node.covers(fault.where)]
         if not re.fullmatch(r"[\w.+-]+", key.text):
-            self.faults.add(key, f"{key.text!r} cannot be a claim's id: it becomes a test id", "use letters, digits, - _ and .")
+            message = f"{key.text!r} cannot be a claim's id: it becomes a test id"
+            self.faults.add(key, message, "use letters, digits, - _ and .")
         if node.kind != "map":
-            self.faults.add(node if not node.null else key, f"claim {key.text!r} must be a mapping, not {node.noun}")
+            hint = "a claim has head:, prompts: and a check such as attends:"
+            if key.text in (*CLAIM_KEYS, *CHECK_KEYS):
+                hint = "indent it more, under the id of the claim it belongs to"
+            self.faults.add(
+                node if not node.null or node.where in self.faults.settled else key,
+                f"claim {key.text!r} must be a mapping, not {node.noun}",
+                hint,
+            )
             return replace(base, faults=self.faults.split(start))
-        claim = self._claim(base, node)
-        found = self.faults.split(start)
-        return replace(claim, faults=found)
+        claim = self._claim(base, key, node)
+        if self.context.no_model is not None and len(self.faults.found) == start:
+            self.faults.add(
+                key, f"this claim cannot be measured: {self.context.no_model}", "see the fault of the model"
+            )
+        return replace(claim, faults=self.faults.split(start))
 
-    def _claim(self, base: Claim, node: Node) -> Claim:
+    def _claim(self, base: Claim, key: Node, node: Node) -> Claim:
         faults = self.faults
         checks_node = node.get("checks")
         inline = [k for k, _ in node.entries if k.text in CHECK_KEYS and k.text not in CLAIM_KEYS]
@@ -48,7 +60,9 @@ class ClaimReader:
             if k in inline:
                 faults.add(k, f"{k.text!r} stands beside checks:", "put it into one of the checks")
             else:
-                faults.add(k, f"unknown key {k.text!r} in claim {base.id!r}", did_you_mean(k.text, (*CLAIM_KEYS, *CHECK_KEYS)))
+                faults.add(
+                    k, f"unknown key {k.text!r} in claim {base.id!r}", did_you_mean(k.text, (*CLAIM_KEYS, *CHECK_KEYS))
+                )
         warnings: list[str] = []
         words_node = node.get("claim")
         words = values.text(words_node, faults, "claim") if words_node is not None else None
@@ -60,7 +74,11 @@ class ClaimReader:
         expect = self.expect(node.get("expect"))
         source_node = node.get("source")
         if source_node is not None and source_node.kind != "map":
-            faults.add(source_node, f"source must be a mapping, not {source_node.noun}", "write source: {note: N12} or {arxiv: '2211.00593'}")
+            faults.add(
+                source_node,
+                f"source must be a mapping, not {source_node.noun}",
+                "write source: {note: N12} or {arxiv: '2211.00593'}",
+            )
         claim = replace(
             base,
             words=" ".join((words or base.id).split()),
@@ -71,7 +89,7 @@ class ClaimReader:
             source=values.plain(source_node) if source_node is not None and source_node.kind == "map" else None,
             warnings=tuple(warnings),
         )
-        check_nodes = self.check_nodes(node, checks_node, inline)
+        check_nodes = self.check_nodes(key, node, checks_node, inline)
         reader = CheckReader(
             self.context,
             faults,
@@ -104,7 +122,8 @@ class ClaimReader:
             kind = values.choice(node, faults, "expectation", ("supported", "refuted", "invalid"))
             return Expect(kind or "supported")
         if node.kind == "list" or len(node.entries) != 1 or node.entries[0][0].text not in ("refuted", "xfail"):
-            faults.add(node, "expect is supported, refuted, invalid, {refuted: [n]} or {xfail: reason}")
+            hint = "write supported, refuted, invalid, {refuted: [n]} or {xfail: reason}"
+            faults.add(node, f"expect cannot be {node.noun if node.kind == 'list' else 'this mapping'}", hint)
             return Expect()
         key, value = node.entries[0]
         if key.text == "xfail":
@@ -113,7 +132,9 @@ class ClaimReader:
         children = value.children if value.kind == "list" else (value,)
         numbers = [values.integer(child, faults, "the number of the refuted check", 1) for child in children]
         if len(numbers) != 1:
-            faults.add(value, "{refuted: [n]} names exactly one check", "split the claim when several checks are known to fail")
+            faults.add(
+                value, "{refuted: [n]} names exactly one check", "split the claim when several checks are known to fail"
+            )
             return Expect()
         return Expect("refuted", check=numbers[0])
 
@@ -123,29 +144,43 @@ class ClaimReader:
             return
         if expect.check is None and checks > 1:
             message = f"expect: refuted is for a claim of one check, but this one has {checks}"
-            self.faults.add(place, message, "name the check that is refuted: expect: {refuted: [2]}, or split the claim")
+            self.faults.add(
+                place, message, "name the check that is refuted: expect: {refuted: [2]}, or split the claim"
+            )
         if expect.check is not None and expect.check > checks:
-            self.faults.add(place, f"there is no check {expect.check}: this claim has {checks}")
+            self.faults.add(
+                place, f"there is no check {expect.check}: this claim has {checks}", "checks are counted from 1"
+            )
 
-    def check_nodes(self, node: Node, checks_node: Node | None, inline: list[Node]) -> list[Node]:
+    def check_nodes(self, key: Node, node: Node, checks_node: Node | None, inline: list[Node]) -> list[Node]:
         faults = self.faults
         if checks_node is None:
             if not any(k.text in KINDS for k in inline):
-                bound = next((k for k in inline if k.text in (*bounds.BOUNDS, "by_at_least", "top")), None)
-                if bound is not None:
-                    faults.add(bound, f"{bound.text!r} is a bound on nothing: the claim has no check", f"add one of {', '.join(KINDS)}")
-                elif not self._misspelt_kind(node):
-                    faults.add(node, "the claim has no check, so nothing is measured", f"add checks:, or one of {', '.join(KINDS)} inline")
+                self.no_check(key, node, inline)
                 return []
             return [node]
         if checks_node.kind != "list":
-            faults.add(checks_node, f"checks must be a list (each line begins with '- '), not {checks_node.noun}")
+            faults.add(checks_node, f"checks must be a list, not {checks_node.noun}", "begin each check with '- '")
             return []
         if not checks_node.children:
-            faults.add(checks_node, "checks is empty, so nothing is measured")
+            faults.add(
+                checks_node, "checks is empty, so nothing is measured", "add a check, such as - attends: any -> n-1"
+            )
         return list(checks_node.children)
 
-    def _misspelt_kind(self, node: Node) -> bool:
-        """Whether an unknown key is close to a kind of check (it has its own fault then)."""
-        known = (*CLAIM_KEYS, *CHECK_KEYS)
-        return any(key.text not in known and nearest(key.text, (*KINDS, "checks"), 0.7) for key, _ in node.entries)
+    def no_check(self, key: Node, node: Node, inline: list[Node]) -> None:
+        """A claim without any check; keys of later issues and misspelt kinds have their own faults."""
+        later = [k for k in inline if k.text in LATER]
+        for word in later:
+            self.faults.add(word, f"{word.text!r} is not supported yet", "leave this claim out for now")
+        if later or misspelt(node, (*KINDS, "checks")):
+            return
+        bound = next((k for k in inline if k.text in (*BOUNDS, "by_at_least")), None)
+        kinds = ", ".join(KINDS)
+        if bound is not None:
+            message = f"{bound.text!r} is a bound on nothing: the claim has no check"
+            self.faults.add(bound, message, f"add one of {kinds}")
+        else:
+            self.faults.add(
+                key, "the claim has no check, so nothing is measured", f"add checks:, or one of {kinds} inline"
+            )

@@ -8,9 +8,10 @@ from typing import Any
 
 from circuits.claims import values
 from circuits.claims.claim import PromptSet
+from circuits.claims.dry import DryRun
 from circuits.claims.heads import Component, parse_component, parse_head
 from circuits.claims.source import Faults, Node
-from circuits.errors import did_you_mean
+from circuits.errors import Fault, Position, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,17 @@ class Shape:
     layers: int
     heads: int
 
-    def missing(self, component: Component) -> str | None:
-        """Why the model has no such component, or None when it has it."""
-        last = f"layers 0 to {self.layers - 1}"
+    def missing(self, component: Component) -> tuple[str, str] | None:
+        """Why the model has no such component and what there is, or None when it has it."""
         if component.layer >= self.layers:
-            return f"{component} does not exist: {self.model} has {self.layers} layers ({last})"
+            message = f"{component} does not exist: {self.model} has {self.layers} layers"
+            return message, f"layers are numbered 0 to {self.layers - 1}"
         if component.head is not None and component.head >= self.heads:
-            return f"{component} does not exist: {self.model} has {self.heads} heads in each layer (0 to {self.heads - 1})"
+            message = f"{component} does not exist: {self.model} has {self.heads} heads in each layer"
+            return (
+                message,
+                f"the heads of layer {component.layer} are {component.layer}.0 to {component.layer}.{self.heads - 1}",
+            )
         return None
 
 
@@ -35,22 +40,27 @@ class Shape:
 class Context:
     """What the claims of a suite may refer to.
 
-    ``broken`` are the prompt sets that exist but have faults, with the line of the first.
-    ``roles_of`` gives the role names of a prompt set; ``inline`` reads a set written in place.
+    ``broken`` are the prompt sets that exist but have faults, with the place of the first.
+    ``roles_of`` gives the role names of a prompt set; ``inline`` reads a set written in place; ``dry``
+    says whether a selector selects anything. ``parsing`` are the faults that reading the YAML found inside
+    claims; ``no_model`` says why the suite has no model (None: it has one).
     """
 
     shape: Shape | None
     prompts: Mapping[str, tuple[PromptSet, ...]]
-    broken: Mapping[str, int]
+    broken: Mapping[str, Position]
     circuits: Mapping[str, tuple[Component, ...]]
     roles_of: Callable[[PromptSet], frozenset[str]]
     inline: Callable[[str, Node, Faults], tuple[PromptSet, ...]]
+    dry: DryRun
+    parsing: tuple[Fault, ...] = ()
+    no_model: str | None = None
 
 
 def read_components(node: Node, faults: Faults, what: str, shape: Shape | None, *, mlps: bool) -> tuple[Component, ...]:
     """A component or a list of them, each checked against the model; duplicates are faults."""
     if node.kind == "map":
-        faults.add(node, f"{what} must be a head or a list of heads, not a mapping")
+        faults.add(node, f"{what} must be a head or a list of heads, not a mapping", 'write ["6.9", "7.1"]')
         return ()
     nodes = node.children if node.kind == "list" else (node,)
     if not nodes:
@@ -58,18 +68,19 @@ def read_components(node: Node, faults: Faults, what: str, shape: Shape | None, 
     found: list[Component] = []
     for child in nodes:
         if child.kind != "text" or child.null:
-            faults.add(child, f"{what} must be a head such as 6.9, not {child.noun}")
+            faults.add(child, f"{what} must be a head such as 6.9, not {child.noun}", 'write "6.9"')
             continue
         try:
             component = (parse_component if mlps else parse_head)(child.text)
         except ValueError as error:
-            faults.add(child, str(error))
+            message, _, hint = str(error).rpartition(": ")
+            faults.add(child, message, hint)
             continue
         problem = shape.missing(component) if shape is not None else None
         if problem is not None:
-            faults.add(child, problem)
+            faults.add(child, *problem)
         elif component in found:
-            faults.add(child, f"{component} is named twice in {what}")
+            faults.add(child, f"{component} is named twice in {what}", "name it once")
         else:
             found.append(component)
     return tuple(found)
@@ -98,7 +109,8 @@ def read_prompts(node: Node, faults: Faults, context: Context, inline_name: str)
     """The prompt sets of ``prompts:`` (a name, a list of names, an inline set), sweeps unfolded."""
     nodes = node.children if node.kind == "list" else (node,)
     if not nodes:
-        faults.add(node, "prompts is an empty list", "name a prompt set")
+        hint = f"name a prompt set: {', '.join(context.prompts)}" if context.prompts else "name a prompt set"
+        faults.add(node, "prompts is an empty list", hint)
     names: list[str] = []
     found: list[PromptSet] = []
     for index, child in enumerate(nodes, 1):
@@ -112,12 +124,18 @@ def read_prompts(node: Node, faults: Faults, context: Context, inline_name: str)
         read = values.text(child, faults, "prompts")
         if read is None:
             continue
+        read = read.strip()
         if read in context.broken:
-            faults.add(child, f"prompt set {read!r} cannot be used: it has a fault on line {context.broken[read]}")
+            where = context.broken[read]
+            place = f"on line {where.line}" if where.file == faults.file else f"at {where}"
+            faults.add(child, f"prompt set {read!r} cannot be used: it has a fault {place}", "mend the prompt set")
         elif read not in context.prompts:
-            faults.add(child, f"unknown prompt set {read!r}", did_you_mean(read, (*context.prompts, *context.broken)))
+            hint = (
+                did_you_mean(read, (*context.prompts, *context.broken)) or "this suite has no prompt sets: add prompts:"
+            )
+            faults.add(child, f"unknown prompt set {read!r}", hint)
         elif read in names:
-            faults.add(child, f"prompt set {read!r} is named twice")
+            faults.add(child, f"prompt set {read!r} is named twice", "name it once")
         else:
             names.append(read)
             found += context.prompts[read]
@@ -132,7 +150,9 @@ def reported(node: Node | None, faults: Faults) -> Mapping[str, Any] | None:
         return None
     value_node, source_node, conditions = node.get("value"), node.get("source"), node.get("conditions")
     if value_node is None or source_node is None:
-        faults.add(node, "reported needs a value and its source", "write reported: {value: 0.73, source: 'arXiv 2311.04131'}")
+        faults.add(
+            node, "reported needs a value and its source", "write reported: {value: 0.73, source: 'arXiv 2311.04131'}"
+        )
         return None
     read = values.number(value_node, faults, "reported value")
     source = values.text(source_node, faults, "reported source")

@@ -3,42 +3,62 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from circuits.claims import values
+from circuits.claims import bounds, values
 from circuits.claims.claim import PromptSet
+from circuits.claims.dry import shorten
+from circuits.claims.keys import misspelt
 from circuits.claims.source import Faults, Node
 from circuits.errors import did_you_mean, nearest
 from circuits.prompts.prompt import Family, Parameter
 
 COMMON = ("family", "bos", "roles", "sweep", "requires")
 LATER_FAMILIES = ("greater_than",)
+MOST_VARIANTS = 200
+TEXT_KEYS = ("text", "answer", "foil", "corrupted")  # the keys of one prompt of the family texts
 
 Checker = Callable[[Family, Mapping[str, Any]], list[tuple[str, str]]]
 RoleChecker = Callable[[Mapping[str, str]], list[tuple[str, str]]]
 
 
 def read_prompt_set(
-    name: str, node: Node, faults: Faults, families: Mapping[str, Family], check_params: Checker, check_roles: RoleChecker
+    name: str,
+    node: Node,
+    faults: Faults,
+    families: Mapping[str, Family],
+    check_params: Checker,
+    check_roles: RoleChecker,
 ) -> tuple[PromptSet, ...]:
     """The variants of one prompt set; empty after a fault that leaves nothing usable."""
     before = len(faults.found)
     if node.kind != "map":
-        faults.add(node, f"prompt set {name!r} must be a mapping with a family, not {node.noun}", "for example {family: ioi}")
+        faults.add(
+            node, f"prompt set {name!r} must be a mapping with a family, not {node.noun}", "for example {family: ioi}"
+        )
         return ()
     family_node = node.get("family")
     if family_node is None:
-        faults.add(node, f"prompt set {name!r} has no family", f"add family: one of {', '.join(sorted(families))}")
+        allowed = {*COMMON, *(parameter.name for family in families.values() for parameter in family.parameters)}
+        if not misspelt(node, ("family",), allowed):
+            faults.add(node, f"prompt set {name!r} has no family", f"add family: one of {', '.join(sorted(families))}")
+        for key, _ in node.entries:
+            if key.text not in allowed:
+                faults.add(key, f"unknown key {key.text!r} in prompt set {name!r}", did_you_mean(key.text, COMMON))
         return ()
     family_name = values.text(family_node, faults, "family")
     if family_name is None:
         return ()
+    family_name = family_name.strip()
     if family_name not in families:
         if family_name in LATER_FAMILIES:
-            faults.add(family_node, f"the prompt family {family_name!r} is not supported yet")
+            hint = f"families there are: {', '.join(sorted(families))}"
+            faults.add(family_node, f"the prompt family {family_name!r} is not supported yet", hint)
         else:
             faults.add(family_node, f"unknown prompt family {family_name!r}", did_you_mean(family_name, families))
         return ()
@@ -50,20 +70,26 @@ def read_prompt_set(
     roles = _roles(roles_node, faults, check_roles) if roles_node is not None else {}
     requires = read_requires(node.get("requires"), faults)
     variables = {k: v for k, v in parameters.items() if kinds[k].kind == "int" and isinstance(v, int) and k != "period"}
-    base = PromptSet(name, family_name, parameters, bos is not False, roles, node.where, variables=variables, requires=requires)
-    variants = _sweep(base, sweep_node, faults, kinds) if sweep_node is not None else (base,)
-    if len(faults.found) > before:
-        return ()
-    for variant in variants:
-        for key, message in check_params(family, variant.parameters):
-            faults.add(_place(node, sweep_node, key), message)
-        role_problems = _unmatched_roles(variant)
-        for role, message in role_problems:
-            faults.add((roles_node.key(role) if roles_node else None) or node, message)
-    return variants if len(faults.found) == before else ()
+    base = PromptSet(
+        name, family_name, parameters, bos is not False, roles, node.where, variables=variables, requires=requires
+    )
+    swept = _sweep(base, sweep_node, faults, kinds) if sweep_node is not None else [(base, {})]
+    known = (*kinds, *COMMON)
+    for variant, places in swept or [(base, {})]:
+        sound = {key: value for key, value in variant.parameters.items() if value is not None}
+        for word, message in check_params(family, sound):
+            absent = word in kinds and word not in sound
+            if absent and (misspelt(node, (word,), known) or not swept or word in parameters):
+                continue  # it has a fault already
+            _add(_place(node, places, word), message, faults, kinds.get(word))
+    if family_name == "texts" and roles_node is not None:
+        _unmatched(roles, parameters.get("texts"), roles_node, faults)
+    return tuple(variant for variant, _ in swept) if len(faults.found) == before else ()
 
 
-def _parameters(node: Node, faults: Faults, kinds: Mapping[str, Parameter], skip: tuple[str, ...], what: str) -> dict[str, Any]:
+def _parameters(
+    node: Node, faults: Faults, kinds: Mapping[str, Parameter], skip: tuple[str, ...], what: str
+) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in node.entries:
         if key.text in skip:
@@ -97,7 +123,9 @@ def _raw(node: Node) -> Any:
 
 def _roles(node: Node, faults: Faults, check_roles: RoleChecker) -> dict[str, str]:
     if node.kind != "map":
-        faults.add(node, f"roles must map names to regular expressions, not {node.noun}")
+        faults.add(
+            node, f"roles must map names to regular expressions, not {node.noun}", "write roles: {number: '\\d+'}"
+        )
         return {}
     found = {}
     for key, value in node.entries:
@@ -106,85 +134,132 @@ def _roles(node: Node, faults: Faults, check_roles: RoleChecker) -> dict[str, st
             faults.add(key, f"{key.text!r} cannot be a role name", "use letters, digits and _")
         elif pattern is not None:
             found[key.text] = pattern
-    for name, message in check_roles(found):
-        faults.add(node.get(name) or node, message)
+    with warnings.catch_warnings():  # a pattern that Python frowns upon is still a pattern
+        warnings.simplefilter("ignore")
+        problems = check_roles(found)
+    for name, message in problems:
+        faults.add(
+            node.get(name) or node,
+            message,
+            "see the documentation of Python's re module" if "regular" in message else "",
+        )
+        found.pop(name, None)
     return found
 
 
-def _unmatched_roles(prompt_set: PromptSet) -> list[tuple[str, str]]:
-    """Roles of a texts set whose pattern matches none of its texts (needs no tokenizer)."""
-    if prompt_set.family != "texts":
-        return []
-    texts = [entry.get("text", "") if isinstance(entry, dict) else entry for entry in prompt_set.parameters.get("texts", ())]
-    problems = []
-    for role, pattern in prompt_set.roles.items():
-        if texts and not any(re.search(pattern, str(text)) for text in texts):
-            problems.append((role, f"role {role!r}: {pattern!r} matches nothing in the {len(texts)} texts"))
-    return problems
+def _unmatched(roles: Mapping[str, str], texts: Any, node: Node, faults: Faults) -> None:
+    """Fault the roles whose pattern matches none of the literal texts (which needs no tokenizer)."""
+    if not isinstance(texts, list):
+        return
+    written = [entry.get("text") if isinstance(entry, dict) else entry for entry in texts]
+    shown = [text for text in written if isinstance(text, str)]
+    for role, pattern in roles.items():
+        if shown and not any(re.search(pattern, text) for text in shown):
+            message = f"role {role!r}: {pattern!r} matches nothing in the {len(shown)} texts"
+            faults.add(node.get(role) or node, message, f"the first text: {shorten(shown[0])}")
 
 
-def _place(node: Node, sweep: Node | None, key: str) -> Node:
-    """The node of a parameter such as "length" or "texts[2].answer" (its key when it has one)."""
-    parts = re.findall(r"\w+|\[\d+\]", key)
-    here: Node | None = None
-    for source in (node, *(sweep.children if sweep is not None else ())):
-        if source.kind == "map" and parts and source.get(parts[0]) is not None:
-            here = source.get(parts[0])
-            break
+def _add(place: Node, message: str, faults: Faults, parameter: Parameter | None) -> None:
+    """Record what a family says; "did you mean" becomes the hint, and a slot is shown in its template."""
+    head, _, meant = message.partition(": did you mean")
+    slot = re.search(r"slot (\{[^{}]*\})", message)
+    at = place.text.find(slot[1]) if slot is not None and place.kind == "text" else -1
+    about = f"{parameter.name}: {parameter.doc}" if parameter is not None and parameter.doc not in message else ""
+    hint = f"did you mean{meant}" if meant else about
+    if at >= 0 and slot is not None:
+        faults.add(place, head, hint, offset=at, width=len(slot[1]))
+    else:
+        faults.add(place, head, hint)
+
+
+def _place(node: Node, swept: Mapping[str, Node], key: str) -> Node:
+    """The node of a parameter such as "length" or "texts[2].answer", its key's where the key is what is wrong."""
+    parts = re.findall(r"\[\d+\]|[^.\[\]]+", key)
+    here = swept.get(parts[0]) or node.get(parts[0]) if parts else None
     for part in parts[1:]:
         if here is None:
             break
         if part.startswith("["):
             index = int(part[1:-1])
-            if here.kind == "list" and index < len(here.children):
-                here = here.children[index]
-        else:
-            child = here.get(part) if here.kind == "map" else None
-            here = child or (here.key(part) if here.kind == "map" else None) or here
+            here = here.children[index] if here.kind == "list" and index < len(here.children) else here
+        elif here.kind == "map":
+            here = (here.get(part) if part in TEXT_KEYS else here.key(part)) or here
     return here or node
 
 
-def _sweep(base: PromptSet, node: Node, faults: Faults, kinds: Mapping[str, Parameter]) -> tuple[PromptSet, ...]:
-    """One variant per entry of a sweep: a list of mappings, or a mapping of lists (their product)."""
+Swept = list[tuple[PromptSet, dict[str, Node]]]
+
+
+def _sweep(base: PromptSet, node: Node, faults: Faults, kinds: Mapping[str, Parameter]) -> Swept:
+    """One variant per entry of a sweep: a list of mappings, or a mapping of lists (their product).
+
+    Each comes with the nodes of its own values.
+    """
     entries: list[dict[str, tuple[Node, Node]]] = []
     if node.kind == "list":
         for child in node:
             if child.kind != "map" or not child.entries:
-                faults.add(child, f"each entry of a sweep is a mapping of parameters, not {child.noun}")
-                return ()
+                what = child.noun if child.kind != "map" else "an empty one"
+                faults.add(
+                    child, f"each entry of a sweep is a mapping of parameters, not {what}", "write - {length: 3}"
+                )
+                return []
             entries.append({key.text: (key, value) for key, value in child.entries})
     elif node.kind == "map":
         columns = []
         for key, value in node.entries:
             if value.kind != "list" or not value.children:
-                faults.add(value, f"sweep: {key.text} needs a list of values", f"write {key.text}: [3, 4, 5]")
-                return ()
+                faults.add(
+                    value, f"sweep: {key.text} needs a list of values, not {value.noun}", f"write {key.text}: [3, 4, 5]"
+                )
+                return []
             columns.append([(key, child) for child in value])
+        if math.prod(map(len, columns)) > MOST_VARIANTS:
+            faults.add(
+                node, f"the sweep has {math.prod(map(len, columns)):,} variants", f"at most {MOST_VARIANTS} are allowed"
+            )
+            return []
         entries = [{key.text: (key, value) for key, value in row} for row in itertools.product(*columns)]
-    if not entries:
+    if node.kind == "text" and not node.null:
+        faults.add(node, f"a sweep is a mapping of lists, not {node.noun}", "write sweep: {length: [3, 4, 5]}")
+        return []
+    if not entries or (not node.entries and node.kind == "map"):
         faults.add(node, "the sweep is empty", "write sweep: {length: [3, 4, 5]}")
-        return ()
-    variants: list[PromptSet] = []
+        return []
+    if len(entries) > MOST_VARIANTS:
+        faults.add(node, f"the sweep has {len(entries):,} variants", f"at most {MOST_VARIANTS} are allowed")
+        return []
+    variants: Swept = []
     for entry in entries:
         parameters: dict[str, Any] = {}
         variables = dict(base.variables)
         for name, (key, value) in entry.items():
             if name not in kinds:
-                faults.add(key, f"unknown key {name!r} in the sweep of prompt set {base.name!r}", did_you_mean(name, kinds))
+                faults.add(
+                    key, f"unknown key {name!r} in the sweep of prompt set {base.name!r}", did_you_mean(name, kinds)
+                )
+                continue
+            if value.null:
+                faults.add(value, f"{name} is empty")
                 continue
             parameters[name] = typed(value, kinds[name], faults)
             if kinds[name].kind == "int" and isinstance(parameters[name], int) and name != "period":
                 variables[name] = parameters[name]
         label = _label(parameters)
-        if any(label == variant.label for variant in variants):
+        if any(label == variant.label for variant, _ in variants):
             label = f"{label},{len(variants) + 1}"
-        variants.append(replace(base, parameters={**base.parameters, **parameters}, label=label, variables=variables))
-    return tuple(variants)
+        variant = replace(base, parameters={**base.parameters, **parameters}, label=label, variables=variables)
+        variants.append((variant, {name: value for name, (_, value) in entry.items()}))
+    return variants
 
 
 def _label(parameters: Mapping[str, Any]) -> str:
     """A short name of a variant for node ids: its numbers and words, long texts only when alone."""
-    plain = {k: v for k, v in parameters.items() if isinstance(v, int) or (isinstance(v, str) and re.fullmatch(r"\w{1,24}", v))}
+    plain = {
+        k: v
+        for k, v in parameters.items()
+        if isinstance(v, int) or (isinstance(v, str) and re.fullmatch(r"\w{1,24}", v))
+    }
     shown = plain or parameters
     return ",".join(f"{k}={re.sub(r'[^0-9A-Za-z_.-]+', '_', str(v)).strip('_')}" for k, v in shown.items())
 
@@ -196,9 +271,11 @@ def read_requires(node: Node | None, faults: Faults) -> dict[str, float] | None:
     if node.kind != "map":
         faults.add(node, f"requires must be a mapping, not {node.noun}", "write requires: {top1: 0.5}")
         return None
+    if not node.entries:
+        faults.add(node, "requires is empty", "write requires: {top1: 0.5}")
     found = {}
     for key, value in node.entries:
-        if not re.fullmatch(r"top[1-9]\d*", key.text):
+        if bounds.metric(key.text) is None or not key.text.startswith("top"):
             close = nearest(key.text, ("top1", "top5"))
             hint = f"did you mean {close!r}?" if close else "write requires: {top1: 0.5}"
             faults.add(key, f"unknown key {key.text!r} in requires: it takes top1, top5, ...", hint)
@@ -207,7 +284,9 @@ def read_requires(node: Node | None, faults: Faults) -> dict[str, float] | None:
         if read is None:
             continue
         if not 0 <= read[0] < 1:
-            faults.add(value, f"requires: {key.text} must lie between 0 and 1, not {value.text}")
+            faults.add(
+                value, f"requires: {key.text} must be at least 0 and less than 1, not {value.text}", "write 0.5 or 50%"
+            )
             continue
         found[key.text] = read[0]
     return found

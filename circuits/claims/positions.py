@@ -6,10 +6,10 @@ a selector is computed (DESIGN 3.2).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from circuits.claims.selector import Back, Half, Index, Not, Qualified, Role, Selector, Set, Shift, Structure, Union
+from circuits.claims.sets import Back, Half, Index, Not, Qualified, Role, Selector, Set, Shift, Structure, Union
 from circuits.errors import Unmeasurable
 from circuits.prompts.prompt import TokenPrompt
 
@@ -35,10 +35,14 @@ class _Look:
     def offset(self, back: Back) -> int:
         if back.variable is None:
             return back.constant
-        value = self.prompt.period if back.variable == "period" and "period" not in self.variables else self.variables.get(back.variable)
+        value = self.variables.get(back.variable)
+        if value is None and back.variable == "period":
+            value = self.prompt.period
+            if value is None:
+                raise Unmeasurable(
+                    "n-{period}: the items of these prompts have no common length in tokens, so no period"
+                )
         if value is None:
-            if back.variable == "period":
-                raise Unmeasurable("n-{period}: the items of these prompts have no common length in tokens, so there is no period")
             raise Unmeasurable(f"n-{{{back.variable}}}: this prompt set has no variable {back.variable!r}")
         return back.factor * value + back.constant
 
@@ -57,12 +61,10 @@ class _Look:
             assert query is not None
             return self.qualified(of, query)
         if isinstance(of, Index):
-            found = self.spans(of.of, query)
-            return found[of.k - 1 : of.k] if query is None else [s for s in found[of.k - 1 : of.k] if query not in s]
+            found = self.spans(of.of, query)[of.k - 1 : of.k]
+            return [span for span in found if query not in span]
         if isinstance(of, Half):
-            middle = self.start + (self.length - self.start) // 2
-            early = of.which == "early"
-            kept = (tuple(p for p in span if p >= self.start and (p < middle) == early) for span in self.spans(of.of, query))
+            kept = (tuple(p for p in span if self.in_half(p, of.which)) for span in self.spans(of.of, query))
             return [span for span in kept if span]
         if isinstance(of, Shift):
             shifted = (span[-1] + of.by if of.by > 0 else span[0] + of.by for span in self.spans(of.of, query))
@@ -70,7 +72,12 @@ class _Look:
         if isinstance(of, Not):
             inside = {place for span in self.spans(of.of, query) for place in span}
             return [(place,) for place in range(self.start, self.length) if place not in inside]
-        return [span for part in of.of for span in self.spans(part, query)]
+        return sorted({span for part in of.of for span in self.spans(part, query)})
+
+    def in_half(self, place: int, which: str) -> bool:
+        """Whether a position lies in the first or second half of those that are not BOS (odd: the middle is late)."""
+        middle = self.start + (self.length - self.start) // 2
+        return place >= self.start and (place < middle) == (which == "early")
 
     def structure(self, name: str, query: int | None) -> Spans:
         if name == "any":
@@ -91,20 +98,29 @@ class _Look:
     def qualified(self, of: Qualified, query: int) -> Spans:
         inner = self.spans(of.of, query)
         if of.how == "same":
-            item = self.prompt.item_of[query]
-            kept = (tuple(p for p in span if item >= 0 and self.prompt.item_of[p] == item) for span in inner)
+            kept = (tuple(p for p in span if self.same_item(p, query)) for span in inner)
             return [span for span in kept if span]
         earlier = sorted((span for span in inner if span[-1] < query), key=lambda span: span[-1])
         return earlier if of.how == "earlier" else earlier[-1:]
 
+    def same_item(self, place: int, query: int) -> bool:
+        item = self.prompt.item_of[query]
+        return item >= 0 and self.prompt.item_of[place] == item
 
-def _names_self(of: Set) -> bool:
-    """Whether the set itself (not the outside of it) names ``self``."""
-    if isinstance(of, Union):
-        return any(_names_self(part) for part in of.of)
-    if isinstance(of, (Half, Shift, Index, Qualified)):
-        return isinstance(of, Half) and _names_self(of.of)
-    return isinstance(of, Structure) and of.name == "self"
+    def holds_self(self, of: Set, query: int) -> bool:
+        """Whether the set names ``self`` for this query (being in a role or outside a ``not`` is not enough)."""
+        if isinstance(of, Union):
+            return any(self.holds_self(part, query) for part in of.of)
+        if isinstance(of, Half):
+            return self.holds_self(of.of, query) and self.in_half(query, of.which)
+        if isinstance(of, Qualified) and of.how == "same":
+            return self.holds_self(of.of, query) and self.same_item(query, query)
+        return isinstance(of, Structure) and of.name == "self"
+
+    def keys(self, of: Set, query: int) -> tuple[int, ...]:
+        """The key positions of one query: before it, and itself only where ``self`` is named."""
+        before = {place for span in self.spans(of, query) for place in span if place < query}
+        return tuple(sorted(before | ({query} if self.holds_self(of, query) else set())))
 
 
 def queries(selector: Selector, prompt: TokenPrompt, variables: Mapping[str, int]) -> list[int]:
@@ -120,20 +136,25 @@ def key_sets(selector: Selector, prompt: TokenPrompt, variables: Mapping[str, in
     Raises Unmeasurable when an offset needs a period or variable that the prompt does not have.
     """
     look = _Look(prompt, variables)
-    own = _names_self(selector.key)
-    found = {}
-    for query in queries(selector, prompt, variables):
-        keys = {place for span in look.spans(selector.key, query) for place in span}
-        found[query] = tuple(sorted(place for place in keys if place < query or (own and place == query)))
-    return found
+    return {query: look.keys(selector.key, query) for query in queries(selector, prompt, variables)}
 
 
-def effective(selector: Selector, prompt: TokenPrompt, variables: Mapping[str, int], excluding: tuple[str, ...]) -> dict[int, tuple[int, ...]]:
-    """Key sets without the excluded keys, for the queries that have any key left."""
+def effective(
+    selector: Selector, prompt: TokenPrompt, variables: Mapping[str, int], excluding: tuple[str, ...]
+) -> dict[int, tuple[int, ...]]:
+    """Key sets without the excluded keys, for the queries that have any key left, by ascending query."""
+    found = dict(eligible(selector, prompt, variables, excluding))
+    return {query: found[query] for query in sorted(found)}
+
+
+def eligible(
+    selector: Selector, prompt: TokenPrompt, variables: Mapping[str, int], excluding: tuple[str, ...]
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """What ``effective`` holds, one query at a time and the last query first, which most often has keys."""
+    look = _Look(prompt, variables)
     drop_bos = "bos" in excluding and prompt.has_bos
-    found = {}
-    for query, keys in key_sets(selector, prompt, variables).items():
+    for query in reversed(queries(selector, prompt, variables)):
+        keys = look.keys(selector.key, query)
         kept = tuple(k for k in keys if not (drop_bos and k == 0) and not ("self" in excluding and k == query))
         if kept:
-            found[query] = kept
-    return found
+            yield query, kept

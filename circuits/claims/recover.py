@@ -7,9 +7,10 @@ lines, so the block that is to blame can be blanked, with its fault, and its nei
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from circuits.claims.keys import CHECK_KEYS, CLAIM_KEYS, SUITE_KEYS
 from circuits.claims.source import Faults, Node, split_lines
 from circuits.claims.tree import build
 from circuits.claims.yaml_problem import NotYaml
@@ -21,13 +22,17 @@ SECTIONS = ("claims", "prompts")
 
 @dataclass(frozen=True)
 class Block:
-    """Lines ``start`` to ``end`` (from 1, both included) of one entry of a section, and the entry's name."""
+    """Lines ``start`` to ``end`` (from 1, both included) of one entry of a section, and the entry's name.
+
+    ``odd``: it begins like an entry, but is not indented like the others, or is an entry of a list.
+    """
 
     section: str
     name: str
     where: Position
     start: int
     end: int
+    odd: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,9 +92,10 @@ def _read(text: str, faults: Faults) -> Read:
             if block is None:
                 faults.found.append(first)
                 return Read(None, faults)
-            broken.append((block, fault))
+            broken.append((block, _misplaced(block, faults) if block.odd else fault))
             lines[block.start - 1 : block.end] = [""] * (block.end - block.start + 1)
     faults.found += attempt.found
+    faults.settled |= attempt.settled
     if top is None and not broken:
         comment = "" if not text.strip() else " (it has only comments)"
         hint = "a suite has at least suite:, model:, prompts: and claims:"
@@ -100,9 +106,18 @@ def _read(text: str, faults: Faults) -> Read:
 def _fault(problem: NotYaml, faults: Faults) -> Fault:
     where = Position(faults.file, problem.where.line, problem.where.column)
     line = faults.lines[where.line - 1] if where.line <= len(faults.lines) else ""
-    if len(line) > 400:  # a line nobody can read would hide the message
-        line = ""
     return Fault(where, f"not valid YAML: {problem.message}", line, 1, problem.hint)
+
+
+def _misplaced(block: Block, faults: Faults) -> Fault:
+    line = faults.lines[block.start - 1]
+    what = (
+        "an entry of a list cannot stand among those"
+        if line.lstrip().startswith("- ")
+        else "this is not indented like the other entries"
+    )
+    hint = f"an entry of {block.section} is NAME: with its keys below, indented alike"
+    return Fault(block.where, f"not valid YAML: {what} of {block.section}", line, len(line.strip()), hint)
 
 
 def _to_blame(problem: NotYaml, lines: list[str], file: str) -> Block | None:
@@ -115,6 +130,9 @@ def _to_blame(problem: NotYaml, lines: list[str], file: str) -> Block | None:
     here, around = at(problem.where.line), at(problem.context)
     if around is not None and around is not here and problem.context != around.start:
         return around
+    if here is not None and not here.odd:  # a heading that is not indented as it should makes the next one odd
+        before = found[found.index(here) - 1] if found.index(here) else None
+        return before if before is not None and before.odd else here
     return here
 
 
@@ -122,23 +140,37 @@ def _blocks(lines: list[str], file: str) -> list[Block]:
     """The entries of the sections, as far as indentation shows them."""
     found: list[Block] = []
     section: str | None = None
-    indent: int | None = None
+    indent = inner = 0  # of the section's entries, of what is inside the latest
     for number, line in enumerate(lines, 1):
         bare = line.strip()
         if not bare or bare.startswith("#"):
             continue
         depth = len(line) - len(line.lstrip(" "))
-        if depth == 0 and not line.startswith("\t"):
-            opening = re.match(r"(\w+)\s*:\s*(#.*)?$", line)
-            section = opening[1] if opening and opening[1] in SECTIONS else None
-            indent = None
-        elif section is not None and (depth == indent or indent is None) and not bare.startswith(("-", "]", "}", "\t")):
-            indent = depth
-            name = re.split(r":(?:\s|$)", bare)[0].strip().strip("'\"")
-            found.append(Block(section, name, Position(file, number, depth + 1), number, number))
+        opening = re.match(r"(\w+)\s*:\s*(#.*)?$", line)
+        if depth == 0 and opening is not None and opening[1] in SUITE_KEYS:
+            section, indent, inner = (opening[1] if opening[1] in SECTIONS else None), 0, 0
             continue
-        if section is not None and found and found[-1].section == section and depth > 0:
-            found[-1] = Block(section, found[-1].name, found[-1].where, found[-1].start, number)
-        elif section is not None and found and line.startswith("\t"):
-            found[-1] = Block(section, found[-1].name, found[-1].where, found[-1].start, number)
+        indent = indent or depth
+        stray = depth != indent and (not inner or depth < inner) and _heading(lines, number)
+        entry = depth == indent and not bare.startswith(("-", "]", "}", "\t"))
+        if section is None:
+            continue
+        if entry or stray or (depth == indent and bare.startswith("- ")):
+            name = re.split(r":(?:\s|$)", bare)[0].strip().strip("'\"") if entry or stray else f"line-{number}"
+            found.append(Block(section, name, Position(file, number, depth + 1), number, number, odd=not entry))
+            inner = 0
+        elif depth == 0 and not line.startswith("\t"):
+            section = None
+        elif found and found[-1].section == section:
+            inner = inner or depth
+            found[-1] = replace(found[-1], end=number)
     return found
+
+
+def _heading(lines: list[str], number: int) -> bool:
+    """Whether a line looks like the id of a claim: a word that is no key, alone before lines indented more."""
+    line = lines[number - 1]
+    word = re.match(r"\s*([\w.+-]+)\s*:\s*(#.*)?$", line)
+    below = next((text for text in lines[number:] if text.strip()), "")
+    deeper = len(below) - len(below.lstrip()) > len(line) - len(line.lstrip())
+    return word is not None and word[1] not in (*CLAIM_KEYS, *CHECK_KEYS, *SUITE_KEYS) and deeper

@@ -131,8 +131,6 @@ class _Parser:
 
     def whole(self) -> Set:
         """The set that all tokens make. Raises SelectorError at the first that does not fit."""
-        if not self.tokens:
-            raise SelectorError(f"the {self.side} side of {self.text!r} is missing", self.end, 1, ARROW_HINT)
         found = self.set()
         if self.place < len(self.tokens):
             raise self.unexpected()
@@ -146,8 +144,14 @@ class _Parser:
             return _bad(token)
         if before.kind == "word" and token.kind in ("word", "back") and before.text not in STRUCTURE:
             close = nearest(before.text, QUALIFIERS, cutoff=0.6)
-            hint = f"did you mean {close!r}?" if close else "qualifiers are earlier, previous, same and not; sets are joined with |"
-            return SelectorError(f"unknown qualifier {before.text!r} before {token.text!r}", before.at, len(before.text), hint)
+            hint = (
+                f"did you mean {close!r}?"
+                if close
+                else "qualifiers are earlier, previous, same and not; sets are joined with |"
+            )
+            return SelectorError(
+                f"unknown qualifier {before.text!r} before {token.text!r}", before.at, len(before.text), hint
+            )
         if token.text in (")", "]"):
             opening = "(" if token.text == ")" else "["
             return SelectorError(f"{token.text!r} without {opening!r}", token.at, 1, f"remove it, or add {opening!r}")
@@ -167,7 +171,12 @@ class _Parser:
         if token.kind == "word" and token.text in QUALIFIERS:
             self.take()
             if self.now.kind == "end":
-                raise SelectorError(f"{token.text!r} of what? A role must follow it", token.at, len(token.text), f"for example: {token.text} member")
+                raise SelectorError(
+                    f"{token.text!r} of what? A role must follow it",
+                    token.at,
+                    len(token.text),
+                    f"for example: {token.text} member",
+                )
             inner = self.term()
             return Not(inner, token.at) if token.text == "not" else Qualified(token.text, inner, token.at)
         return self.atom()
@@ -180,11 +189,18 @@ class _Parser:
             elif self.now.kind == "sign" and self.now.text in "+-":
                 sign = self.take()
                 if self.now.kind != "int":
-                    raise SelectorError(f"a number must follow {sign.text!r}, as in S1+1", sign.at, 1, "names of roles have no - in them")
+                    raise SelectorError(
+                        f"a number must follow {sign.text!r}, as in S1+1",
+                        sign.at,
+                        1,
+                        "names of roles have no - in them",
+                    )
                 number = self.take()
                 by = _integer(number)
                 if by == 0:
-                    raise SelectorError("a shift of 0 is the set itself: leave it out", sign.at, number.at + 1 - sign.at)
+                    raise SelectorError(
+                        "a shift of 0 is the set itself: leave it out", sign.at, number.at + 1 - sign.at
+                    )
                 found = Shift(found, by if sign.text == "+" else -by, found.at)
             else:
                 return found
@@ -205,12 +221,19 @@ class _Parser:
             raise SelectorError(f"unknown qualifier [{written}]", first.at, len(written), BRACKET_HINT)
         if first.kind == "int":
             if _integer(first) == 0:
-                raise SelectorError("spans are counted from 1, so [0] selects nothing", first.at, len(first.text), "the first is [1]")
+                raise SelectorError(
+                    "spans are counted from 1, so [0] selects nothing", first.at, len(first.text), "the first is [1]"
+                )
             return Index(of, int(first.text), of.at)
         if first.text in ("early", "late"):
             return Half(of, first.text, of.at)
         close = nearest(first.text, ("early", "late"))
-        raise SelectorError(f"unknown qualifier [{first.text}]", first.at, len(first.text), f"did you mean [{close}]?" if close else BRACKET_HINT)
+        raise SelectorError(
+            f"unknown qualifier [{first.text}]",
+            first.at,
+            len(first.text),
+            f"did you mean [{close}]?" if close else BRACKET_HINT,
+        )
 
     def primary(self) -> Set:
         token = self.take()
@@ -230,18 +253,32 @@ class _Parser:
             if token.text == "n":
                 raise _lonely_n(self.text, token)
             if token.text in ("early", "late"):
-                raise SelectorError(f"{token.text!r} is a half of a set, not a set", token.at, len(token.text), f"write any[{token.text}]")
+                raise SelectorError(
+                    f"{token.text!r} is a half of a set, not a set",
+                    token.at,
+                    len(token.text),
+                    f"write any[{token.text}]",
+                )
             return Role(token.text, token.at)
         if token.kind == "bad":
             raise _bad(token)
         if token.kind == "end":
-            raise SelectorError(f"a role is missing at the end of the {self.side} side", max(0, token.at - 1), 1, ARROW_HINT)
-        raise SelectorError(f"a role is missing before {token.text!r}", token.at, len(token.text), "for example: member, any, n-1, earlier member")
+            raise SelectorError(
+                f"a role is missing at the end of the {self.side} side", max(0, token.at - 1), 1, ARROW_HINT
+            )
+        raise SelectorError(
+            f"a role is missing before {token.text!r}",
+            token.at,
+            len(token.text),
+            "for example: member, any, n-1, earlier member",
+        )
 
 
 def _integer(token: _Token) -> int:
     if len(token.text) > _DIGITS:
-        raise SelectorError(f"{token.text[:12]}... is too large a number", token.at, len(token.text), "no prompt is that long")
+        raise SelectorError(
+            f"{token.text[:12]}... is too large a number", token.at, len(token.text), "no prompt is that long"
+        )
     return int(token.text)
 
 
@@ -262,7 +299,9 @@ def _lonely_n(text: str, token: _Token) -> SelectorError:
         return SelectorError("'{' is not closed", opening, 1, OFFSET_HINT)
     width = 1
     if rest.startswith("+"):
-        return SelectorError("n+K lies after the query, which no token can attend to", token.at, width, "n-3 is three tokens back")
+        return SelectorError(
+            "n+K lies after the query, which no token can attend to", token.at, width, "n-3 is three tokens back"
+        )
     return SelectorError("'n' alone is no set", token.at, width, "write n-3 for three tokens back, or n-{period}")
 
 
@@ -276,10 +315,14 @@ def _back(token: _Token) -> Back:
         return Back(back, at=token.at)
     expression = _EXPR.match(match["expr"])
     if expression is None:
-        raise SelectorError(f"{token.text!r} is not an offset: inside {{}} stands a*variable+b", token.at, len(token.text), OFFSET_HINT)
+        raise SelectorError(
+            f"{token.text!r} is not an offset: inside {{}} stands a*variable+b", token.at, len(token.text), OFFSET_HINT
+        )
     factor, variable, sign, constant = expression.groups()
     if max(len(factor or ""), len(constant or "")) > _DIGITS:
-        raise SelectorError(f"too large a number in {token.text!r}", token.at, len(token.text), "no prompt is that long")
+        raise SelectorError(
+            f"too large a number in {token.text!r}", token.at, len(token.text), "no prompt is that long"
+        )
     offset = int(constant or 0) * (-1 if sign == "-" else 1)
     return Back(offset, variable, int(factor or 1), token.at)
 
@@ -290,13 +333,27 @@ def read(text: str) -> tuple[Selector | None, list[SelectorError]]:
     wrong = [token for token in tokens if token.kind == "wrong"]
     arrows = [token for token in tokens if token.kind == "arrow"]
     if len(tokens) > MOST_TOKENS:
-        return None, [SelectorError(f"the selector is too long ({len(tokens)} words and signs)", 0, len(text), f"at most {MOST_TOKENS}")]
+        return None, [
+            SelectorError(
+                f"the selector is too long ({len(tokens)} words and signs)", 0, len(text), f"at most {MOST_TOKENS}"
+            )
+        ]
     if wrong:
-        hint = "the query comes first, and attends to the key: QUERY -> KEY" if "<" in wrong[0].text or "←" in wrong[0].text else ARROW_HINT
-        return None, [SelectorError(f"{wrong[0].text!r} is not the arrow of a selector", wrong[0].at, len(wrong[0].text), hint)]
+        hint = (
+            "the query comes first, and attends to the key: QUERY -> KEY"
+            if "<" in wrong[0].text or "←" in wrong[0].text
+            else ARROW_HINT
+        )
+        return None, [
+            SelectorError(f"{wrong[0].text!r} is not the arrow of a selector", wrong[0].at, len(wrong[0].text), hint)
+        ]
     if not arrows:
         at = len(text) - len(text.lstrip())
-        return None, [SelectorError(f"a selector is QUERY -> KEY, but {text.strip()!r} has no arrow", at, len(text.strip()), ARROW_HINT)]
+        return None, [
+            SelectorError(
+                f"a selector is QUERY -> KEY, but {text.strip()!r} has no arrow", at, len(text.strip()), ARROW_HINT
+            )
+        ]
     if len(arrows) > 1:
         return None, [SelectorError("two arrows in one selector", arrows[1].at, 2, "write one QUERY -> KEY a check")]
     middle = tokens.index(arrows[0])
@@ -306,6 +363,10 @@ def read(text: str) -> tuple[Selector | None, list[SelectorError]]:
         ("query", tokens[:middle], arrows[0].at),
         ("key", tokens[middle + 1 :], max(len(text.rstrip()), arrows[0].at + len(arrows[0].text))),
     ):
+        if not part:
+            message = f"the {name} side of {text.strip()!r} is missing"
+            errors.append(SelectorError(message, arrows[0].at, len(arrows[0].text), ARROW_HINT))
+            continue
         try:
             sides.append(_Parser(part, text, name, end).whole())
         except SelectorError as error:

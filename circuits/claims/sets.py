@@ -117,7 +117,12 @@ def roles(selector: Selector) -> list[Role]:
 
 def variables(selector: Selector) -> list[Back]:
     """The offsets of a selector that need a variable."""
-    return [part for side in (selector.query, selector.key) for part in walk(side) if isinstance(part, Back) and part.variable]
+    return [
+        part
+        for side in (selector.query, selector.key)
+        for part in walk(side)
+        if isinstance(part, Back) and part.variable
+    ]
 
 
 def names(selector: Selector, structure: str) -> bool:

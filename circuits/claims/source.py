@@ -76,11 +76,15 @@ class Node:
 
 @dataclass
 class Faults:
-    """Collects the faults of one file; ``lines`` is its text, so that each can show its line."""
+    """Collects the faults of one file; ``lines`` is its text, so that each can show its line.
+
+    ``settled`` are places where one fault says it all (an alias to nothing): no other is taken there.
+    """
 
     file: str
     lines: list[str] = field(default_factory=list)
     found: list[Fault] = field(default_factory=list)
+    settled: set[Position] = field(default_factory=set)
 
     def add(
         self,
@@ -99,6 +103,8 @@ class Faults:
             if offset is not None:
                 part = self._part(node, offset, width or 1)
                 where, span = part or (where, span)
+        if isinstance(node, Node) and node.where in self.settled:
+            return
         line = self.lines[where.line - 1] if 0 < where.line <= len(self.lines) else ""
         span = max(1, min(span, len(line) - where.column + 1))
         fault = Fault(where, message, line, span, hint)

@@ -7,6 +7,7 @@ reading goes on; only a text that is no YAML at all raises, with the place that 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import yaml
 
@@ -16,6 +17,7 @@ from circuits.errors import Position
 
 MAX_NODES = 200_000  # an alias bomb of nine lines unfolds into a billion nodes
 MAX_DEPTH = 40
+STAR_HINT = "put a text that begins with * in quotes"
 
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
@@ -37,6 +39,7 @@ class _Reader:
         self.anchors: dict[str, tuple[Node, int] | None] = {}  # None: still being read
         self.count = 0
         self.last_quoted: tuple[Position, int] | None = None
+        self.bomb = False  # whether an alias was too large already: that is said once
 
     def top(self) -> Node | None:
         found: Node | None = None
@@ -46,7 +49,9 @@ class _Reader:
                 documents += 1
                 if documents > 1:
                     where = self.place(event.start_mark)
-                    self.faults.add(where, "a second document begins here", "one suite per file: remove this '---'", width=3)
+                    self.faults.add(
+                        where, "a second document begins here", "one suite per file: remove this '---'", width=3
+                    )
                     return found
             elif not isinstance(event, (yaml.StreamStartEvent, yaml.StreamEndEvent, yaml.DocumentEndEvent)):
                 found = self.node(event, 0)
@@ -63,7 +68,7 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise NotYaml(where, f"nested deeper than {MAX_DEPTH} levels", "a suite needs no more than ten")
         if isinstance(event, yaml.AliasEvent):
-            return self.alias(event, where)
+            return self.alias(event)
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
             self.anchors[anchor] = None
@@ -71,7 +76,12 @@ class _Reader:
         self.count += 1
         if event.tag is not None and event.tag != "!" and event.tag not in _TAGS:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self.faults.add(where, f"the tag {tag} has no meaning here", "remove it; put a text that begins with ! in quotes", width=len(tag))
+            self.faults.add(
+                where,
+                f"the tag {tag} has no meaning here",
+                "remove it; put a text that begins with ! in quotes",
+                width=len(tag),
+            )
         if isinstance(event, yaml.ScalarEvent):
             found = self.scalar(event, where)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -98,13 +108,19 @@ class _Reader:
         while not isinstance(inner := next(self.events), yaml.MappingEndEvent):
             key = self.node(inner, depth + 1)
             value = self.node(next(self.events), depth + 1)
+            if value.kind == "text" and not value.text and not value.quoted and value.where not in self.faults.settled:
+                value = replace(value, where=key.where, width=key.width)  # an empty value is shown at its key
             if key.kind != "text":
-                self.faults.add(key, f"a key must be a word, not {key.noun}", "put it in quotes if it begins with [ or {")
+                self.faults.add(
+                    key, f"a key must be a word, not {key.noun}", "put it in quotes if it begins with [ or {"
+                )
             elif key.text == "<<" and not key.quoted:
                 merged += self.merge(key, value)
             elif key.text in entries:
                 line = entries[key.text][0].where.line
-                self.faults.add(key, f"duplicate key {key.text!r}: it was given on line {line} already", "keep one of the two")
+                self.faults.add(
+                    key, f"duplicate key {key.text!r}: it was given on line {line} already", "keep one of the two"
+                )
                 repeated.append((key, value))
             else:
                 entries[key.text] = (key, value)
@@ -124,34 +140,39 @@ class _Reader:
             found += source.entries
         return found
 
-    def alias(self, event: yaml.AliasEvent, where: Position) -> Node:
+    def alias(self, event: yaml.AliasEvent) -> Node:
         """What an alias stands for; the node is shared, but counted as if it were written out."""
         name = event.anchor
-        nothing = Node("text", where, len(name) + 1, self.end(event))
         self.count += 1
+        known = self.anchors.get(name)
         if name not in self.anchors:
-            hint = f"there is no &{name} above; put a text that begins with * in quotes"
-            self.faults.add(nothing, f"*{name} stands for nothing", hint)
-            return nothing
-        known = self.anchors[name]
+            return self.nothing(event, f"*{name} stands for nothing", f"there is no &{name} above; {STAR_HINT}")
         if known is None:
-            self.faults.add(nothing, f"*{name} stands inside what it stands for", "write it out without the alias")
-            return nothing
+            return self.nothing(event, f"*{name} stands inside what it stands for", "write it out without the alias")
         found, size = known
         if self.count + size > MAX_NODES:
-            what = f"the YAML is larger than {MAX_NODES:,} nodes once its aliases are written out"
-            self.faults.add(nothing, what, "write the suite without nested aliases")
-            return nothing
+            message = f"the YAML is larger than {MAX_NODES:,} nodes once its aliases are written out"
+            return self.nothing(event, "" if self.bomb else message, "write the suite without nested aliases")
         self.count += size
         return found
 
+    def nothing(self, event: yaml.AliasEvent, message: str, hint: str) -> Node:
+        """An empty node in place of an alias that cannot be followed; the fault there says it all."""
+        where = self.place(event.start_mark)
+        found = Node("text", where, len(event.anchor) + 1, self.end(event))
+        self.bomb = self.bomb or "larger than" in message
+        if message:
+            self.faults.add(found, message, hint)
+        self.faults.settled.add(where)
+        return found
+
     def end(self, event: yaml.Event) -> tuple[int, int]:
-        return event.end_mark.line + 1, event.end_mark.column + 1
+        return int(event.end_mark.line) + 1, int(event.end_mark.column) + 1
 
     def width(self, first: yaml.Event, last: yaml.Event) -> int:
         """Characters from the start of ``first`` to the end of ``last``, or to the end of the line."""
         start, end = first.start_mark, last.end_mark
         if end.line == start.line:
-            return max(1, end.column - start.column)
+            return max(1, int(end.column - start.column))
         line = self.faults.lines[start.line] if start.line < len(self.faults.lines) else ""
-        return max(1, len(line.rstrip()) - start.column)
+        return max(1, int(len(line.rstrip()) - start.column))

@@ -21,10 +21,10 @@ _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 def text(node: Node, faults: Faults, what: str) -> str | None:
     """A non-empty text."""
     if node.kind == "text" and (node.null or not node.text.strip()):
-        faults.add(node, f"{what} is empty")
+        faults.add(node, f"{what} is empty", "write a value, or remove the key")
         return None
     if node.kind != "text":
-        faults.add(node, f"{what} must be text, not {node.noun}")
+        faults.add(node, f"{what} must be text, not {node.noun}", "put the text in quotes")
         return None
     return node.text.rstrip("\n")
 
@@ -52,18 +52,22 @@ def _number_hint(raw: str) -> str:
     return "write a number such as 0.4 or a percent such as 20%"
 
 
-def integer(node: Node, faults: Faults, what: str, minimum: int | None = None, maximum: int | None = None) -> int | None:
+def integer(
+    node: Node, faults: Faults, what: str, minimum: int | None = None, maximum: int | None = None
+) -> int | None:
     """A whole number from ``minimum`` to ``maximum``."""
     raw = node.text.strip() if node.kind == "text" else ""
     if not _INTEGER.match(raw):
-        faults.add(node, f"{what} must be a whole number, not {node.noun}")
+        faults.add(
+            node, f"{what} must be a whole number, not {node.noun}", f"write a number such as {max(minimum or 0, 4)}"
+        )
         return None
     value = int(raw)
     if minimum is not None and value < minimum:
-        faults.add(node, f"{what} must be at least {minimum}, not {raw}")
+        faults.add(node, f"{what} must be at least {minimum}, not {raw}", f"write {minimum} or more")
         return None
     if maximum is not None and value > maximum:
-        faults.add(node, f"{what} must be at most {maximum:,}, not {raw}")
+        faults.add(node, f"{what} must be at most {maximum:,}, not {raw}", f"write {maximum} or less")
         return None
     return value
 
@@ -75,7 +79,7 @@ def boolean(node: Node, faults: Faults, what: str) -> bool | None:
         return True
     if raw in _FALSE:
         return False
-    faults.add(node, f"{what} must be true or false, not {node.noun}")
+    faults.add(node, f"{what} must be true or false, not {node.noun}", "write true or false")
     return None
 
 
@@ -110,10 +114,11 @@ def plain(node: Node) -> Any:
 
 def keys(node: Node, faults: Faults, what: str, allowed: Iterable[str]) -> bool:
     """Fault every key of a mapping that is not allowed. False when the node is no mapping."""
-    if node.kind != "map":
-        faults.add(node, f"{what} must be a mapping (key: value), not {node.noun}")
-        return False
     allowed = list(allowed)
+    if node.kind != "map":
+        hint = f"its keys are {', '.join(allowed)}"
+        faults.add(node, f"{what} must be a mapping (key: value), not {node.noun}", hint)
+        return False
     for key, _ in node.entries:
         if key.text not in allowed:
             faults.add(key, f"unknown key {key.text!r} in {what}", did_you_mean(key.text, allowed))

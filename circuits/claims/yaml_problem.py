@@ -32,7 +32,9 @@ def explain(error: yaml.YAMLError, text: str, lines: list[str], quoted: tuple[Po
     there = _place(around, lines) if around is not None else None
     context = there.line if there is not None else None
     if "quoted scalar" in (error.context or "") and ("end of stream" in problem or "document indicator" in problem):
-        return NotYaml(there or here, "this quote is never closed", "add the closing quote at the end of the text", context)
+        return NotYaml(
+            there or here, "this quote is never closed", "add the closing quote at the end of the text", context
+        )
     if quoted is not None and quoted[1] == here.line and "escape" not in problem:
         message = f"this quoted text ends only on line {quoted[1]}, where the YAML no longer fits"
         return NotYaml(quoted[0], message, "a closing quote is missing on this line", quoted[0].line)
@@ -56,7 +58,12 @@ def _unmarked(error: yaml.YAMLError, text: str) -> NotYaml:
 
 def _printable(char: str) -> bool:
     code = ord(char)
-    return char in "\t\n\r\x85" or 0x20 <= code <= 0x7E or 0xA0 <= code <= 0xD7FF or (0xE000 <= code and code not in (0xFFFE, 0xFFFF))
+    return (
+        char in "\t\n\r\x85"
+        or 0x20 <= code <= 0x7E
+        or 0xA0 <= code <= 0xD7FF
+        or (code >= 0xE000 and code not in (0xFFFE, 0xFFFF))
+    )
 
 
 def _place(mark: yaml.Mark, lines: list[str]) -> Position:
@@ -82,7 +89,13 @@ def _words(problem: str, lines: list[str], here: Position, there: Position | Non
         backslash = line.rfind("\\", 0, here.column + 1)
         where = Position(here.file, here.line, backslash + 1) if backslash >= 0 else here
         written = line[where.column - 1 : where.column + 1]
-        return f"{written!r} means nothing inside double quotes", "put a text with backslashes in single quotes: '\\d+'", where
+        if "unknown" not in problem:
+            return f"{written!r} does not name a character here", QUOTE_HINT.replace("quotes", "single quotes"), where
+        return (
+            f"{written!r} means nothing inside double quotes",
+            "put a text with backslashes in single quotes: '\\d+'",
+            where,
+        )
     closing = re.search(r"expected ',' or '([\]}])'", problem)
     if closing and there is not None:
         return _unclosed(closing[1], lines, here, there)
@@ -92,21 +105,41 @@ def _words(problem: str, lines: list[str], here: Position, there: Position | Non
             return "a second ':' on this line", "put the text in quotes when it contains ': '", here
         first = Position(here.file, here.line, _indent(line) + 1)
         if _indent(line) > _indent(before):
-            return "this line is indented more than the one above, which is complete", "indent both alike, or end the one above with ':'", first
+            return (
+                "this line is indented more than the one above, which is complete",
+                "indent both alike, or end the one above with ':'",
+                first,
+            )
         above = Position(here.file, here.line - 1, _indent(before) + 1)
-        return "this line is neither 'key: value' nor an entry of a list", "is a ':' with a space after it missing?", above
+        return (
+            "this line is neither 'key: value' nor an entry of a list",
+            "is a ':' with a space after it missing?",
+            above,
+        )
     if "could not find expected ':'" in problem:
-        return "this is neither 'key: value' nor an entry of a list", "is a ':' with a space after it missing?", there or here
+        return (
+            "this is neither 'key: value' nor an entry of a list",
+            "is a ':' with a space after it missing?",
+            there or here,
+        )
     if "expected key" in problem or "expected '-' indicator" in problem:
         if here.column > _indent(line) + 1:
-            return "something stands after the value", "put a text that contains quotes, or follows a bracket, in quotes as a whole", here
+            return (
+                "something stands after the value",
+                "put a text that contains quotes, or follows a bracket, in quotes as a whole",
+                here,
+            )
         if "'-'" in problem:
             return "an entry of the list is expected here", "begin it with '- ', or indent it as the list's owner", here
         return "this line does not fit the lines above it", "indent it exactly as its neighbours", here
     if "block sequence entries" in problem:
         return "a list cannot begin on the line of its key", "begin it on the next line, or write [a, b]", here
     if "node content" in problem:
-        return f"a value is missing before {char!r}" if char else "a value is missing", "check the commas and brackets", here
+        return (
+            f"a value is missing before {char!r}" if char else "a value is missing",
+            "check the commas and brackets",
+            here,
+        )
     if "alphabetic or numeric" in problem:
         where = Position(here.file, here.line, max(1, here.column - 1))
         return "* and & begin an alias and an anchor, which need a name", f"{QUOTE_HINT} if that is not meant", where
@@ -118,7 +151,8 @@ def _words(problem: str, lines: list[str], here: Position, there: Position | Non
 def _unclosed(bracket: str, lines: list[str], here: Position, there: Position) -> tuple[str, str, Position]:
     opening = {"]": "[", "}": "{"}[bracket]
     line, first = lines[here.line - 1], lines[there.line - 1]
-    if here.line > there.line and (_indent(line) <= _indent(first) or here.column > len(line)):
+    between = [text for text in lines[there.line : here.line] if text.strip() and not text.lstrip().startswith("#")]
+    if any(_indent(text) <= _indent(first) for text in between) or (here.line > there.line and here.column > len(line)):
         return f"this {opening!r} is never closed", f"add {bracket!r}", there
     other = line[here.column - 1 : here.column]
     if other in ("]", "}"):

@@ -23,7 +23,7 @@ from circuits.measure.ablation import Ablation, CleanRun, Reference, clean_run, 
 from circuits.measure.attention import AttentionValues, measure_attention
 from circuits.measure.cache import ValueCache, code_digest, digest
 from circuits.measure.cells import Question, cells
-from circuits.measure.metrics import Values
+from circuits.measure.metrics import END_METRICS, Values
 from circuits.measure.picture import Picture, picture, picture_arrays, picture_from, picture_key
 from circuits.prompts.prompt import Family, TokenPrompt
 from circuits.prompts.registry import with_defaults
@@ -251,7 +251,7 @@ class Group:
             quantity = json.dumps([name, with_loss])
             if quantity not in self._values:
                 found = self.cache.load(self.key_of(quantity))
-                if found is not None:
+                if found is not None and {*END_METRICS, "loss", "top_text"} <= found.keys():
                     self._values[quantity] = found
             if quantity in self._values:
                 return self._values[quantity]

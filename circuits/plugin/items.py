@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from circuits.plugin.session import State
 
 
-class ClaimFailure(Exception):
+class NotAsExpectedError(Exception):
     """A claim that did not come out as expected; its text is what the user reads, first line first."""
 
 
@@ -32,13 +32,22 @@ class CircuitItem(pytest.Item):
         return 1
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        return self.path, max(0, self.line - 1), self.nodeid
+        # The heading of a failure. pytest -v replaces dots in a text that ends the node id: this one does not.
+        return self.path, max(0, self.line - 1), self.nodeid.replace("::", ": ", 1)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The text for the user; pytest's traceback for anything unexpected: that is a bug."""
-        if isinstance(excinfo.value, ClaimFailure):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo, "long")
+        asked = getattr(self.config.option, "tbstyle", "auto")  # absent with -p no:terminal
+        if isinstance(excinfo.value, NotAsExpectedError):
+            text = str(excinfo.value)
+            return text.split("\n", 1)[0] if asked == "line" else text
+        styles = ("long", "short", "line", "native", "value")
+        return excinfo.getrepr(style=asked if asked in styles else "long", tbfilter=_below_pytest)
+
+
+def _below_pytest(excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    """The frames from this module on: those of pytest and pluggy say nothing about the bug."""
+    return excinfo.traceback.cut(path=Path(__file__)).filter(excinfo)
 
 
 class FaultsItem(CircuitItem):
@@ -57,7 +66,7 @@ class FaultsItem(CircuitItem):
         from circuits.report.terminal import failure_text
 
         self.entry = suite_entry(self.suite, self.nodeid)
-        raise ClaimFailure(failure_text(self.entry))
+        raise NotAsExpectedError(failure_text(self.entry))
 
 
 class BrokenItem(CircuitItem):
@@ -71,7 +80,7 @@ class BrokenItem(CircuitItem):
         from circuits.errors import CircuitsError
 
         if isinstance(self.error, CircuitsError):
-            raise ClaimFailure(f"ERROR: {self.error}")
+            raise NotAsExpectedError(f"ERROR: {self.error}")
         raise self.error
 
 
@@ -100,7 +109,7 @@ class ClaimItem(CircuitItem):
         try:
             outcome = self.state.evaluate(self.item)
         except CircuitsError as error:  # of the machine or the command line, not of the claim
-            raise ClaimFailure(f"ERROR: {error}") from None
+            raise NotAsExpectedError(f"ERROR: {error}") from None
         except Exception as error:
             self.entry = self.state.broken(self.item, error)
             raise
@@ -111,9 +120,9 @@ class ClaimItem(CircuitItem):
         if expect.kind == "xfail" and outcome.entry["status"] != "invalid":
             self.add_marker(pytest.mark.xfail(reason=expect.reason or ""))
             if outcome.met:
-                raise ClaimFailure(failure_text(outcome.entry))
+                raise NotAsExpectedError(failure_text(outcome.entry))
         elif not outcome.met:
-            raise ClaimFailure(failure_text(outcome.entry))
+            raise NotAsExpectedError(failure_text(outcome.entry))
 
     def _answer(self, outcome: Outcome) -> None:
         from circuits.report.record import clean_numbers

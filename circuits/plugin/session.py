@@ -113,16 +113,22 @@ class State:
     def _threads(self) -> int | None:
         """One thread for each of several workers (more make all of them many times slower), unless the user says."""
         workers = int(getattr(self.config, "workerinput", {}).get("workercount", 1))
-        return 1 if workers > 1 and "OMP_NUM_THREADS" not in os.environ else None
+        return 1 if workers > 1 and not os.environ.get("OMP_NUM_THREADS") else None
 
     def _cache(self) -> Path | None:
         """The folder of measured values in pytest's cache; None without one, or where none can be made."""
         cache = getattr(self.config, "cache", None)
-        try:
-            return Path(cache.mkdir("circuits")) if cache is not None else None
-        except OSError as error:
-            self.trouble.append(f"nothing is cached: {_brief(error)}")
+        if cache is None:
             return None
+        try:
+            folder = Path(cache.mkdir("circuits"))
+            if os.access(folder, os.W_OK):
+                return folder
+            problem = "no permission to write"
+        except OSError as error:
+            folder, problem = None, error.strerror or str(error)
+        self.trouble.append(f"nothing new is cached: {self.config.getini('cache_dir')}: {problem}")
+        return folder
 
     def _drawer(self) -> Callable[[Any, str], str | None] | None:
         folder = report_folder(self.config)
@@ -203,7 +209,9 @@ class State:
         except CircuitsError as error:
             self.trouble.append(f"no report was written: {error}")
         except OSError as error:
-            self.trouble.append(f"no report was written: {_brief(error)}; give another folder with --circuit-report DIR")
+            self.trouble.append(
+                f"no report was written: {_brief(error)}; give another folder with --circuit-report DIR"
+            )
         except Exception:  # a bug; the session's own results must not go down with it
             self.trouble.append(f"the report failed, please report it:\n{traceback.format_exc()}")
         else:

@@ -28,9 +28,10 @@ def row_text(row: Mapping[str, Any]) -> str:
     subject = f"{row['head']} " if row.get("head") else ""
     details = [row["statistic"]] if row.get("statistic") in ("top1", "lift") else []
     details += [f"excluding {' and '.join(row['excluding'])}"] if row.get("excluding") else []
-    text = f"{subject}{row['check']}{f' ({', '.join(details)})' if details else ''} on {row['prompts']}"
-    bound = row.get("bound") or "observed"
-    return f"{text} = {numbers(row)}; {bound}" + (f"; n={row['n']}" if row.get("n") else "")
+    how = f" ({', '.join(details)})" if details else ""
+    size = f"; n={row['n']}" if row.get("n") else ""
+    check = row["check"] + (f", more_than: {row['more_than']}" if row.get("more_than") else "")
+    return f"{subject}{check}{how} on {row['prompts']} = {numbers(row)}; {row.get('bound') or 'observed'}{size}"
 
 
 def numbers(row: Mapping[str, Any]) -> str:
@@ -45,7 +46,10 @@ def numbers(row: Mapping[str, Any]) -> str:
     if low is None and high is None:
         # An interval without ends (nothing is known) has a method, a census (all is known) has none.
         return text + (" [no limits]" if row.get("interval") else " (all prompts there are)")
-    ends = ("-inf" if low is None else number(low, percent, beside), "inf" if high is None else number(high, percent, beside))
+    ends = (
+        "-inf" if low is None else number(low, percent, beside),
+        "inf" if high is None else number(high, percent, beside),
+    )
     return f"{text} [{ends[0]}, {ends[1]}]"
 
 
@@ -64,11 +68,12 @@ def claims_section(entries: Mapping[str, Entry]) -> Iterator[Line]:
     for file in sorted(suites):
         found = sorted(suites[file], key=lambda pair: (pair[1]["line"], pair[0]))
         first = found[0][1]
-        yield (f"{file}: {first['suite']}" + (f" ({first['model']})" if first["model"] else ""), "bold"), (":", None)
+        title = f": {first['suite']}" if first["suite"] != file else ""
+        yield ((f"{file}{title}" + (f" ({first['model']})" if first["model"] else ""), "bold"),)
         for node_id, entry in found:
             yield from _claim(node_id.removeprefix(f"{file}::"), entry)
     for reason, count in sorted(skipped.items()):
-        yield (f"  {'SKIPPED':<14}", "yellow"), (f"{count} claim{'s' if count > 1 else ''}: {reason}", None)
+        yield ("SKIPPED", "yellow"), (f" {count} claim{'s' if count > 1 else ''}: {reason}", None)
     yield ((_counts(entries), None),)
 
 
@@ -76,7 +81,8 @@ def _claim(name: str, entry: Entry) -> Iterator[Line]:
     notes = [] if entry["expected"] == "supported" else [f"expected: {entry['expected']}"]
     notes += ["VACUOUS: uniform attention satisfies it too"] if entry.get("vacuous") else []
     notes += ["cached"] if entry.get("cached") else []
-    yield (f"  {label(entry):<14}", _colour(entry)), (f"{name}{f'  ({'; '.join(notes)})' if notes else ''}", None)
+    noted = f"  ({'; '.join(notes)})" if notes else ""
+    yield (f"  {label(entry):<14}", _colour(entry)), (f"{name}{noted}", None)
     rows = entry["checks"]
     reasons = {row.get("reason") for row in rows}
     if entry.get("reason") and entry["reason"] not in reasons:
@@ -111,8 +117,6 @@ def failure_text(entry: Entry) -> str:
     lines = [_headline(entry)]
     if entry["expected"] != "supported":
         lines.append(f"expected: {entry['expected']}")
-    if entry.get("reason"):
-        lines.append(str(entry["reason"]))
     lines.append("")
     for row in entry["checks"]:
         lines += _row_lines(row)
@@ -122,10 +126,12 @@ def failure_text(entry: Entry) -> str:
 
 
 def _headline(entry: Entry) -> str:
-    """Verdict, the numbers that decided it, and the claim's words."""
+    """Verdict, the reason or the numbers that decided it, and the claim's words."""
     verdict = label(entry)
+    if entry.get("reason"):
+        return f"{verdict}: {entry['reason']}: {entry['claim']}"
     deciding = [row for row in entry["checks"] if not row.get("observe") and row["verdict"] == entry["verdict"]]
-    if not deciding or entry["verdict"] == "unmeasurable":
+    if not deciding:
         return f"{verdict}: {entry['claim']}"
     return f"{verdict}: {numbers(deciding[0])}; {deciding[0]['bound']}: {entry['claim']}"
 
@@ -140,7 +146,8 @@ def _row_lines(row: Mapping[str, Any]) -> Iterator[str]:
     if row.get("sides"):
         yield f"    sides: {number(row['sides']['left'])} against {number(row['sides']['right'])}"
     if row.get("baseline"):
-        yield f"    {row['metric']}: clean {number(row['baseline']['clean'])}, ablated {number(row['baseline']['ablated'])}"
+        clean, ablated = number(row["baseline"]["clean"]), number(row["baseline"]["ablated"])
+        yield f"    {row['metric']}: clean {clean}, ablated {ablated}"
     if row.get("uniform") is not None:
         yield f"    under uniform attention: {number(row['uniform'])}"
     if row.get("heads_passing"):
@@ -159,7 +166,9 @@ def _undecided(row: Mapping[str, Any]) -> str:
         return f"the {level} has no limits: {row['n']} prompts say nothing about this bound"
     remedy = "more prompts (sampling: max, or --circuit-n) narrow it"
     corrected = row.get("corrected") or {}
-    crossed = [edge for edge in (row.get("bound_low"), row.get("bound_high")) if edge is not None and low <= edge <= high]
+    crossed = [
+        edge for edge in (row.get("bound_low"), row.get("bound_high")) if edge is not None and low <= edge <= high
+    ]
     if crossed or not corrected:
         return f"the {level} contains the bound, so these {row['n']} prompts do not decide it; {remedy}"
     return f"the {level} refutes it alone, but not once corrected for the number of checks of the claim; {remedy}"

@@ -33,6 +33,7 @@ def write_run(
     leave the report; suites that no longer exist under ``root`` leave it too. Raises CircuitsError
     when the old results.json cannot be read (it is left untouched then), OSError when writing fails.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "results.json"
     old = load_record(path)
     gone = {file_of(node_id, entry) for node_id, entry in old["claims"].items()}
@@ -51,7 +52,6 @@ def write_run(
         "counts": {name: counts.get(name, 0) for name in ("measured", "cached", "skipped", "invalid", "error")},
     }
     record = merge(old, run, models, entries, present=files, gone=gone)
-    folder.mkdir(parents=True, exist_ok=True)
     write_record(path, record)
     write_reports(folder, record)
     return record
@@ -68,7 +68,9 @@ def version(package: str) -> str | None:
 def commit(root: Path) -> str | None:
     """The commit that ``root`` is at, with "+changes" when files differ from it; None outside git."""
     try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=5, check=True)
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=5, check=True
+        )
         changed = subprocess.run(
             ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports"],
             cwd=root, capture_output=True, text=True, timeout=5, check=True,

@@ -1,0 +1,129 @@
+"""The single sections at the top of a suite: its model, its sampling, its circuits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from circuits.claims import values
+from circuits.claims.claim import Sampling
+from circuits.claims.heads import Component
+from circuits.claims.keys import SUITE_KEYS, misspelt
+from circuits.claims.load_parts import Shape, read_components
+from circuits.claims.source import Faults, Node
+
+MOST_PROMPTS = 100_000
+MODEL_HINT = "add model: smollm2-135m (or gpt2, reference, {hub: ...}, {path: ...})"
+
+Checked = Callable[[Any], list[tuple[str, str]]]
+Shaped = Callable[[Any, Path], tuple[int, int] | None]
+
+
+def read_model(
+    top: Node, faults: Faults, check: Checked, shaped: Shaped, base: Path
+) -> tuple[Any, Shape | None, str | None]:
+    """(model spec, its shape if known, why there is none) of a suite; one of first and last is None.
+
+    A file without claims, which only shares prompt sets, needs no model.
+    """
+    given = top.all("model")
+    if not given:
+        if top.get("claims") is not None and not misspelt(top, ("model",), SUITE_KEYS):
+            faults.add(top, "the suite names no model", MODEL_HINT)
+        return None, None, "the suite names no model"
+    _, node = given[0]
+    wrong = f"the suite's model has a fault (line {node.where.line})"
+    spec = _spec(node, faults)
+    if spec is None:
+        return None, None, wrong
+    problems = check(spec)
+    for key_name, message in problems:
+        place = (node.key(key_name) or node) if node.kind == "map" else node
+        message, _, hint = message.partition(": did you mean")
+        faults.add(place, message, f"did you mean{hint}" if hint else "")
+    if problems or len(given) > 1 or any(node.covers(fault.where) for fault in faults.found):
+        return None, None, wrong
+    try:
+        found = shaped(spec, base)
+    except (OSError, ValueError) as error:  # a path that no file system takes, a broken config.json
+        faults.add(node, f"this model cannot be used: {error}")
+        return None, None, wrong
+    if found is None:
+        return spec, None, None
+    title = spec if isinstance(spec, str) else next(iter(spec.values()))
+    return spec, Shape(str(title), *found), None
+
+
+def _spec(node: Node, faults: Faults) -> Any:
+    """The spec as plain data; None after a fault."""
+    if node.kind == "list" or node.null:
+        faults.add(node, f"model must be a name or a mapping, not {node.noun}", MODEL_HINT)
+        return None
+    if node.kind == "text":
+        return node.text.strip()
+    spec = {}
+    for key, value in node.entries:
+        read = values.text(value, faults, f"model: {key.text}")
+        if read is None:
+            return None
+        spec[key.text] = read
+    return spec
+
+
+def read_sampling(node: Node | None, faults: Faults) -> Sampling:
+    """``sampling: {min, max, seed, confidence}``; the default where a value is missing or faulty."""
+    default = Sampling()
+    if node is None or not values.keys(node, faults, "sampling", ("min", "max", "seed", "confidence")):
+        return default
+    numbers: dict[str, Any] = {}
+    for key, value in node.entries:
+        if key.text in ("min", "max"):
+            numbers[key.text] = values.integer(value, faults, f"sampling: {key.text}", 1, MOST_PROMPTS)
+        elif key.text == "seed":
+            numbers["seed"] = values.integer(value, faults, "sampling: seed", 0)
+        elif key.text == "confidence":
+            read = values.number(value, faults, "sampling: confidence")
+            if read is not None and not 0.5 <= read[0] < 1:
+                message = f"confidence must be at least 0.5 and less than 1, not {value.text}"
+                faults.add(value, message, "0.95 is usual")
+            elif read is not None:
+                numbers["confidence"] = read[0]
+    numbers = {name: value for name, value in numbers.items() if value is not None}
+    most = numbers.get("max", max(default.max, numbers.get("min", 0)))
+    least = numbers.get("min", min(default.min, most))
+    if least > most:
+        faults.add(
+            node.get("min") or node, f"sampling: min {least} is larger than max {most}", "make min the smaller one"
+        )
+        least = most
+    return Sampling(least, most, numbers.get("seed", default.seed), numbers.get("confidence", default.confidence))
+
+
+def read_circuit(key: Node, node: Node, faults: Faults, shape: Shape | None) -> tuple[Component, ...]:
+    """One entry of ``circuits:``, ``{heads: [...], mlps: [...]}``."""
+    if not values.keys(node, faults, f"circuit {key.text!r}", ("heads", "mlps", "source")):
+        return ()
+    found: list[Component] = []
+    heads, mlps = node.get("heads"), node.get("mlps")
+    if heads is not None:
+        found += read_components(heads, faults, "heads", shape, mlps=False)
+    elif not misspelt(node, ("heads",), ("heads", "mlps", "source")):
+        faults.add(key, f"circuit {key.text!r} names no heads", "add heads: [...]")
+    if mlps is not None and mlps.kind != "list":
+        faults.add(mlps, f"mlps must be a list of layers, not {mlps.noun}", "write mlps: [0, 1]")
+    for child in mlps.children if mlps is not None else ():
+        layer = re.fullmatch(r"(?:MLP)?(\d{1,4})", child.text.strip(), re.IGNORECASE | re.ASCII)
+        if child.kind != "text" or layer is None:
+            faults.add(child, f"mlps must be a list of layers, not {child.noun}", "write mlps: [0, 1]")
+            continue
+        component = Component(int(layer[1]))
+        problem = shape.missing(component) if shape is not None else None
+        if problem is not None:
+            faults.add(child, *problem)
+        elif component in found:
+            faults.add(child, f"{component} is named twice in mlps", "name it once")
+        else:
+            found.append(component)
+    return tuple(found)

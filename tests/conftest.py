@@ -1,0 +1,42 @@
+"""Fixtures of all tests; pytester runs pytest inside a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests_of_plugin import ALL, BROKEN, GONE, Run, project, run_pytest
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Import what a run imports, once: pytester forgets modules that it saw first, and torch bears no second import."""
+    import hypothesis  # noqa: F401  (its pytest plugin imports it at the end of a session)
+
+    from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
+    from circuits.report.figures import draw
+    from circuits.report.write import write_run
+
+    folder = tmp_path_factory.mktemp("warm")
+    path = folder / "all.yaml"
+    path.write_text(ALL)
+
+    def figure(drawn: object, name: str) -> str:
+        draw(drawn, folder / f"{name}.png")  # type: ignore[arg-type]
+        return f"{name}.png"
+
+    evaluator = Evaluator(Options(), Path(folder / "cache"), figure)
+    entries = {}
+    for item in items_of(load(path, knowledge(), "all.yaml"), folder):
+        entries[item.node_id] = evaluator.evaluate(item).entry
+    facts = {"models": evaluator.models, "files": {}, "started": 0.0, "dtype": "float32", "device": "cpu"}
+    write_run(folder / "reports", root=folder, entries=entries, **facts)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def cold(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One run of every outcome, in a process of its own, with nothing cached."""
+    folder = project(tmp_path_factory.mktemp("all"), all=ALL, broken=BROKEN, gone=GONE)
+    return run_pytest(folder, "-rfEsxX", "--junitxml=junit.xml", "--strict-markers", "--strict-config")

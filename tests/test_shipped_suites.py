@@ -1,0 +1,85 @@
+"""The suites and the examples that the project ships load, and say what they are meant to say."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from circuits.claims.claim import Suite
+from circuits.evaluate import items_of, knowledge, load
+
+ROOT = Path(__file__).resolve().parent.parent
+SUITES = sorted((ROOT / "hypotheses").rglob("*.yaml"))
+
+
+def suite(path: Path) -> Suite:
+    return load(path, knowledge(), path.relative_to(ROOT).as_posix())
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_shipped_suite_is_without_faults(path: Path) -> None:
+    """No fault outside claims that expect to be refused, and every such claim is refused."""
+    loaded = suite(path)
+    assert not loaded.faults
+    for claim in loaded.claims:
+        assert bool(claim.faults) == (claim.expect.kind == "invalid"), [fault.render() for fault in claim.faults]
+        assert claim.words != claim.id, f"{claim.id} says nothing in words"
+
+
+def test_smollm2_has_enough_claims_over_all_families() -> None:
+    """At least 20 claims about real heads, over every family, at least 4 of them known negatives."""
+    claims = [claim for path in SUITES if path.parent.name == "smollm2" for claim in suite(path).claims]
+    families = Counter(s.family for claim in claims for s in claim.variants)
+    assert len(claims) >= 20
+    assert sum(claim.expect.kind == "refuted" for claim in claims) >= 4
+    assert set(families) == {"named_sequence", "interspersed_sequence", "repeated_tokens", "ioi", "texts"}
+
+
+def test_the_gpt2_suite_names_the_note_of_every_claim() -> None:
+    """Each claim of the notes carries its row (N1 to N18)."""
+    for path in SUITES:
+        if path.parent.name == "gpt2":
+            for claim in suite(path).claims:
+                assert claim.source is not None
+                assert re.fullmatch(r"N\d+", str(claim.source["note"]))
+
+
+def test_the_reference_suites_use_every_construct() -> None:
+    """Every key of the claim language that is supported stands somewhere in hypotheses/reference/."""
+    from circuits.claims import bounds
+    from circuits.claims.load_check import CHECK_KEYS, EFFECTS, LATER, METHODS, SCORES, STATISTICS
+
+    text = "\n".join(path.read_text() for path in SUITES if path.parent.name == "reference")
+    words = set(re.findall(r"[\w-]+", text))
+    needed = {*CHECK_KEYS, *EFFECTS, *METHODS, *SCORES, *STATISTICS, *bounds.METRICS, "top1", "top5"}
+    needed |= {"earlier", "previous", "same", "not", "duplicate", "induction", "self", "bos", "first", "end", "any", "early", "late"}
+    assert not needed - words - set(LATER) - {"reported", "mass"}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/claims.md"])
+def test_the_yaml_of_the_documentation_loads(page: str, tmp_path: Path) -> None:
+    """A reader who copies an example gets a suite without faults."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), re.S)
+    assert blocks
+    for number, block in enumerate(blocks):
+        if "suite:" not in block:  # prompt sets alone: give them a claim to serve
+            block = f"suite: t\nmodel: smollm2-135m\n{block}claims:\n  c: {{claim: c, head: '1.1', prompts: mine, attends: any -> n-1, at_least: 0.5}}\n"
+        (tmp_path / "shared_prompts.yaml").write_text("prompts:\n  more: {family: ioi}\n")
+        path = tmp_path / f"example{number}.yaml"
+        path.write_text(block)
+        loaded = load(path, knowledge())
+        assert not loaded.all_faults, "\n".join(fault.render() for fault in loaded.all_faults)
+
+
+def test_node_ids_of_variants() -> None:
+    """A list of prompt sets and a sweep make one test each, named by set and swept value."""
+    path = ROOT / "hypotheses" / "smollm2" / "number_sequences.yaml"
+    ids = [item.node_id for item in items_of(suite(path), path.parent)]
+    name = path.relative_to(ROOT).as_posix()
+    assert f"{name}::head-14.3-number-to-number[numerals]" in ids
+    assert f"{name}::head-14.3-number-to-number[done_in]" in ids
+    assert f"{name}::head-17.5-follows-the-period[longer_items,period=7]" in ids
+    assert len(ids) == len(set(ids))
