@@ -244,8 +244,8 @@ class Evaluator:
             "prompts": cell.prompts.title, "seed": group.seed, "line": check.where.line, "warnings": [], "reason": None,
             "reported": dict(check.reported) if check.reported else None, "figure": None,
             # A key that a row cannot fill is null, never absent.
-            "statistic": None, "estimate": None, "low": None, "high": None, "confidence": sampling.confidence, "n": None,
-            "effect": None, "uniform": None, "heads_passing": None, "clean": None, "verdict": None,
+            "statistic": None, "estimate": None, "low": None, "high": None, "confidence": sampling.confidence,
+            "n": None, "effect": None, "uniform": None, "heads_passing": None, "clean": None, "verdict": None,
         }  # fmt: skip
         how = Asked(sampling.confidence, max(1, judged), bool(group.facts["census"]))
         try:
@@ -323,7 +323,8 @@ class Evaluator:
                 heads |= {str(component) for component in check.what.components}
         return {
             "id": claim.id, "variant": item.label, "file": suite.path, "line": claim.where.line, "suite": suite.title,
-            "claim": claim.words, "model": model_name(suite), "heads": sorted(heads, key=_head_order), "run": None, "verdict": None,
+            "claim": claim.words, "model": model_name(suite), "heads": sorted(heads, key=_head_order),
+            "run": None, "verdict": None,
             "expected": expectation(claim.expect), "met": None, "status": "measured", "vacuous": False, "cached": False,
             "digest": self._digest(item), "reason": None, "source": dict(claim.source or suite.source or {}) or None,
             "yaml": claim.yaml, "faults": [], "prompts": {}, "checks": [], "warnings": list(claim.warnings),
@@ -356,7 +357,8 @@ class Evaluator:
         """The outcome of an item on which the program itself failed: not measured, and so not as expected."""
         text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
         reason = f"internal error, please report it: {type(error).__name__}{': ' if text else ''}{text}"
-        entry = self._entry(item) | {"status": "error", "verdict": str(Verdict.UNMEASURABLE), "reason": reason, "met": False}
+        entry = self._entry(item)
+        entry |= {"status": "error", "verdict": str(Verdict.UNMEASURABLE), "reason": reason, "met": False}
         return Outcome(entry, False)
 
     def _answered(self, item: Item, rows: list[Row], facts: dict[str, Any], groups: list[Group]) -> Outcome:

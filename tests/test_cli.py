@@ -39,7 +39,7 @@ def test_lint_says_every_fault_at_once(tmp_path: Path, capsys: pytest.CaptureFix
     column = source.index("numeral,") + 1
     assert f"hypotheses/all.yaml:{line}:{column}: unknown prompt set 'numeral'\n    {source}\n" in out
     assert f"\n{' ' * (column + 3)}^^^^^^^\n    did you mean 'numerals'?\n" in out
-    assert "\nhypotheses/good.yaml:7:26: unknown key 'atleast'" in out
+    assert "\nhypotheses/good.yaml:7:24: unknown key 'atleast'" in out
     assert "claim 'accepted' is expected to be invalid, but nothing is wrong with it" in out
     assert "refused" not in out
     assert out.endswith("2 suites, 17 claims, 4 faults\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -219,6 +220,46 @@ def test_the_order_of_claims_and_the_plan_change_nothing(tiny: dict[str, Path], 
             _close(estimates(entries), together)
     for name in names:
         _close(estimates(answer(tmp_path / "s.yaml", text, only=[name])[0]), {name: together[name]})
+
+
+def test_a_model_that_breaks_is_unmeasurable_and_not_right(tiny: dict[str, Path], tmp_path: Path) -> None:
+    """NaN weights in layer 2: lower heads are measured, the others and every ablation have no number."""
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(tiny["gpt2"], tmp_path / "broken")
+    state = load_file(folder / "model.safetensors")
+    state["transformer.h.2.attn.c_attn.weight"].fill_(float("nan"))
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    looks = {"attends": "any -> n-1", "at_least": 0.01}
+    claims: dict[str, dict[str, Any]] = {
+        "low": {"head": "1.1", **looks},
+        "high": {"head": "2.0", **looks},
+        "top1": {"head": "3.0", **looks, "statistic": "top1"},
+        "rest": {"head": "3.0", **looks, "excluding": ["bos", "self"]},
+        "other": {"head": "3.0", "attends": "any -> n-1", "more_than": "any -> n-2", "by_at_least": 0.1},
+        "right": {"ablate": "0.1", "method": "zero", "after": "top1", "at_least": 0.5},
+        "drop": {"ablate": "3.1", "method": "mean", "drop_in": "logit_diff", "at_most": 0.5},
+        "loss": {"ablate": "MLP3", "method": "resample", "change_in": "loss", "at_most": 0.5},
+    }
+    claims = {name: {"prompts": "p", **claim} for name, claim in claims.items()}
+    text = suite({"path": str(folder)}, {"p": {"family": "texts", "texts": texts_of(LITERALS)}}, claims)
+    entries, _ = answer(tmp_path / "s.yaml", text)
+    (low,) = rows(entries.pop("low"))
+    assert 0 < low["estimate"] < 1
+    assert low["heads_passing"][0] <= 8  # of 16: the heads of layers 2 and 3 have no value
+    for name, entry in entries.items():
+        (row,) = rows(entry)
+        assert (row["verdict"], row["estimate"], row["low"]) == ("unmeasurable", None, None), name
+        assert "the model's numbers are not finite on 4 of 4 prompts" in row["reason"]
+
+
+def test_sixteen_bits_stay_within_the_range_of_a_mass(tiny: dict[str, Path], tmp_path: Path) -> None:
+    """Rows of a 16-bit softmax sum to 1 only roughly; the mass on all keys is still measured, as 1."""
+    everything = {"head": "2.1", "attends": "any -> any | first | self", "at_least": 0.1}
+    claims = {"all": {"prompts": "p", **everything}, "more": {"prompts": "p", **everything, "excluding": ["bos"]}}
+    text = suite({"path": str(tiny["llama"])}, {"p": {"family": "texts", "texts": texts_of(LITERALS)}}, claims)
+    entries, _ = answer(tmp_path / "s.yaml", text, dtype="bfloat16")
+    assert [rows(entry)[0]["estimate"] for entry in entries.values()] == pytest.approx([1.0, 1.0], abs=4e-3)
 
 
 def _close(found: dict[str, list[Any]], expected: dict[str, list[Any]]) -> None:

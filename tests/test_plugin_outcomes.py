@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from tests_of_plugin import ALL, MANY, Run, run_pytest
 @pytest.fixture(scope="module")
 def verbose(cold: Run) -> Run:
     """The same again: everything comes from the cache."""
-    return run_pytest(cold.folder, "-v", "--tb=short")
+    folder = cold.folder.with_name("again")
+    shutil.copytree(cold.folder, folder)
+    return run_pytest(folder, "-v", "--tb=short")
 
 
 def test_letters(cold: Run) -> None:

@@ -58,6 +58,9 @@ def test_the_controller_reports(cold: Run, spread: Run) -> None:
     assert section[0].splitlines()[1:] == section[1].splitlines()[1:]
     assert spread.out.count("= claims =") == 1
     assert spread.verdicts() == cold.verdicts()
+    for word in ("FAILED", "INCONCLUSIVE", "UNMEASURABLE"):
+        short = [sorted(line for line in run.lines if line.startswith(f"{word} hypotheses/")) for run in (cold, spread)]
+        assert short[0] == short[1] != []
     assert "1 inconclusive, 1 unmeasurable" in spread.lines[-1]
     import xml.etree.ElementTree as ET
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests_of_plugin import ALL, BROKEN, GONE, GOOD, MANY, NOWHERE, SMALL, project, run_pytest, results
+from tests_of_plugin import ALL, BROKEN, GONE, GOOD, MANY, NOWHERE, SMALL, project, results, run_pytest
 
 pytestmark = pytest.mark.usefixtures("warm")
 

@@ -49,7 +49,7 @@ claims:
       - {{head: "0.1", attends: any -> n-1, at_least: 0.7}}
   hoped: {{claim: Some day., {FALSE}, expect: {{xfail: some day}}}}
   surprise: {{claim: Already., {TRUE}, expect: {{xfail: not yet}}}}
-  refused: {{claim: Wrong on purpose., head: "9.9", prompts: numerals, attends: any -> n-1, at_least: 0.7, expect: invalid}}
+  refused: {{claim: On purpose., head: "9.9", prompts: numerals, attends: any -> n-1, at_least: 1, expect: invalid}}
   accepted: {{claim: Not wrong., {TRUE}, expect: invalid}}
   faulty: {{claim: Wrong., head: "0.0", prompts: numeral, attends: any -> n-1, at_least: 0.7}}
   hidden: {{claim: Wrong., head: "9.9", prompts: numerals, attends: any -> n-1, at_least: 0.7, expect: {{xfail: no}}}}

@@ -334,9 +334,8 @@ class Group:
         return known
 
     def release(self) -> None:
-        """Forget the clean run's tensors; what was measured stays."""
+        """Forget the clean run's tensors; what was measured stays, and so do the (small) reference means."""
         self._clean = None
-        self._reference = None
 
 
 def _askable(asked: Question, prompts: list[TokenPrompt], variables: Mapping[str, int]) -> bool:

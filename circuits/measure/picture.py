@@ -52,7 +52,7 @@ def _labels(alike: Sequence[TokenPrompt], decode: Callable[[int], str]) -> tuple
         if any(prompt.ids[place] != token for prompt in alike):
             names = [role for role, spans in alike[0].roles.items() if any(place in span for span in spans)]
             text = f"{text} ‹{names[0]}›" if names else text
-        labels.append(text)
+        labels.append(text if text.strip() else text.replace(" ", "␣"))  # a blank label would look like a missing one
     return tuple(labels)
 
 

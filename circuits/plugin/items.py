@@ -37,12 +37,11 @@ class CircuitItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The text for the user; pytest's traceback for anything unexpected: that is a bug."""
-        asked = getattr(self.config.option, "tbstyle", "auto")  # absent with -p no:terminal
+        asked: Any = getattr(self.config.option, "tbstyle", "auto")  # absent with -p no:terminal
         if isinstance(excinfo.value, NotAsExpectedError):
             text = str(excinfo.value)
             return text.split("\n", 1)[0] if asked == "line" else text
-        styles = ("long", "short", "line", "native", "value")
-        return excinfo.getrepr(style=asked if asked in styles else "long", tbfilter=_below_pytest)
+        return excinfo.getrepr(style="long" if asked in ("auto", "no") else asked, tbfilter=_below_pytest)
 
 
 def _below_pytest(excinfo: pytest.ExceptionInfo[BaseException]) -> Any:

@@ -26,9 +26,9 @@ def make_scheduler(config: pytest.Config, log: Any, state: State) -> Any:
     """A scheduler for sessions with suites; None (xdist's own) for others, and where --dist was chosen."""
     if config.getoption("dist") != "load" or not may_hold_suites(config):
         return None
-    from xdist.scheduler import LoadScopeScheduling
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-    class ClaimScheduling(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
+    class ClaimScheduling(LoadScopeScheduling):  # type: ignore[misc]
         """Work units are the scopes of ``scopes``; a test that is no claim is its own."""
 
         known: Mapping[str, str] | None = None

@@ -50,7 +50,8 @@ class State:
     @property
     def _input(self) -> Mapping[str, Any]:
         """What the controller told this worker; nothing in a process of its own."""
-        return getattr(self.config, "workerinput", {}).get("circuits", {})
+        found: Mapping[str, Any] = getattr(self.config, "workerinput", {}).get("circuits", {})
+        return found
 
     @property
     def is_worker(self) -> bool:

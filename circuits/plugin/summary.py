@@ -69,11 +69,11 @@ def _failures(reporter: Any) -> None:
                 reporter.write_line(f"{path}:{(line or 0) + 1}: {_first_line(report)}")
             else:
                 reporter.write_sep("_", report.head_line or report.nodeid, red=True, bold=True)
-                reporter.write_line(report.longreprtext)
+                reporter.write_line(str(report.longrepr))
 
 
 def _first_line(report: pytest.TestReport) -> str:
-    return report.longreprtext.split("\n", 1)[0]
+    return str(report.longrepr).split("\n", 1)[0]
 
 
 def _ci() -> bool:

@@ -20,7 +20,7 @@ def write_run(
     folder: Path,
     *,
     root: Path,
-    entries: Mapping[str, dict[str, Any]],
+    entries: Mapping[str, Mapping[str, Any]],
     models: Mapping[str, Any],
     files: Mapping[str, Collection[str]],
     started: float,
