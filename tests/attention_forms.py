@@ -89,6 +89,11 @@ def first(shown: Shown, q: int, k: int) -> bool:
     return k == 0
 
 
+def second_of_both(shown: Shown, q: int, k: int) -> bool:
+    spans = sorted([*shown.roles["name"], *shown.roles["member"]], key=min)
+    return len(spans) > 1 and k in spans[1]
+
+
 # selector -> (query rule, key rule, whether the key side names the query's own position)
 FORMS: Mapping[str, Form] = {
     "any -> n-1": (anything, back(1), False),
@@ -125,6 +130,7 @@ FORMS: Mapping[str, Form] = {
     "any -> previous duplicate": (anything, nearest(copy), False),
     "any -> previous induction": (anything, nearest(after_copy), False),
     "end -> name[2] | name[1]": (end, lambda s, q, k: s.span("name", k) in (0, 1), False),
+    "end -> (name | member)[2]": (end, second_of_both, False),
     "end -> (earlier name)[2]": (end, lambda s, q, k: s.span("name", k) == 1 and max(s.roles["name"][1]) < q, False),
 }
 BOS_FORMS: Mapping[str, Form] = {

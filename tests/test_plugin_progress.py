@@ -142,18 +142,18 @@ def test_a_pipe_gets_a_line_for_what_takes_long(clock: Clock, tmp_path: Any) -> 
     reporter.write("hypotheses/a.yaml ..")
     status.notice("m: loading the model")
     status.step("ablation of 1.2")
-    for _ in range(25):
+    for number in range(1, 31):
         clock.now += 1
-        status.step(f"ablation of 1.2 ({_ + 1}/25)")
+        status.step(f"ablation of 1.2 ({number}/30)")
     status.clear()
     reporter.write("F")
     assert reporter.screen.text.splitlines() == [
         "hypotheses/a.yaml ..",
         "  m: loading the model",
         "hypotheses/a.yaml ",
-        "  ablation of 1.2 (10/25)",
+        "  ablation of 1.2 (10/30)",
         "hypotheses/a.yaml ",
-        "  ablation of 1.2 (20/25)",
+        "  ablation of 1.2 (20/30)",
         "hypotheses/a.yaml F",
     ]
 

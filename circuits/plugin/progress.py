@@ -16,7 +16,7 @@ import pytest
 
 HEARTBEAT_SECONDS = 10.0
 _BLINK_SECONDS = 0.1
-_COUNTER = re.compile(r" \(\d+/\d+\)$")
+_COUNTER = re.compile(r" \((\d+)/(\d+)\)$")
 
 
 class Progress:
@@ -31,18 +31,19 @@ class Progress:
     def step(self, text: str) -> None:
         """A measurement's title, with " (3/10)" as it goes on; lines only for what takes long."""
         now = time.monotonic()
-        title = _COUNTER.sub("", text)
+        counter = _COUNTER.search(text)
+        title = text[: counter.start()] if counter else text
         if title != self._title:
             self._title, self._began = title, now
         reporter = self._reporter()
         if reporter is None:
             return
         if _live(reporter):
-            if title == text or now - self._wrote >= _BLINK_SECONDS:
+            if counter is None or now - self._wrote >= _BLINK_SECONDS:
                 self._wrote = now
                 self._status(reporter, text)
-        elif title != text and now - max(self._began, self._wrote) >= HEARTBEAT_SECONDS:
-            self._wrote = now
+        elif counter and counter[1] != counter[2] and now - max(self._began, self._wrote) >= HEARTBEAT_SECONDS:
+            self._wrote = now  # the last count needs no line: the dot follows at once
             self._line(reporter, text)
 
     def notice(self, text: str) -> None:
