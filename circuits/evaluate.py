@@ -196,7 +196,18 @@ class Evaluator:
         device = self.options.device.partition(":")[0]
         # A set's name and place in a file do not matter to its values; its seed and size do.
         plain = replace(prompts, where=item.claim.where, requires=None)
-        key = digest([model_digest, plain.family, dict(plain.parameters), plain.bos, dict(plain.roles), dict(plain.variables), seed, n])
+        key = digest(
+            [
+                model_digest,
+                plain.family,
+                dict(plain.parameters),
+                plain.bos,
+                dict(plain.roles),
+                dict(plain.variables),
+                seed,
+                n,
+            ]
+        )
         if key not in self.groups:
             settings = Settings(self.options.dtype, device, self.options.batch_tokens)
             family = self.families[prompts.family]
@@ -228,7 +239,9 @@ class Evaluator:
             group.plan_ablation(_ablation(what))
         else:
             assert cell.head is not None and cell.head.head is not None
-            pictured = [(cell.head.layer, cell.head.head)] if isinstance(what, Attends) and self.draw is not None else []
+            pictured = (
+                [(cell.head.layer, cell.head.head)] if isinstance(what, Attends) and self.draw is not None else []
+            )
             group.plan_attention(question(what), pictured)
 
     def _row(self, item: Item, cell: _Cell, group: Group, rows: int) -> Row:
@@ -259,7 +272,12 @@ class Evaluator:
         asked = question(what)
         assert cell.head is not None and cell.head.head is not None
         head = (cell.head.layer, cell.head.head)
-        row |= {"statistic": what.name if isinstance(what, Score) else what.statistic, "metric": None, "method": None, "ablated": None}
+        row |= {
+            "statistic": what.name if isinstance(what, Score) else what.statistic,
+            "metric": None,
+            "method": None,
+            "ablated": None,
+        }
         row |= {"excluding": list(asked.excluding), "more_than": asked.right.text if asked.right else None}
         if isinstance(what, Attends):
             row["check"] = f"attends: {what.selector.text}"  # the compared side stands in more_than
@@ -270,20 +288,30 @@ class Evaluator:
         return row
 
     def _ablation(self, row: Row, what: Ablate, cell: _Cell, group: Group, how: Asked) -> Row:
-        row |= {"statistic": what.effect, "metric": what.metric, "method": what.method, "excluding": [], "more_than": None}
+        row |= {
+            "statistic": what.effect,
+            "metric": what.metric,
+            "method": what.method,
+            "excluding": [],
+            "more_than": None,
+        }
         row["ablated"] = [str(component) for component in what.components]
         requires = cell.check.requires or cell.prompts.requires or {"top1": group.family.requires_top1}
         task = Task(requires, explicit=bool(cell.check.requires or cell.prompts.requires))
         if what.method == "mean":
             row["reference"] = dict(group.reference_facts)
             if row["reference"]["n"] < FEW_REFERENCE:
-                row["warnings"].append(f"the mean is over only {row['reference']['n']} reference prompts (fewer than {FEW_REFERENCE})")
+                row["warnings"].append(
+                    f"the mean is over only {row['reference']['n']} reference prompts (fewer than {FEW_REFERENCE})"
+                )
             if row["reference"]["n"] == 0:
                 raise Unmeasurable("there are no reference prompts of this token length to take the mean from")
         ablated = group.ablated(_ablation(what))
         return ablation_row(row, what, group.clean, ablated, cell.check.bound, task, how)
 
-    def _figure(self, row: Row, what: Attends | Score, asked: Question, cell: _Cell, group: Group) -> dict[str, str] | None:
+    def _figure(
+        self, row: Row, what: Attends | Score, asked: Question, cell: _Cell, group: Group
+    ) -> dict[str, str] | None:
         """Draw the evidence of an attention row; the name holds its digest, so it is drawn once."""
         from circuits.report.figures import AttentionFigure, ScoreFigure
 
@@ -389,7 +417,9 @@ class Evaluator:
             return False
         if expect.kind == "refuted" and expect.check is not None:
             named = [Verdict(row["verdict"]) for row in rows if row["index"] == expect.check and not row.get("observe")]
-            others = [Verdict(row["verdict"]) for row in rows if row["index"] != expect.check and not row.get("observe")]
+            others = [
+                Verdict(row["verdict"]) for row in rows if row["index"] != expect.check and not row.get("observe")
+            ]
             return bool(named) and combine(named) is Verdict.REFUTED and all(v is Verdict.SUPPORTED for v in others)
         if expect.kind == "xfail":
             return verdict is not Verdict.SUPPORTED

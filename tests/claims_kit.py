@@ -80,7 +80,9 @@ def check(folder: Path, marked: str, expected: list[str]) -> Suite:
     suite = read(folder, text)
     faults = suite.all_faults
     shown = "\n".join(fault.render() for fault in faults)
-    assert [(f.where.line, f.where.column, f.width) for f in faults] == [(m.line, m.column, m.width) for m in marks], shown
+    assert [(f.where.line, f.where.column, f.width) for f in faults] == [(m.line, m.column, m.width) for m in marks], (
+        shown
+    )
     assert len(expected) == len(faults)
     for fault, words in zip(faults, expected, strict=True):
         message, _, hint = words.partition("|")

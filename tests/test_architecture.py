@@ -41,9 +41,10 @@ def imports(path: Path, *, top_only: bool) -> list[str]:
                 continue
             elif isinstance(node, (ast.If, ast.Try, ast.With)):
                 visit(node.body)
-            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                if not top_only or isinstance(node, ast.ClassDef):
-                    visit(node.body)
+            elif isinstance(node, ast.ClassDef) or (
+                isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not top_only
+            ):
+                visit(node.body)
 
     visit(tree.body)
     return found

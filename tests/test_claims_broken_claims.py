@@ -206,7 +206,13 @@ def test_missing_heads_and_prompts_are_told_at_the_check(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [('"a b"', "'a b' cannot be a claim's id"), ('"x[1]"', "'x[1]' cannot"), ("a::b", "'a::b' cannot"), ('""', "'' cannot"), ("~", "'~'")],
+    [
+        ('"a b"', "'a b' cannot be a claim's id"),
+        ('"x[1]"', "'x[1]' cannot"),
+        ("a::b", "'a::b' cannot"),
+        ('""', "'' cannot"),
+        ("~", "'~'"),
+    ],
 )
 def test_an_id_that_cannot_be_a_test_id_is_refused(name: str, message: str, tmp_path: Path) -> None:
     """Spaces, brackets and :: would break FILE::ID[set]."""

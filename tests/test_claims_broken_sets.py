@@ -221,7 +221,9 @@ def test_a_selector_over_several_lines_is_shown_at_its_start(tmp_path: Path) -> 
 def test_bos_is_refused_where_the_set_has_none(tmp_path: Path) -> None:
     """``bos: false`` and a selector that names bos contradict each other."""
     top = HEAD.replace("length: 4}", "length: 4, bos: false}")
-    check(tmp_path, claim("attends: any -> n-2 | «bos»", "at_least: 0.1", top=top), ["'bos' selects nothing|write first"])
+    check(
+        tmp_path, claim("attends: any -> n-2 | «bos»", "at_least: 0.1", top=top), ["'bos' selects nothing|write first"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -263,7 +265,9 @@ def test_includes_are_checked_with_their_own_lines(tmp_path: Path) -> None:
     """A missing file, a cycle and an included file with faults are told in the suite and in that file."""
     write(tmp_path, "prompts:\n  num: {family: ioy}\n  fine: {family: ioi}\n", "shared/sets.yaml")
     write(tmp_path, "include: loop.yaml\nprompts: {x: {family: ioi}}\n", "loop.yaml")
-    text = "suite: S\nmodel: gpt2\ninclude: [shared/sets.yaml, gone.yaml, x.yaml, loop.yaml, [a], 'a\\0', '']\nclaims:\n"
+    text = (
+        "suite: S\nmodel: gpt2\ninclude: [shared/sets.yaml, gone.yaml, x.yaml, loop.yaml, [a], 'a\\0', '']\nclaims:\n"
+    )
     text += "  a: {claim: x, head: 0.0, prompts: num, attends: any -> n-1, at_least: 0.1}\n"
     text += "  b: {claim: x, head: 0.0, prompts: [fine, x], attends: any -> n-1, at_least: 0.1}\n"
     suite = load(write(tmp_path, text.replace("'a\\0'", '"a\\0"')), KNOWLEDGE, NAME)

@@ -112,7 +112,11 @@ def test_a_broken_file_is_explained_at_the_place_of_the_fault(what: str, tmp_pat
 
 @pytest.mark.parametrize(
     ("data", "place"),
-    [(b"suite: \xff\xfe\n", (1, 8)), ("suite: é".encode() + b"\n model\xe9: x", (2, 7)), ("\ufeffa".encode("utf-16"), (1, 1))],
+    [
+        (b"suite: \xff\xfe\n", (1, 8)),
+        ("suite: é".encode() + b"\n model\xe9: x", (2, 7)),
+        ("\ufeffa".encode("utf-16"), (1, 1)),
+    ],
 )
 def test_bytes_that_are_not_utf8_are_located(data: bytes, place: tuple[int, int], tmp_path: Path) -> None:
     """The first byte that is no UTF-8 is named, its column counted in characters."""

@@ -12,7 +12,9 @@ from circuits.prompts.prompt import TokenPrompt
 Table = dict[int, list[int]]
 
 
-def prompt(ids: list[int], roles: dict[str, list[tuple[int, ...]]], items: list[int], bos: bool, period: int | None) -> TokenPrompt:
+def prompt(
+    ids: list[int], roles: dict[str, list[tuple[int, ...]]], items: list[int], bos: bool, period: int | None
+) -> TokenPrompt:
     spans = {role: tuple(found) for role, found in roles.items()}
     return TokenPrompt(tuple(ids), None, (), (), spans, tuple(items), period, bos, "t", "")
 

@@ -39,7 +39,16 @@ def sets(draw: st.DrawFn, key: bool, depth: int = 2) -> str:
         return draw(st.sampled_from(plain + relative if key else plain))
     inner = draw(sets(key, depth - 1))
     atom = f"({inner})" if " " in inner else inner
-    forms = [inner, f"{atom}[1]", f"{atom}[2]", f"{atom}[early]", f"{atom}[late]", f"{atom}+1", f"{atom}-1", f"not {atom}"]
+    forms = [
+        inner,
+        f"{atom}[1]",
+        f"{atom}[2]",
+        f"{atom}[early]",
+        f"{atom}[late]",
+        f"{atom}+1",
+        f"{atom}-1",
+        f"not {atom}",
+    ]
     forms += [f"{inner} | {draw(sets(key, depth - 1))}"]
     forms += [f"earlier {atom}", f"previous {atom}", f"same {atom}"] if key else []
     return draw(st.sampled_from(forms))
@@ -140,7 +149,10 @@ def test_effective_is_the_key_sets_without_what_is_excluded(
     """The same sets less the excluded keys, without the queries that have none left."""
     whole = keys_of(selector, prompt)
     if whole:
-        gone = {query: {query if "self" in excluding else -1, 0 if "bos" in excluding and prompt.has_bos else -1} for query in whole}
+        gone = {
+            query: {query if "self" in excluding else -1, 0 if "bos" in excluding and prompt.has_bos else -1}
+            for query in whole
+        }
         expected = {query: tuple(k for k in keys if k not in gone[query]) for query, keys in whole.items()}
         assert effective(selector, prompt, {}, excluding) == {query: keys for query, keys in expected.items() if keys}
 
@@ -174,7 +186,14 @@ def test_any_text_is_a_selector_or_says_what_is_wrong(text: str) -> None:
 TEXTS = {"texts": [{"text": "Adam is 1. Bob is 2. Eve is"}, {"text": "Stephen went. Al is"}]}
 SETS = [
     PromptSet("n", "named_sequence", {"members": "numerals", "length": 3}, True, {}, Position("x", 1, 1)),
-    PromptSet("t", "texts", TEXTS, True, {"name": "[A-Z][a-z]+", "member": r"\d", "is": "is", "period": r"\."}, Position("x", 1, 1)),
+    PromptSet(
+        "t",
+        "texts",
+        TEXTS,
+        True,
+        {"name": "[A-Z][a-z]+", "member": r"\d", "is": "is", "period": r"\."},
+        Position("x", 1, 1),
+    ),
 ]
 DRY = DryRun(KNOWLEDGE.families)
 
@@ -220,8 +239,45 @@ def assert_sound(suite: Suite) -> None:
 
 
 words_of_suites = st.sampled_from(
-    ["suite", "model", "claims", "prompts", "checks", "attends", "any -> n-1", "gpt2", "ioi", "family", "at_least", "0.1", "-"]
-    + [":", ": ", "\n", "\n  ", "\n    ", "{", "}", "[", "]", ", ", "'", '"', "*a", "&a ", "#", "\t", "<<", "~", "!x", "|", ">", "x"]
+    [
+        "suite",
+        "model",
+        "claims",
+        "prompts",
+        "checks",
+        "attends",
+        "any -> n-1",
+        "gpt2",
+        "ioi",
+        "family",
+        "at_least",
+        "0.1",
+        "-",
+    ]
+    + [
+        ":",
+        ": ",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ", ",
+        "'",
+        '"',
+        "*a",
+        "&a ",
+        "#",
+        "\t",
+        "<<",
+        "~",
+        "!x",
+        "|",
+        ">",
+        "x",
+    ]
 )
 
 
@@ -242,7 +298,9 @@ def test_a_damaged_example_is_loaded_or_explained(name: str, data: st.DataObject
         at = data.draw(st.integers(0, len(lines) - 1))
         line = lines[at]
         column = data.draw(st.integers(0, len(line)))
-        new = data.draw(st.sampled_from(["", "'", '"', "[", "}", ":", "\t", "- ", "x", " ", "  ", "#", "*", "%", "é", "-> "]))
+        new = data.draw(
+            st.sampled_from(["", "'", '"', "[", "}", ":", "\t", "- ", "x", " ", "  ", "#", "*", "%", "é", "-> "])
+        )
         how = data.draw(st.sampled_from(["insert", "cut", "delete line", "double line", "swap"]))
         if how == "insert":
             lines[at] = line[:column] + new + line[column:]

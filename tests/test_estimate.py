@@ -41,9 +41,7 @@ def beta(rng: np.random.Generator, mean: float, sd: float, n: int) -> np.ndarray
     return rng.beta(mean * weight, (1 - mean) * weight, n)
 
 
-def capital_by_loop(
-    values: list[float], mean: float, tuned_at: float, horizons: tuple[float, ...]
-) -> list[float]:
+def capital_by_loop(values: list[float], mean: float, tuned_at: float, horizons: tuple[float, ...]) -> list[float]:
     """The average capital after each value, one number at a time, from the published formulas."""
     shares = [1.0] * (len(horizons) + 1)
     history, total, squares = [], 0.5, 0.25
@@ -595,9 +593,7 @@ def test_paired_effect_is_mean_over_standard_deviation():
     assert paired_effect([-1.0, -2.0, -3.0]) == pytest.approx(-2.0)
 
 
-@pytest.mark.parametrize(
-    "differences", [[], [0.3], [0.3, math.nan], [0.1] * 3, [0.0, 0.0], [0.3, 0.3 + 1e-9]]
-)
+@pytest.mark.parametrize("differences", [[], [0.3], [0.3, math.nan], [0.1] * 3, [0.0, 0.0], [0.3, 0.3 + 1e-9]])
 def test_paired_effect_without_spread_is_none(differences):
     """No spread means no effect size, never an infinite or a rounding-made one."""
     assert paired_effect(differences) is None

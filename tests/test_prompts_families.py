@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import BARE, WORDS, FakeTokenizer, bare, digits, pieces, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,6 @@ from circuits.prompts.prompt import PromptPair, TokenPrompt
 from circuits.prompts.registry import FAMILIES
 from circuits.prompts.tokens import build, reference_prompts, tokenize
 from circuits.prompts.words import FIRST_NAMES, NOUNS, SEQUENCES
-from fakes import BARE, WORDS, FakeTokenizer, bare, digits, pieces, words
 
 MAKERS = {"words": words, "digits": digits, "bare": bare, "pieces": pieces}
 CASES: list[tuple[str, dict[str, Any]]] = [
@@ -49,9 +49,7 @@ sequences = pytest.mark.parametrize(
 )
 
 
-def made(
-    family: str, params: dict[str, Any], tokenizer: FakeTokenizer, n: int, seed: int = 0
-) -> list[TokenPrompt]:
+def made(family: str, params: dict[str, Any], tokenizer: FakeTokenizer, n: int, seed: int = 0) -> list[TokenPrompt]:
     assert check_params(FAMILIES[family], params) == []
     return build(FAMILIES[family], params, tokenizer, seed, "prompts", n, True, {})
 
@@ -81,9 +79,7 @@ def test_laws_of_every_generated_prompt(
     assert len(prompts) == len({prompt.ids for prompt in prompts}) == 24
     assert len({(prompt.template, prompt.period) for prompt in prompts}) == len({p.template for p in prompts})
     for prompt in prompts:
-        assert prompt.corrupted is not None and len(prompt.corrupted) == len(prompt.ids) == len(
-            prompt.item_of
-        )
+        assert prompt.corrupted is not None and len(prompt.corrupted) == len(prompt.ids) == len(prompt.item_of)
         assert prompt.corrupted != prompt.ids and prompt.corrupted[0] == prompt.ids[0] == 0
         assert len(prompt.answers) == len(prompt.foils) == 1 and prompt.answers != prompt.foils
         assert set(prompt.roles) == FAMILIES[family].roles(params)

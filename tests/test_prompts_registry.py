@@ -187,9 +187,7 @@ def test_roles_are_known_without_a_tokenizer() -> None:
 
 junk = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text("ab{} memr", max_size=12),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text("abt", max_size=3), inner, max_size=3)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abt", max_size=3), inner, max_size=3),
     max_leaves=8,
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from fakes import FakeTokenizer, bare, digits, words
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,12 +14,9 @@ from circuits.errors import PromptFault
 from circuits.prompts.prompt import Family, Prompt, PromptPair, Span, Tokenizer
 from circuits.prompts.texts import TEXTS
 from circuits.prompts.tokens import build, items_of_tokens, reference_prompts, split_items, tokenize
-from fakes import FakeTokenizer, bare, digits, words
 
 
-def pair(
-    text: str, answer: str = "", foil: str = "", corrupted: str | None = None, **roles: Span
-) -> PromptPair:
+def pair(text: str, answer: str = "", foil: str = "", corrupted: str | None = None, **roles: Span) -> PromptPair:
     return PromptPair(
         Prompt(text, roles={role: (span,) for role, span in roles.items()}),
         Prompt(corrupted) if corrupted is not None else None,
@@ -206,9 +204,7 @@ def test_reference_of_texts_is_every_partner_of_that_length() -> None:
 
 
 def family_of(made: list[PromptPair], repeat: bool = False) -> Family:
-    def pairs(
-        params: Mapping[str, Any], tokenizer: Tokenizer, seed: int, stream: str
-    ) -> Iterator[PromptPair]:
+    def pairs(params: Mapping[str, Any], tokenizer: Tokenizer, seed: int, stream: str) -> Iterator[PromptPair]:
         yield from made
         while repeat:
             yield from made
@@ -218,9 +214,7 @@ def family_of(made: list[PromptPair], repeat: bool = False) -> Family:
 
 def test_unequal_items_of_a_family_are_refused() -> None:
     """A generated set whose items differ in token length between prompts is a fault."""
-    made = [
-        PromptPair(Prompt(text, items=split_items(text)), None) for text in ("A b. C d. E", "A b c. C d e. E")
-    ]
+    made = [PromptPair(Prompt(text, items=split_items(text)), None) for text in ("A b. C d. E", "A b c. C d e. E")]
     with pytest.raises(PromptFault, match="must have items of equal length"):
         build(family_of(made), {}, words(), 0, "prompts", 2)
 

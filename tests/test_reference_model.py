@@ -305,9 +305,7 @@ def test_repeated_tokens_are_repeated(model: Any, tokenizer: Any, length: int) -
     answers = ids[:, 1]
     logits = last_logits(model, ids)
     assert torch.equal(logits.argmax(-1), answers)
-    torch.testing.assert_close(
-        logits.gather(1, answers[:, None]), torch.full((40, 1), 20.0), atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(logits.gather(1, answers[:, None]), torch.full((40, 1), 20.0), atol=1e-4, rtol=0)
 
 
 def test_both_tasks_work_without_bos(model: Any, tokenizer: Any) -> None:
@@ -363,9 +361,7 @@ def test_backup_pair_under_zero_ablation(model: Any, tokenizer: Any) -> None:
     prompts = sequences(tokenizer, NAMED, 4, 24)
     main, backup = {z_name(1): replaced(0.0, 2)}, {z_name(2): replaced(0.0, 1)}
     for edits, expected in (({}, 13), (main, 13), (backup, 13), (main | backup, -5)):
-        np.testing.assert_allclose(
-            differences(last_logits(model, prompts.ids, edits), prompts), expected, atol=1e-4
-        )
+        np.testing.assert_allclose(differences(last_logits(model, prompts.ids, edits), prompts), expected, atol=1e-4)
 
 
 def test_backup_pair_survives_mean_ablation(model: Any, tokenizer: Any) -> None:

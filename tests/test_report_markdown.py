@@ -1,7 +1,5 @@
 """Pages: functions of the record, every number from it, foreign files left alone."""
 
-# ruff: noqa: E501 (expected sentences and rows stand as they are shown)
-
 from __future__ import annotations
 
 import copy

@@ -1,7 +1,5 @@
 """Sentences of the report: every kind of row in hand-written words."""
 
-# ruff: noqa: E501 (expected sentences and rows stand as they are shown)
-
 from __future__ import annotations
 
 from typing import Any

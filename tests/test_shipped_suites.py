@@ -55,7 +55,21 @@ def test_the_reference_suites_use_every_construct() -> None:
     text = "\n".join(path.read_text() for path in SUITES if path.parent.name == "reference")
     words = set(re.findall(r"[\w-]+", text))
     needed = {*CHECK_KEYS, *EFFECTS, *METHODS, *SCORES, *STATISTICS, *bounds.METRICS, "top1", "top5"}
-    needed |= {"earlier", "previous", "same", "not", "duplicate", "induction", "self", "bos", "first", "end", "any", "early", "late"}
+    needed |= {
+        "earlier",
+        "previous",
+        "same",
+        "not",
+        "duplicate",
+        "induction",
+        "self",
+        "bos",
+        "first",
+        "end",
+        "any",
+        "early",
+        "late",
+    }
     assert not needed - words - set(LATER) - {"reported", "mass"}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import yaml
 
@@ -33,9 +34,11 @@ def build(text: str, faults: Faults) -> Node | None:
 
 
 class _Reader:
+    """Makes nodes of events. Events are ``Any``: the library's types make each of their marks optional."""
+
     def __init__(self, text: str, faults: Faults):
         self.faults = faults
-        self.events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=_Loader))
+        self.events: Iterator[Any] = iter(yaml.parse(text, Loader=_Loader))
         self.anchors: dict[str, tuple[Node, int] | None] = {}  # None: still being read
         self.count = 0
         self.last_quoted: tuple[Position, int] | None = None
@@ -59,10 +62,10 @@ class _Reader:
                     found = None
         return found
 
-    def place(self, mark: yaml.Mark) -> Position:
+    def place(self, mark: Any) -> Position:
         return Position(self.faults.file, mark.line + 1, mark.column + 1)
 
-    def node(self, event: yaml.Event, depth: int) -> Node:
+    def node(self, event: Any, depth: int) -> Node:
         """The node that an event begins, with all that is inside."""
         where = self.place(event.start_mark)
         if depth > MAX_DEPTH:
@@ -95,13 +98,13 @@ class _Reader:
             self.anchors[anchor] = (found, self.count - before)
         return found
 
-    def scalar(self, event: yaml.ScalarEvent, where: Position) -> Node:
+    def scalar(self, event: Any, where: Position) -> Node:
         quoted = event.style in ("'", '"', "|", ">")
         if event.style in ("'", '"') and event.end_mark.line > event.start_mark.line:
             self.last_quoted = (where, event.end_mark.line + 1)
         return Node("text", where, self.width(event, event), self.end(event), text=event.value, quoted=quoted)
 
-    def mapping(self, event: yaml.Event, where: Position, depth: int) -> Node:
+    def mapping(self, event: Any, where: Position, depth: int) -> Node:
         entries: dict[str, tuple[Node, Node]] = {}
         merged: list[tuple[Node, Node]] = []
         repeated: list[tuple[Node, Node]] = []
@@ -140,7 +143,7 @@ class _Reader:
             found += source.entries
         return found
 
-    def alias(self, event: yaml.AliasEvent) -> Node:
+    def alias(self, event: Any) -> Node:
         """What an alias stands for; the node is shared, but counted as if it were written out."""
         name = event.anchor
         self.count += 1
@@ -156,7 +159,7 @@ class _Reader:
         self.count += size
         return found
 
-    def nothing(self, event: yaml.AliasEvent, message: str, hint: str) -> Node:
+    def nothing(self, event: Any, message: str, hint: str) -> Node:
         """An empty node in place of an alias that cannot be followed; the fault there says it all."""
         where = self.place(event.start_mark)
         found = Node("text", where, len(event.anchor) + 1, self.end(event))
@@ -166,10 +169,10 @@ class _Reader:
         self.faults.settled.add(where)
         return found
 
-    def end(self, event: yaml.Event) -> tuple[int, int]:
+    def end(self, event: Any) -> tuple[int, int]:
         return int(event.end_mark.line) + 1, int(event.end_mark.column) + 1
 
-    def width(self, first: yaml.Event, last: yaml.Event) -> int:
+    def width(self, first: Any, last: Any) -> int:
         """Characters from the start of ``first`` to the end of ``last``, or to the end of the line."""
         start, end = first.start_mark, last.end_mark
         if end.line == start.line:

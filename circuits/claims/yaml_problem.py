@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import yaml
 
@@ -66,7 +67,7 @@ def _printable(char: str) -> bool:
     )
 
 
-def _place(mark: yaml.Mark, lines: list[str]) -> Position:
+def _place(mark: Any, lines: list[str]) -> Position:
     if mark.line >= len(lines):  # past the end: just after the last line that there is
         return Position("", max(1, len(lines)), len(lines[-1]) + 1 if lines else 1)
     return Position("", mark.line + 1, mark.column + 1)

@@ -98,9 +98,7 @@ MLPS: Mapping[str, str] = MappingProxyType(
 
 def vocabulary() -> tuple[str, ...]:
     """Every token by id: BOS, unknown, the numerals 1..12, then the words of the prompt families."""
-    numerals, *others = (
-        words.SEQUENCES[name] for name in ("numerals", *sorted({*words.SEQUENCES} - {"numerals"}))
-    )
+    numerals, *others = (words.SEQUENCES[name] for name in ("numerals", *sorted({*words.SEQUENCES} - {"numerals"})))
     pools = (
         numerals,
         _PUNCTUATION,

@@ -227,9 +227,7 @@ def _numeral_detector(stream: Residual, numerals: Sequence[int], codes: Matrix) 
     into = [codes[list(numerals)] @ stream.write("token") - stream.write("first")]
     into.append(stream.write("before") + stream.write("first"))
     out = [stream.read("value") + stream.read("numeral"), -stream.read("before")]
-    return Mlp(
-        np.concatenate(into), np.full(MEMBERS + code, -1, dtype=np.float32), np.concatenate(out, axis=1)
-    )
+    return Mlp(np.concatenate(into), np.full(MEMBERS + code, -1, dtype=np.float32), np.concatenate(out, axis=1))
 
 
 def _done_marker(stream: Residual) -> Mlp:

@@ -40,9 +40,7 @@ def templates(params: Mapping[str, Any]) -> dict[str, tuple[Piece, ...]]:
     """The templates that the parameter ``templates`` asks for, by name; all of them when it is unknown."""
     wanted = params.get("templates", "both")
     chosen = {
-        name: text
-        for name, text in TEMPLATES.items()
-        if wanted not in ("ABBA", "BABA") or name.startswith(wanted)
+        name: text for name, text in TEMPLATES.items() if wanted not in ("ABBA", "BABA") or name.startswith(wanted)
     }
     return {name: parse(text) for name, text in chosen.items()}
 
@@ -82,9 +80,7 @@ def pairs(params: Mapping[str, Any], tokenizer: Tokenizer, seed: int, stream: st
         seen.add(text)
         pair = PromptPair(
             clean=clean,
-            corrupted=_write(
-                pieces, {**scene, **dict(zip(("IO", "S1", "S2"), others, strict=True))}, every_role
-            ),
+            corrupted=_write(pieces, {**scene, **dict(zip(("IO", "S1", "S2"), others, strict=True))}, every_role),
             answers=(" " + indirect,),
             foils=(" " + subject,),
             template=template,
@@ -110,11 +106,7 @@ def equally_long(tokenizer: Tokenizer, words: Sequence[str], needed: int, what: 
     for word in words:
         text = f"and {word}"
         ids, offsets = tokenizer.encode(text)
-        under = [
-            token
-            for token, (start, end) in zip(ids, offsets, strict=True)
-            if start < end and end > len("and ")
-        ]
+        under = [token for token, (start, end) in zip(ids, offsets, strict=True) if start < end and end > len("and ")]
         if not set(under) & tokenizer.special_ids:
             groups.setdefault(len(under), []).append(word)
     ranked = sorted(groups.items(), key=lambda group: (group[0] != 1, -len(group[1]), group[0]))
@@ -130,9 +122,7 @@ def equally_long(tokenizer: Tokenizer, words: Sequence[str], needed: int, what: 
 def _write(pieces: Sequence[Piece], values: Mapping[str, str], every_role: Sequence[str]) -> Prompt:
     spans: dict[str, list[Span]] = {role: [] for role in every_role}
     text = fill(pieces, values, 0, spans)
-    return Prompt(
-        text=text, roles={role: tuple(found) for role, found in spans.items()}, items=split_items(text)
-    )
+    return Prompt(text=text, roles={role: tuple(found) for role, found in spans.items()}, items=split_items(text))
 
 
 IOI = Family(

@@ -15,9 +15,7 @@ def with_defaults(family: Family, params: Mapping[str, Any]) -> dict[str, Any]:
     A value of None counts as not given, so that the call may be repeated without effect.
     """
     return {
-        parameter.name: params[parameter.name]
-        if params.get(parameter.name) is not None
-        else parameter.default
+        parameter.name: params[parameter.name] if params.get(parameter.name) is not None else parameter.default
         for parameter in family.parameters
     }
 

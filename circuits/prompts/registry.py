@@ -52,9 +52,7 @@ def families(extra: Iterable[Family] = ()) -> dict[str, Family]:
         if not isinstance(family, Family):
             raise CircuitsError(f"a prompt family {origin} is no Family but {type(family).__name__}")
         if found.get(family.name, family) is not family:
-            raise CircuitsError(
-                f"the prompt family {family.name!r} {origin} has the name of another one; rename it"
-            )
+            raise CircuitsError(f"the prompt family {family.name!r} {origin} has the name of another one; rename it")
         taken = sorted(family.roles(with_defaults(family, {})) & RESERVED_ROLES)
         if taken:
             raise CircuitsError(

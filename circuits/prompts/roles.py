@@ -39,7 +39,7 @@ def literal_roles(text: str) -> list[tuple[str, int, int]]:
     return found
 
 
-def check_roles(roles: Mapping[str, str]) -> list[tuple[str, str]]:
+def check_roles(roles: Mapping[str, object]) -> list[tuple[str, str]]:
     """Every problem of a suite's own roles (name -> regular expression), as (role name, message).
 
     Refused: reserved names, names that no selector could hold, patterns that do not compile, and
@@ -58,9 +58,7 @@ def check_roles(roles: Mapping[str, str]) -> list[tuple[str, str]]:
         elif not isinstance(name, str) or not _ROLE_NAME.fullmatch(name):
             problems.append((name, f"{name!r} cannot be a role name: use letters, digits and _"))
         if not isinstance(pattern, str):
-            problems.append(
-                (name, f"role {name!r}: the pattern must be text, not {pattern!r}; put it in quotes")
-            )
+            problems.append((name, f"role {name!r}: the pattern must be text, not {pattern!r}; put it in quotes"))
             continue
         try:
             compiled = re.compile(pattern)

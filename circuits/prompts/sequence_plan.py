@@ -41,9 +41,7 @@ class _Measured:
     member_ids: tuple[tuple[int, ...], ...]
 
 
-def plan(
-    sentence: Sentence, tokenizer: Tokenizer, increasing: bool, start: int | None, period: int | None
-) -> Plan:
+def plan(sentence: Sentence, tokenizer: Tokenizer, increasing: bool, start: int | None, period: int | None) -> Plan:
     """The plan with the shortest items that allow at least one prompt.
 
     ``start`` counts from 1. Raises PromptFault, saying what stands in the way, when there is none or
@@ -77,9 +75,7 @@ def plan(
     raise PromptFault(_reasons(sentence, tokenizer, lengths, answerable, start))
 
 
-def _measure(
-    sentence: Sentence, tokenizer: Tokenizer, words: Sequence[str], members: Sequence[str]
-) -> _Measured:
+def _measure(sentence: Sentence, tokenizer: Tokenizer, words: Sequence[str], members: Sequence[str]) -> _Measured:
     """Two complete items and an open one, tokenized together."""
     prompt = write(sentence, words, members)
     text = prompt.text or ""
@@ -96,9 +92,7 @@ def _measure(
             for span in prompt.roles.get(role, ())
         )
 
-    return _Measured(
-        (item_of.count(0), item_of.count(1), item_of.count(2)), under(sentence.slot), under(MEMBER)
-    )
+    return _Measured((item_of.count(0), item_of.count(1), item_of.count(2)), under(sentence.slot), under(MEMBER))
 
 
 def _words(sentence: Sentence, tokenizer: Tokenizer) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -192,17 +186,13 @@ def _reasons(
     reasons = []
     if len(lengths) < len(members):
         odd = [member for index, member in enumerate(members) if index not in lengths]
-        reasons.append(
-            f"an item is longer or shorter when it comes first with {_listed(odd)}; put a word before it"
-        )
+        reasons.append(f"an item is longer or shorter when it comes first with {_listed(odd)}; put a word before it")
     if len(set(lengths.values())) > 1:
         by_length = {
             found: _listed(members[index] for index, other in lengths.items() if other == found)
             for found in sorted(set(lengths.values()))
         }
-        reasons.append(
-            "items have " + ", ".join(f"{found} tokens with {which}" for found, which in by_length.items())
-        )
+        reasons.append("items have " + ", ".join(f"{found} tokens with {which}" for found, which in by_length.items()))
     shared = [members[index + 1] for index in range(len(members) - 1) if index not in answerable]
     if shared:
         reasons.append(f"the answer's token would be shared with another member for {_listed(shared)}")

@@ -69,9 +69,7 @@ def sequence_family(name: str, doc: str, slot: str, pool: Sequence[str], templat
             ),
             Parameter("template", "str", f"one item; slots {{{slot}}} and {{{MEMBER}}}", default=template),
             Parameter("length", "int", "complete items before the open one", default=4, minimum=1),
-            Parameter(
-                "start", "int", "number of the first member shown, from 1; random when absent", minimum=1
-            ),
+            Parameter("start", "int", "number of the first member shown, from 1; random when absent", minimum=1),
             Parameter(
                 "order",
                 "choice",
@@ -86,8 +84,7 @@ def sequence_family(name: str, doc: str, slot: str, pool: Sequence[str], templat
         pairs=make,
         foil="The foil is the last member shown.",
         corruption=(
-            f"Each {MEMBER} is replaced by a random one, so that none is followed by its successor; "
-            f"every {slot} stays."
+            f"Each {MEMBER} is replaced by a random one, so that none is followed by its successor; every {slot} stays."
         ),
     )
 
@@ -134,9 +131,7 @@ def pairs(
         yield pair
     if not yielded:
         why = fault or "too few members have items of equal length to put them in broken order"
-        raise PromptFault(
-            f"{sentence.family}: no prompt can be made with the tokenizer {tokenizer.name}: {why}"
-        )
+        raise PromptFault(f"{sentence.family}: no prompt can be made with the tokenizer {tokenizer.name}: {why}")
 
 
 def _draw(rng: Random, sentence: Sentence, made: Plan, increasing: bool) -> PromptPair | None:
@@ -176,11 +171,7 @@ def _shuffled(rng: Random, made: Plan, length: int, first: int) -> list[int] | N
     for answer_shown in (False, True):
         for _ in range(TRIES):
             shown = [first, *sample(rng, rest, length - 1)]
-            if (
-                shown[-1] in made.lasts
-                and not _ordered(shown)
-                and (answer_shown or shown[-1] + 1 not in shown)
-            ):
+            if shown[-1] in made.lasts and not _ordered(shown) and (answer_shown or shown[-1] + 1 not in shown):
                 return shown
     return None
 
@@ -228,9 +219,7 @@ def _fault(pair: PromptPair, tokenizer: Tokenizer, item_length: int) -> str:
 
 def _problems(params: Mapping[str, Any], slot: str, pool: int) -> list[tuple[str, str]]:
     """What is wrong with well-typed parameters, before any tokenizer is known."""
-    found = [
-        ("template", message) for message in templates.problems(params["template"], (slot, MEMBER), MEMBER)
-    ]
+    found = [("template", message) for message in templates.problems(params["template"], (slot, MEMBER), MEMBER)]
     members, length, start = params["members"], params["length"], params["start"]
     if not isinstance(members, str):
         wrong = [member for member in members if not member or member != member.strip()]

@@ -91,7 +91,5 @@ def problems(template: str, allowed: Sequence[str], once: str) -> list[str]:
         times = "not at all" if once not in used else f"{used.count(once)} times"
         found.append(f"the template {template!r} must hold {{{once}}} exactly once, it holds it {times}")
     if template != template.strip():
-        found.append(
-            f"the template {template!r} begins or ends with a space; items are joined by one space already"
-        )
+        found.append(f"the template {template!r} begins or ends with a space; items are joined by one space already")
     return found

@@ -28,9 +28,7 @@ def check(params: Mapping[str, Any]) -> list[tuple[str, str]]:
             text, answers, _, _ = _parts(entry)
             earlier = first_at.setdefault((text, answers), index)
             if earlier != index:
-                found.append(
-                    (name, f"the same text and answer as prompt {earlier + 1} of the list: {text!r}")
-                )
+                found.append((name, f"the same text and answer as prompt {earlier + 1} of the list: {text!r}"))
     return found
 
 
@@ -42,9 +40,7 @@ def _entry_faults(name: str, entry: Any) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for key in entry:
         if key not in _KEYS:
-            found.append(
-                (f"{name}.{key}", f"unknown key {str(key)!r} of a prompt: {did_you_mean(str(key), _KEYS)}")
-            )
+            found.append((f"{name}.{key}", f"unknown key {str(key)!r} of a prompt: {did_you_mean(str(key), _KEYS)}"))
     if "text" not in entry:
         found.append((name, "the prompt has no text"))
     for key in ("text", "corrupted"):

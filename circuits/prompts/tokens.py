@@ -102,11 +102,7 @@ def see(tokenizer: Tokenizer, text: str, answers: Sequence[str], foils: Sequence
     other, _ = tokenizer.encode(text + foils[0] if foils else text)
     place = common_prefix(ids, other)
     if foils and (place == len(ids) or place == len(other)):
-        what = (
-            "give the same tokens"
-            if len(ids) == len(other)
-            else "differ only in that one ends before the other"
-        )
+        what = "give the same tokens" if len(ids) == len(other) else "differ only in that one ends before the other"
         raise PromptFault(
             f"the answer {answers[0]!r} and the foil {foils[0]!r} cannot be told apart: after {text!r} they "
             f"{what} with the tokenizer {tokenizer.name}"
@@ -203,11 +199,7 @@ def build(
     periods: dict[str, int | None] = {}
     for pair in family.pairs(filled, tokenizer, seed, stream):
         prompt = tokenize(pair, tokenizer, bos, extra_roles)
-        key = (
-            (prompt.ids, prompt.answers, prompt.foils, prompt.corrupted)
-            if family.exhaustive
-            else (prompt.ids,)
-        )
+        key = (prompt.ids, prompt.answers, prompt.foils, prompt.corrupted) if family.exhaustive else (prompt.ids,)
         if key in seen:
             continue
         seen.add(key)
@@ -222,9 +214,7 @@ def build(
         if not family.exhaustive and n is not None and len(prompts) == n:
             break
         if not family.exhaustive and len(prompts) > MOST_PROMPTS:
-            raise PromptFault(
-                f"family {family.name} has more than {MOST_PROMPTS} prompts; say how many to take"
-            )
+            raise PromptFault(f"family {family.name} has more than {MOST_PROMPTS} prompts; say how many to take")
     if not prompts:
         raise PromptFault(f"family {family.name} gave no prompt for the tokenizer {tokenizer.name}")
     return prompts
@@ -272,9 +262,7 @@ def _place_of(tokenizer: Tokenizer, text: str, more: str, seen: Sequence[int], w
     return ids[len(seen)]
 
 
-def _covered(
-    offsets: Sequence[tuple[int, int]], spans: Sequence[Span], shift: int
-) -> tuple[tuple[int, ...], ...]:
+def _covered(offsets: Sequence[tuple[int, int]], spans: Sequence[Span], shift: int) -> tuple[tuple[int, ...], ...]:
     """The token positions of each span, counted with ``shift`` tokens in front."""
     found: dict[tuple[int, ...], None] = {}
     for span in spans:

@@ -54,8 +54,6 @@ SEQUENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "weekdays": tuple("Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()),
         "letters": tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
-        "ordinals": tuple(
-            "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
-        ),
+        "ordinals": tuple("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()),
     }
 )

@@ -72,9 +72,7 @@ def log_capital(values: Floats, means: Floats, bets: Floats) -> Floats:
     return np.cumsum(log_gains, axis=0)
 
 
-def log_e_process(
-    values: Floats, means: Floats, horizons: Sequence[float], tuned_at: Floats | None = None
-) -> Floats:
+def log_e_process(values: Floats, means: Floats, horizons: Sequence[float], tuned_at: Floats | None = None) -> Floats:
     """Log e-process after each value, shape [n, g], against "the mean is at most ``means[j]``".
 
     The average of one plug-in strategy per horizon (tuned to be strongest after about that many values)
@@ -88,10 +86,7 @@ def log_e_process(
         raise ValueError(f"horizons must be numbers of values above 0, got {list(horizons)!r}")
     guess, variance = running_moments(values)
     log_budget = 2.0 * np.log(1.0 / TUNED_LEVEL)
-    parts = [
-        log_capital(values, means, np.sqrt(log_budget / (horizon * variance))[:, None])
-        for horizon in horizons
-    ]
+    parts = [log_capital(values, means, np.sqrt(log_budget / (horizon * variance))[:, None]) for horizon in horizons]
     distance = guess[:, None] - (means if tuned_at is None else tuned_at)[None, :]
     parts.append(log_capital(values, means, distance / (variance[:, None] + distance**2)))
 

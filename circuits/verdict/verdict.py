@@ -48,9 +48,7 @@ def judge(
     if low > high:
         raise ValueError(f"the interval's ends are out of order: low {low:g} > high {high:g}")
     if wide_low > wide_high:
-        raise ValueError(
-            f"the corrected interval's ends are out of order: low {wide_low:g} > high {wide_high:g}"
-        )
+        raise ValueError(f"the corrected interval's ends are out of order: low {wide_low:g} > high {wide_high:g}")
     wide_low, wide_high = min(low, wide_low), max(high, wide_high)
     if (bound_low is None or low >= bound_low) and (bound_high is None or high <= bound_high):
         return Verdict.SUPPORTED
