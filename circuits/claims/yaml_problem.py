@@ -12,7 +12,7 @@ from circuits.errors import Position
 QUOTE_HINT = "put the text in quotes"
 
 
-class NotYaml(Exception):  # noqa: N818
+class NotYaml(Exception):
     """A text that is no YAML: where, what and a hint; ``context`` is the line of what surrounds it."""
 
     def __init__(self, where: Position, message: str, hint: str = "", context: int | None = None):
