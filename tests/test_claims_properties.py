@@ -240,45 +240,11 @@ def assert_sound(suite: Suite) -> None:
 
 words_of_suites = st.sampled_from(
     [
-        "suite",
-        "model",
-        "claims",
-        "prompts",
-        "checks",
-        "attends",
-        "any -> n-1",
-        "gpt2",
-        "ioi",
-        "family",
-        "at_least",
-        "0.1",
-        "-",
+        "suite", "model", "claims", "prompts", "checks", "attends", "any -> n-1", "gpt2", "ioi", "family", "at_least",
+        "0.1", "-", ":", ": ", "\n", "\n  ", "\n    ", "{", "}", "[", "]", ", ", "'", '"', "*a", "&a ", "#", "\t", "<<",
+        "~", "!x", "|", ">", "x",
     ]
-    + [
-        ":",
-        ": ",
-        "\n",
-        "\n  ",
-        "\n    ",
-        "{",
-        "}",
-        "[",
-        "]",
-        ", ",
-        "'",
-        '"',
-        "*a",
-        "&a ",
-        "#",
-        "\t",
-        "<<",
-        "~",
-        "!x",
-        "|",
-        ">",
-        "x",
-    ]
-)
+)  # fmt: skip
 
 
 @settings(max_examples=300, deadline=None)

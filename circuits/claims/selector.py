@@ -10,7 +10,7 @@ The query token attends to the key token. (Some papers' figures draw the arrow f
               | "n-" INT | "n-{" [INT "*"] VARIABLE [("+" | "-") INT] "}" | "(" set ")"
 
 This module only parses and checks; ``circuits.claims.sets`` has what it makes, and
- ``circuits.claims.positions`` gives the sets their positions.
+``circuits.claims.positions`` gives the sets their positions.
 """
 
 from __future__ import annotations
