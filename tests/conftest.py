@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from tests_of_plugin import ALL, BROKEN, GONE, Run, project, run_pytest
 
 pytest_plugins = ["pytester"]
+
+# The models of the tests are tiny: threads cost more than they give, above all when cores are shared.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

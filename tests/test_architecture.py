@@ -39,10 +39,8 @@ def imports(path: Path, *, top_only: bool) -> list[str]:
                 found.append(node.module)
             elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
                 continue
-            elif (
-                isinstance(node, (ast.If, ast.Try, ast.With))
-                or isinstance(node, ast.ClassDef)
-                or (isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not top_only)
+            elif isinstance(node, (ast.If, ast.Try, ast.With, ast.ClassDef)) or (
+                isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not top_only
             ):
                 visit(node.body)
 

@@ -103,12 +103,18 @@ def test_other_yaml_files_are_left_alone(pytester: pytest.Pytester) -> None:
 
 
 def test_a_named_file_is_a_suite_wherever_it_lies(pytester: pytest.Pytester) -> None:
-    """A file given on the command line is collected; a folder outside the suites folders is not, with a hint."""
+    """A file given on the command line is collected, and so is a suite right in a folder given there.
+
+    Nothing else outside the suites folders is: there is a hint instead.
+    """
     (pytester.path / "examples").mkdir()
     (pytester.path / "examples" / "mine.yml").write_text(GOOD)
     assert collected(pytester, "examples/mine.yml") == ["examples/mine.yml::yes"]
     assert collected(pytester, "examples/mine.yml::yes") == ["examples/mine.yml::yes"]
-    result = pytester.runpytest_inprocess("examples")
+    assert collected(pytester, "examples") == ["examples/mine.yml::yes"]
+    (pytester.path / "examples" / "other.yml").write_text("model: x\nversion: 2\n")
+    assert collected(pytester, "examples") == ["examples/mine.yml::yes"]
+    result = pytester.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     result.stdout.fnmatch_lines(["examples/mine.yml looks like a suite but lies in no suites folder (hypotheses): *"])
 

@@ -19,11 +19,17 @@ STATE = pytest.StashKey["State"]()
 
 
 def is_suite(path: Path, config: pytest.Config) -> bool:
-    """Whether a YAML file is a suite: it lies in a suites folder, or was itself named on the command line.
+    """Whether a YAML file is a suite: it lies in a suites folder, or was named on the command line.
 
-    What a file says plays no part: other tools' YAML may lie anywhere.
+    Naming its folder (`pytest my_claims/`) counts for the files right in it that have a suite's keys.
+    Elsewhere what a file says plays no part: other tools' YAML may lie anywhere.
     """
-    return _in_suites_folder(path, config) or _named(path, config)
+    return _in_suites_folder(path, config) or _named(path, config) or _in_named_folder(path, config)
+
+
+def _in_named_folder(path: Path, config: pytest.Config) -> bool:
+    given = config.args_source is pytest.Config.ArgsSource.ARGS
+    return given and path.parent in _arguments(config) and _suite_keys(path) >= 2
 
 
 def _in_suites_folder(path: Path, config: pytest.Config) -> bool:
@@ -64,11 +70,16 @@ def _same(one: Path, other: Path) -> bool:
 
 def looks_like_suite(path: Path) -> bool:
     """Whether a YAML file has what a suite has, for a hint about files that were not collected."""
+    return _suite_keys(path, ("model", "claims")) == 2
+
+
+def _suite_keys(path: Path, keys: tuple[str, ...] = ("suite", "model", "prompts", "claims")) -> int:
+    """How many of a suite's keys stand at the left margin of a file (of any text, also of broken YAML)."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return False
-    return all(re.search(rf"^{key}\s*:", text, re.M) for key in ("model", "claims"))
+        return 0
+    return sum(bool(re.search(rf"^{key}\s*:", text, re.M)) for key in keys)
 
 
 class SuiteFile(pytest.File):
