@@ -53,7 +53,7 @@ def test_members_of_several_tokens_are_left_out_and_named(reference: LoadedModel
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
-def test_hits_agree_with_plain_matrices(kind: str, tiny: Mapping[str, Path]) -> None:
+def test_hits_agree_with_plain_matrices(kind: str, tiny: Mapping[str, Path]) -> None:  # noqa: F811
     """Norm, W_V of the head's group, W_O, final norm and unembedding taken from the Hugging Face module."""
     import torch
 
