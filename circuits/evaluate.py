@@ -24,7 +24,17 @@ from circuits.measure.group import Group, Settings
 from circuits.models.source import ModelSource, check_spec, resolve
 from circuits.prompts.prompt import Family
 from circuits.prompts.registry import check_params, check_roles, families
-from circuits.verdict.rows import FEW_REFERENCE, NOTHING_MEASURED, Asked, Row, Task, ablation_row, attention_row, decide
+from circuits.verdict.rows import (
+    FEW_REFERENCE,
+    NOTHING_MEASURED,
+    Asked,
+    Row,
+    Task,
+    ablation_row,
+    attention_row,
+    clean_facts,
+    decide,
+)
 from circuits.verdict.verdict import Verdict, combine
 
 Entry = dict[str, Any]
@@ -283,6 +293,8 @@ class Evaluator:
             row["check"] = f"attends: {what.selector.text}"  # the compared side stands in more_than
         values = group.attention(asked)
         row = attention_row(row, asked, values, head, cell.check.bound, how)
+        if group.facts["answers"]:
+            row["clean"] = clean_facts(group.clean, how.confidence)
         if self.draw is not None:
             row["figure"] = self._figure(row, what, asked, cell, group)
         return row
@@ -339,6 +351,7 @@ class Evaluator:
             )  # fmt: skip
             path = self.draw(drawn, f"{cell.head}-attention-{group.key_of(asked.key + str(head))[:16]}")
             alt = f"mean attention pattern of head {cell.head}, cells of {asked.left.text} outlined"
+            alt += f" (statistic {asked.statistic})" if asked.statistic != "mass" else ""
         return {"path": path, "alt": alt} if path is not None else None
 
     # -- from rows to an entry -------------------------------------------------------------------
@@ -392,15 +405,15 @@ class Evaluator:
     def _answered(self, item: Item, rows: list[Row], facts: dict[str, Any], groups: list[Group]) -> Outcome:
         entry = self._entry(item)
         judged = [row for row in rows if not row.get("observe")]
-        verdict = combine(Verdict(row["verdict"]) for row in judged) if judged else Verdict.SUPPORTED
-        if not judged:  # only observed: nothing was claimed, so nothing can fail
+        verdict = combine(Verdict(row["verdict"]) for row in judged) if judged else None
+        if verdict is None:  # only observed: nothing was claimed, so nothing can fail and nothing is supported
             entry["warnings"].append("every check is only observed: this claim asserts nothing")
         quantities = _quantities(self._cells(item))
         cached = not any(q in group.measured or self._fresh(group, q) for group in groups for q in quantities)
         reasons = [row["reason"] for row in judged if row.get("reason")]
         met = self._met(item, verdict, rows)
         entry |= {
-            "verdict": str(verdict), "met": met, "checks": rows, "prompts": facts, "cached": cached,
+            "verdict": str(verdict) if verdict is not None else None, "met": met, "checks": rows, "prompts": facts, "cached": cached,
             "status": "cached" if cached else "measured", "vacuous": is_vacuous(rows),
             "reason": reasons[0] if reasons and verdict is Verdict.UNMEASURABLE else None,
         }  # fmt: skip
@@ -411,8 +424,10 @@ class Evaluator:
         since = self.options.since
         return since is not None and self.cache.written_since(group.key_of(quantity), since)
 
-    def _met(self, item: Item, verdict: Verdict, rows: list[Row]) -> bool:
+    def _met(self, item: Item, verdict: Verdict | None, rows: list[Row]) -> bool:
         expect = item.claim.expect
+        if verdict is None:
+            return expect.kind == "supported"
         if expect.kind == "invalid":
             return False
         if expect.kind == "refuted" and expect.check is not None:

@@ -72,7 +72,10 @@ class _Loader:
         title = values.text(title_node, faults, "suite") if title_node is not None else None
         know = self.knowledge
         model, shape, no_model = read_model(top, faults, know.check_model, know.shape, self.path.parent)
+        before = len(faults.found)
         sampling = read_sampling(top.get("sampling"), faults)
+        if len(faults.found) > before and no_model is None:
+            no_model = f"the suite's sampling has a fault (line {faults.found[before].where.line})"
         if source_node is not None and source_node.kind != "map":
             faults.add(source_node, f"source must be a mapping, not {source_node.noun}", "write source: {title: ...}")
             source_node = None

@@ -44,9 +44,7 @@ class ClaimReader:
             return replace(base, faults=self.faults.split(start))
         claim = self._claim(base, key, node)
         if self.context.no_model is not None and len(self.faults.found) == start:
-            self.faults.add(
-                key, f"this claim cannot be measured: {self.context.no_model}", "see the fault of the model"
-            )
+            self.faults.add(key, f"this claim cannot be measured: {self.context.no_model}", "see that fault")
         return replace(claim, faults=self.faults.split(start))
 
     def _claim(self, base: Claim, key: Node, node: Node) -> Claim:

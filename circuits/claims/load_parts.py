@@ -43,7 +43,7 @@ class Context:
     ``broken`` are the prompt sets that exist but have faults, with the place of the first.
     ``roles_of`` gives the role names of a prompt set; ``inline`` reads a set written in place; ``dry``
     says whether a selector selects anything. ``parsing`` are the faults that reading the YAML found inside
-    claims; ``no_model`` says why the suite has no model (None: it has one).
+    claims; ``no_model`` says why nothing can be measured: no model, or faulty sampling (None: it can).
     """
 
     shape: Shape | None

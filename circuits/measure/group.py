@@ -156,9 +156,7 @@ class Group:
             "tokens": [decode(token) for token in first.ids],
             "answer": decode(first.answers[0]) if first.answers else None,
             "foil": decode(first.foils[0]) if first.foils else None,
-            "corrupted": "".join(decode(token) for token in first.corrupted[1 if first.has_bos else 0 :])
-            if first.corrupted
-            else None,
+            "corrupted": self._corrupted_text(first),
             "foil_rule": self.family.foil,
             "corruption": self.family.corruption,
             "bos": first.has_bos,
@@ -169,6 +167,17 @@ class Group:
             "answers": all(prompt.answers for prompt in prompts),
             "digest": "sha256:" + digest([[p.ids, p.corrupted, p.answers, p.foils] for p in prompts]),
         }
+
+    def _corrupted_text(self, first: TokenPrompt) -> str | None:
+        """The first prompt's corrupted partner as it was written, or its tokens where it never was text."""
+        if first.corrupted is None:
+            return None
+        model, spec = self.model(), self.prompt_set
+        parameters = with_defaults(self.family, spec.parameters)
+        pair = next(self.family.pairs(parameters, model.tokenizer, self.seed, "prompts"))
+        if pair.corrupted is not None and pair.corrupted.text is not None:
+            return pair.corrupted.text
+        return "".join(model.tokenizer.decode(token) for token in first.corrupted[1 if first.has_bos else 0 :])
 
     def attention(self, asked: Question) -> AttentionValues:
         """All heads' values of a planned question; one pass measures all that are missing."""

@@ -19,7 +19,7 @@ from circuits.report.record import DASH, DIGITS, clean_numbers, file_of, newest_
 from circuits.report.words import code, prose
 
 MARKER = "<!-- written by pytest-circuits from results.json; the next run overwrites it -->"
-VERDICTS = ("supported", "refuted", "inconclusive", "unmeasurable", "invalid", "skipped")
+VERDICTS = ("supported", "refuted", "inconclusive", "unmeasurable", "observed", "invalid", "skipped")
 _MOST_TOKENS = 64
 
 Entry = Mapping[str, Any]
@@ -40,8 +40,8 @@ each kind of wrong verdict on a check (SUPPORTED though false, REFUTED though tr
 beside it. The number of prompts was fixed in advance. Nothing is corrected for the number of claims in this report.
 
 **Known negatives** are claims known to be false, kept to show that the tests can fail: they are expected to be
-REFUTED. A claim meets its expectation when its verdict is the expected one. VACUOUS marks a claim that would
-also hold without any structure in the head."""
+REFUTED. A claim meets its expectation when its verdict is the expected one. VACUOUS marks a claim with
+a lower bound or a difference that would also hold under uniform attention."""
 
 _CONVENTIONS = (
     "In `QUERY -> KEY` the query token attends to the key token. `␣` shows a space at the edge of a text; BOS is the "
@@ -119,6 +119,8 @@ def verdict_of(entry: Entry) -> str:
     """One of VERDICTS: the verdict, or why there is none."""
     if entry.get("status") == "skipped":
         return "skipped"
+    if entry.get("verdict") is None and entry.get("status") in ("measured", "cached"):
+        return "observed"  # every check is only shown: nothing was claimed
     return str(entry.get("verdict") or "invalid")
 
 
@@ -186,7 +188,7 @@ def _last_run(record: Mapping[str, Any], entries: Sequence[Entry]) -> str:
     lines = [f"Run {newest}: {words.listing(said)}." if newest and said else "Nothing is known of the last run."]
     reasons: dict[tuple[str, str], int] = {}
     for entry in entries:
-        if entry.get("status") in ("skipped", "invalid"):
+        if entry.get("run") == newest and entry.get("status") in ("skipped", "invalid"):
             fault = "; ".join(str(text).split("\n", 1)[0] for text in entry.get("faults") or [])
             reason = prose(entry.get("reason") or fault or "no reason was recorded")
             group = (str(entry["status"]), reason)
@@ -320,7 +322,7 @@ def _claim(entry: Entry) -> list[str]:
         parts.append(f"Reason: {prose(entry['reason'])}")
     if entry.get("vacuous"):
         parts.append(
-            "**VACUOUS**: every check of this claim also holds under uniform attention or on permuted weights, so a "
+            "**VACUOUS**: every check of this claim also holds under uniform attention, so a "
             "head without any structure would pass. The verdict says nothing about what this head has learned."
         )
     if entry.get("faults"):
@@ -408,6 +410,8 @@ def _check_row(row: Mapping[str, Any]) -> list[str]:
     passing = row.get("heads_passing")
     check = str(row.get("check") or "")
     check += f", more than {row['more_than']}" if row.get("more_than") else ""
+    check += f"; {row['statistic']}" if row.get("statistic") in ("top1", "lift") else ""
+    check += f"; excluding {' and '.join(row['excluding'])}" if row.get("excluding") else ""
     return [
         code(check) if check else DASH,
         prose(row.get("head") or "") or ", ".join(prose(name) for name in row.get("ablated") or []) or DASH,

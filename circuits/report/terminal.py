@@ -20,7 +20,7 @@ def label(entry: Entry) -> str:
     """The verdict in capitals; INVALID, SKIPPED or ERROR for a claim that was not measured."""
     if entry["status"] in ("invalid", "skipped", "error"):
         return str(entry["status"]).upper()
-    return str(entry["verdict"]).upper()
+    return str(entry["verdict"] or "observed").upper()
 
 
 def row_text(row: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -190,8 +190,12 @@ def _broken(*values: NDArray[np.float64] | None) -> str | None:
 
 
 def _range(values: NDArray[np.float64]) -> float | None:
+    """The observed range of values, or None where they only differ by rounding: that says nothing of their range."""
     present = values[~np.isnan(values)]
-    return float(np.ptp(present)) if len(present) else None
+    if not len(present):
+        return None
+    width = float(np.ptp(present))
+    return width if width > 1e-4 * float(np.abs(present).max()) else None
 
 
 @dataclass(frozen=True)
@@ -256,6 +260,7 @@ def ablation_row(row: Row, what: Ablate, clean: Values, ablated: Values, bound: 
     if what.metric == "answer_rank":
         row["ranks"] = _ranks(after)
         row["fell_to"] = fell_to(ablated, 1)
+        row |= {"effect": None, "baseline": None}  # both would be means of ranks, which say nothing
         decided = decide(row, bound, None, how)
         if what.effect == "change_in":
             return decided | {
@@ -298,9 +303,13 @@ def _ablation_interval(
     assert facts is not None
     low, high = facts[0], facts[1]
     bounded = math.isfinite(low) and math.isfinite(high)
+    if bounded:
+        scale = high - low  # what an unseen prompt could differ by is known
 
     def drop(confidence: float) -> RatioEstimate:
-        return estimate.ratio_drop(before, after, confidence, scale)
+        found = estimate.ratio_drop(before, after, confidence, scale)
+        # A metric that is never negative cannot lose more than all of itself.
+        return replace(found, high=min(found.high, 1.0)) if low >= 0 and found.value <= 1 else found
 
     def change(confidence: float) -> Estimate:
         if bounded:

@@ -1,0 +1,90 @@
+"""Repairs that a review asked for: degenerate data, observed claims, faulty sampling, what pages show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from circuits.claims.claim import Ablate, Bound
+from circuits.claims.heads import Component
+from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
+from circuits.verdict.rows import Asked, Task, ablation_row
+
+ABOUT = "suite: s\nmodel: reference\nsampling: {sampling}\nprompts:\n  numerals: {{family: named_sequence, members: numerals}}\nclaims:\n"
+
+
+def entry(tmp_path: Path, claims: str, sampling: str = "{max: 16}") -> dict[str, Any]:
+    path = tmp_path / "s.yaml"
+    path.write_text(ABOUT.format(sampling=sampling) + claims)
+    item = items_of(load(path, knowledge(), "s.yaml"), tmp_path)[0]
+    return Evaluator(Options()).evaluate(item).entry
+
+
+def values(n: int, clean: float, noise: float, answer_prob: float) -> dict[str, np.ndarray]:
+    wiggle = noise * np.resize([1.0, -1.0], n)
+    found = {
+        "answer_prob": answer_prob + wiggle,
+        "loss": clean + wiggle,
+        "logit_diff": np.full(n, 5.0),
+        "kl": np.zeros(n),
+    }
+    return found | {"answer_rank": np.ones(n), "top_token": np.zeros(n), "top_text": np.array(["a"] * n)}
+
+
+def row(what: Ablate, clean: dict[str, np.ndarray], ablated: dict[str, np.ndarray]) -> dict[str, Any]:
+    bound = Bound("at_least", 0.1, None, "at_least 0.1")
+    task = Task({"top1": 0.1}, explicit=False)
+    return ablation_row({"warnings": [], "reason": None}, what, clean, ablated, bound, task, Asked(0.95, 1))
+
+
+def test_rounding_noise_is_no_range() -> None:
+    """Values that differ by 1e-7 only still give an interval of some width: sampling is never certain."""
+    head = (Component(0, 0),)
+    for metric, effect in (("answer_prob", "drop_in"), ("loss", "change_in"), ("loss", "after")):
+        clean, ablated = values(8, 2.0, 1e-7, 0.9), values(8, 3.0, 1e-7, 0.3)
+        found = row(Ablate(head, "zero", effect, metric), clean, ablated)
+        assert found["estimate"] is not None
+        assert found["high"] - found["low"] > 0.05, (metric, effect, found["low"], found["high"])
+
+
+def test_a_metric_that_is_never_negative_drops_by_at_most_all_of_it() -> None:
+    """The interval of a drop in a probability ends at 100%."""
+    found = row(
+        Ablate((Component(0, 0),), "zero", "drop_in", "answer_prob"), values(8, 2, 0, 0.9), values(8, 2, 0, 0.01)
+    )
+    assert found["estimate"] <= found["high"] <= 1.0
+
+
+def test_a_claim_that_only_observes_is_not_called_supported(tmp_path: Path) -> None:
+    """It has no verdict, and meets its expectation."""
+    found = entry(tmp_path, '  c: {claim: c, head: "0.0", prompts: numerals, attends: any -> n-1, observe: true}\n')
+    assert found["verdict"] is None
+    assert found["met"] is True
+    assert found["checks"][0]["estimate"] > 0.9
+
+
+def test_claims_are_not_measured_with_settings_nobody_wrote(tmp_path: Path) -> None:
+    """A fault in sampling makes the suite's claims invalid, as a faulty model does."""
+    claims = '  c: {claim: c, head: "0.0", prompts: numerals, attends: any -> n-1, at_least: 0.5}\n'
+    found = entry(tmp_path, claims, "{min: 64, max: 8}")
+    assert found["status"] == "invalid"
+    assert "the suite's sampling has a fault (line 3)" in found["faults"][0]
+
+
+def test_attention_rows_say_whether_the_model_does_the_task(tmp_path: Path) -> None:
+    """Clean-task accuracy stands beside every check whose prompts have answers."""
+    found = entry(tmp_path, '  c: {claim: c, head: "0.0", prompts: numerals, attends: any -> n-1, at_least: 0.5}\n')
+    clean = found["checks"][0]["clean"]
+    assert clean["top1"] == 1.0
+    assert clean["logit_diff"] == 13.0
+
+
+def test_the_corrupted_partner_is_shown_as_it_was_written(tmp_path: Path) -> None:
+    """Its spaces are kept, also by a tokenizer that has none."""
+    found = entry(tmp_path, '  c: {claim: c, head: "0.0", prompts: numerals, attends: any -> n-1, at_least: 0.5}\n')
+    facts = found["prompts"]["numerals"]
+    names = [word for word in facts["example"].split() if word.isalpha() and word != "is"]
+    assert all(f"{name} is" in facts["corrupted"] for name in names)
+    assert facts["corrupted"] != facts["example"]
