@@ -202,3 +202,16 @@ def test_quiet_and_quieter(pytester: pytest.Pytester) -> None:
     project(pytester.path, small=SMALL)
     pytester.runpytest_inprocess("-q").stdout.fnmatch_lines(["*= claims =*", "  REFUTED       no"])
     pytester.runpytest_inprocess("-qq").stdout.no_fnmatch_line("*= claims =*")
+
+
+def test_claims_that_were_not_reached_are_counted(pytester: pytest.Pytester) -> None:
+    """After -x (or Ctrl-C) the claims section says how many selected claims were not run."""
+    claim = '{{claim: c, head: "0.0", prompts: n, attends: any -> n-1, at_least: {bound}}}'
+    text = "suite: s\nmodel: reference\nsampling: {max: 12}\nprompts: {n: {family: named_sequence, members: numerals}}\nclaims:\n"
+    text += "".join(f"  c{number}: {claim.format(bound=bound)}\n" for number, bound in enumerate((0.99, 0.5, 0.5)))
+    project(pytester.path, three=text)
+    result = pytester.runpytest_inprocess("-x")
+    result.stdout.fnmatch_lines(["2 selected claims were not run"])
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    whole = pytester.runpytest_inprocess()
+    assert "not run" not in whole.stdout.str()

@@ -227,7 +227,7 @@ def test_front_page_counts_and_links(tmp_path: Path) -> None:
     assert "| SKIPPED | 2 | – | – |" in front
     assert "Run 3: 41 measured, 17 taken from the cache, 0 skipped and 0 invalid." in front
     assert r"- 2 skipped: gpt2: no copy \| cached" in front
-    assert "| 3 | 4 | 0.1.0 | 2.13.0 | 4.3.0 | float32 | cpu | deadbee |" in front
+    assert "| 3 | 2 | 0.1.0 | 2.13.0 | 4.3.0 | float32 | cpu | deadbee |" in front
     links = re.findall(r"\]\(([^)#]+)#([^)]+)\)", front)
     assert len(links) == 4
     for page, anchor in links:

@@ -44,6 +44,7 @@ class State:
         self.progress = Progress(config)
         self.started = float(self._input.get("started", time.time()))
         self._items: list[Item] = []
+        self.selected: set[str] = set()
         self._evaluator: Evaluator | None = None
         self._knowledge: Knowledge | None = None
 
@@ -153,6 +154,7 @@ class State:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._items = [item.item for item in session.items if isinstance(item, ClaimItem)]
+        self.selected = {item.node_id for item in self._items}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather what the items found; under xdist this runs in the controller, with the workers' reports."""

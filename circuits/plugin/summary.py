@@ -88,6 +88,9 @@ def _claims(reporter: Any, state: State) -> None:
         for text, colour in line:
             reporter.write(text, **({colour: True} if colour else {}))
         reporter.write_line("")
+    left = len(state.selected - state.entries.keys())
+    if left:  # Ctrl-C, -x or --maxfail
+        reporter.write_line(f"{left} selected claim{'s were' if left > 1 else ' was'} not run", yellow=True)
     for name in state.stray_overrides():
         reporter.write_line(f"--circuit-model {name}=...: no claim of this run has that model", yellow=True)
     if state.report is not None:

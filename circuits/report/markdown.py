@@ -258,11 +258,13 @@ def _with_interval(row: Mapping[str, Any]) -> str:
 
 def _runs(record: Mapping[str, Any]) -> str:
     runs = record["runs"]
-    used = Counter(str(entry.get("run")) for entry in (record.get("claims") or {}).values())
+    answered = [e for e in (record.get("claims") or {}).values() if e.get("status") not in ("skipped", "invalid")]
+    used = Counter(str(entry.get("run")) for entry in answered)
     keys = ("circuits", "torch", "transformer_lens", "dtype", "device", "git")
     rows = [
         [run, str(used[run])] + [prose(runs[run][key]) if runs[run].get(key) else DASH for key in keys]
         for run in sorted(runs, key=lambda run: (len(run), run))
+        if used[run]
     ]
     return table(["run", "claims", *keys], rows)
 
