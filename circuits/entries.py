@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from circuits.claims.claim import Expect, Suite
+from circuits.errors import Fault, Position
 
 
 def model_name(suite: Suite) -> str | None:
@@ -36,3 +39,16 @@ def suite_entry(suite: Suite, node_id: str) -> dict[str, Any]:
         "reason": first.message + (f" (and {more} more)" if more else ""), "source": None, "yaml": "",
         "faults": [fault.render() for fault in suite.faults], "prompts": {}, "checks": [], "warnings": [],
     }  # fmt: skip
+
+
+def located(base: Path, suite: Suite, where: Position, message: str) -> Fault:
+    """A fault that was found while measuring, with its line of the suite (or of a file that it includes).
+
+    ``base`` is the folder that the suite lies in.
+    """
+    file = base / os.path.relpath(where.file, Path(suite.path).parent)
+    try:
+        line = file.read_text(encoding="utf-8-sig").splitlines()[where.line - 1]
+    except (OSError, ValueError, IndexError):
+        line = ""
+    return Fault(where, message, line, max(1, len(line.rstrip()) - where.column + 1))

@@ -15,7 +15,7 @@ from typing import Any
 from circuits.claims.claim import Ablate, Attends, Check, Claim, PromptSet, Score, Suite
 from circuits.claims.heads import Component
 from circuits.claims.load import Knowledge, load_suite
-from circuits.entries import expectation, model_name
+from circuits.entries import expectation, located, model_name
 from circuits.errors import CircuitsError, Fault, ModelInvalid, ModelUnavailable, PromptFault, Unmeasurable
 from circuits.measure.ablation import Ablation
 from circuits.measure.cache import ValueCache, code_digest, digest
@@ -175,13 +175,17 @@ class Evaluator:
             groups = [self._group(item, cell.prompts) for cell in cells]
             for cell, group in zip(cells, groups, strict=True):
                 self._plan(group, cell)
+            for cell, group in zip(cells, groups, strict=True):
+                try:
+                    _ = group.facts  # makes the prompts: what only the tokenizer can find wrong is found here
+                except PromptFault as problem:
+                    return self._invalid(item, (located(item.base, item.suite, cell.prompts.where, str(problem)),))
             rows = [self._row(item, cell, group, len(cells)) for cell, group in zip(cells, groups, strict=True)]
             facts = {cell.prompts.title: group.facts for cell, group in zip(cells, groups, strict=True)}
         except ModelUnavailable as missing:
             return self._skipped(item, str(missing))
-        except (ModelInvalid, PromptFault) as problem:
-            where = claim.where if isinstance(problem, ModelInvalid) or item.variant is None else item.variant.where
-            return self._invalid(item, (Fault(where, str(problem)),))
+        except ModelInvalid as problem:
+            return self._invalid(item, (located(item.base, item.suite, claim.where, str(problem)),))
         return self._answered(item, rows, facts, groups)
 
     # -- the stages of one item ------------------------------------------------------------------

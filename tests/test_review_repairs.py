@@ -88,3 +88,18 @@ def test_the_corrupted_partner_is_shown_as_it_was_written(tmp_path: Path) -> Non
     names = [word for word in facts["example"].split() if word.isalpha() and word != "is"]
     assert all(f"{name} is" in facts["corrupted"] for name in names)
     assert facts["corrupted"] != facts["example"]
+
+
+def test_what_only_the_tokenizer_finds_is_located_in_the_suite(tmp_path: Path) -> None:
+    """A wrong period and a partner of another length are faults with their line and a caret."""
+    claims = (
+        '  c: {claim: c, head: "0.0", attends: any -> n-1, at_least: 0.5,\n'
+        "      prompts: {family: named_sequence, members: numerals, period: 9}}\n"
+    )
+    found = entry(tmp_path, claims)
+    assert found["status"] == "invalid"
+    text = found["faults"][0]
+    assert text.startswith("s.yaml:8:16: ")
+    assert "9" in text
+    assert "period: 9}}" in text
+    assert "^^^" in text
