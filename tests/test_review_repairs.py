@@ -103,3 +103,12 @@ def test_what_only_the_tokenizer_finds_is_located_in_the_suite(tmp_path: Path) -
     assert "9" in text
     assert "period: 9}}" in text
     assert "^^^" in text
+
+
+def test_a_front_page_without_any_measurement() -> None:
+    """A report in which everything was skipped says that nothing was measured."""
+    from circuits.report.markdown import front_page
+
+    skipped = {"id": "c", "file": "s.yaml", "suite": "s", "claim": "c", "status": "skipped", "run": "1", "checks": []}
+    record = {"format": 1, "runs": {"1": {}}, "models": {}, "claims": {"s.yaml::c": skipped}}
+    assert "Nothing was measured yet." in front_page(record, {"s.yaml": [skipped]})

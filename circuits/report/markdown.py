@@ -266,7 +266,7 @@ def _runs(record: Mapping[str, Any]) -> str:
         for run in sorted(runs, key=lambda run: (len(run), run))
         if used[run]
     ]
-    return table(["run", "claims", *keys], rows)
+    return table(["run", "claims", *keys], rows) if rows else "Nothing was measured yet."
 
 
 # A suite's page
