@@ -34,6 +34,7 @@ from circuits.verdict.rows import (
     attention_row,
     clean_facts,
     decide,
+    is_vacuous,
 )
 from circuits.verdict.verdict import Verdict, combine
 
@@ -180,7 +181,8 @@ class Evaluator:
                     _ = group.facts  # makes the prompts: what only the tokenizer can find wrong is found here
                 except PromptFault as problem:
                     return self._invalid(item, (located(item.base, item.suite, cell.prompts.where, str(problem)),))
-            rows = [self._row(item, cell, group, len(cells)) for cell, group in zip(cells, groups, strict=True)]
+            judged = sum(cell.check.bound.kind != "observe" for cell in cells)
+            rows = [self._row(item, cell, group, judged) for cell, group in zip(cells, groups, strict=True)]
             facts = {cell.prompts.title: group.facts for cell, group in zip(cells, groups, strict=True)}
         except ModelUnavailable as missing:
             return self._skipped(item, str(missing))
@@ -258,13 +260,12 @@ class Evaluator:
             )
             group.plan_attention(question(what), pictured)
 
-    def _row(self, item: Item, cell: _Cell, group: Group, rows: int) -> Row:
-        """One row: measured (or read from the cache), judged, with its figure."""
+    def _row(self, item: Item, cell: _Cell, group: Group, judged: int) -> Row:
+        """One row of ``judged`` that could refute: measured (or from the cache), judged, with its figure."""
         if self._last is not None and self._last is not group:
             self._last.release()  # clean residuals of one prompt set at a time
         self._last = group
         check, what = cell.check, cell.check.what
-        judged = sum(cell.check.bound.kind != "observe" for cell in self._cells(item))
         sampling = item.suite.sampling
         row: Row = {
             "index": check.index, "kind": check.kind, "check": check.text, "head": str(cell.head) if cell.head else None,
@@ -293,8 +294,6 @@ class Evaluator:
             "ablated": None,
         }
         row |= {"excluding": list(asked.excluding), "more_than": asked.right.text if asked.right else None}
-        if isinstance(what, Attends):
-            row["check"] = f"attends: {what.selector.text}"  # the compared side stands in more_than
         values = group.attention(asked)
         row = attention_row(row, asked, values, head, cell.check.bound, how)
         if group.facts["answers"]:
@@ -455,17 +454,6 @@ class Evaluator:
                 "layers": shape.layers if shape else None, "heads": shape.heads if shape else None,
             }  # fmt: skip
         return found
-
-
-def is_vacuous(rows: list[Row]) -> bool:
-    """Whether uniform attention would satisfy every bound of a claim that has a lower bound or difference.
-
-    Upper bounds and equivalence alone are never vacuous (their base rate is shown instead), and
-    neither is a claim with an ablation: uniform attention says nothing of it.
-    """
-    judged = [row for row in rows if not row.get("observe")]
-    lower = any(row.get("bound_low") is not None and row.get("bound_high") is None for row in judged)
-    return lower and all(row.get("uniform_holds") for row in judged)
 
 
 def _ablation(what: Ablate) -> Ablation:

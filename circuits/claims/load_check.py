@@ -367,13 +367,10 @@ def value_range(node: Node, kind: str) -> tuple[float, float]:
 
 
 def describe(what: Attends | Score | Ablate) -> str:
-    """A check in one line, as it stands in results and reports."""
+    """A check in one line, as it stands in results; the compared side of a difference stands beside it."""
     if isinstance(what, Score):
         return f"score: {what.name}"
     if isinstance(what, Ablate):
         names = ", ".join(str(component) for component in what.components)
         return f"ablate: {names} ({what.method}), {what.effect}: {what.metric}"
-    text = f"attends: {what.selector.text}"
-    if what.more_than is not None:
-        text += f" more_than: {what.more_than.text}"
-    return text
+    return f"attends: {what.selector.text}"

@@ -1,1 +1,1 @@
-"""TODO"""
+"""What text is shown: prompt families, and what the model sees of them. No torch."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""What people read: results.json, pages and figures, the terminal. No torch."""

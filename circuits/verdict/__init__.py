@@ -1,1 +1,1 @@
-"""TODO"""
+"""What the numbers say: estimates with intervals, rows, verdicts. No torch."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -155,6 +155,17 @@ def attention_row(
             f"uniform attention ({row['uniform']:.3g}) satisfies this bound too: it says little about the head"
         )
     return decide(row, bound, interval, how)
+
+
+def is_vacuous(rows: Sequence[Row]) -> bool:
+    """Whether uniform attention would satisfy every bound of a claim that has a lower bound or difference.
+
+    Upper bounds and equivalence alone are never vacuous (their base rate is shown instead), and
+    neither is a claim with an ablation: uniform attention says nothing of it.
+    """
+    judged = [row for row in rows if not row.get("observe")]
+    lower = any(row.get("bound_low") is not None and row.get("bound_high") is None for row in judged)
+    return lower and all(row.get("uniform_holds") for row in judged)
 
 
 def uniform_value(values: AttentionValues) -> float | None:
