@@ -213,8 +213,9 @@ def _family_text(family: Family) -> str:
     lines = [f"{family.name}: {family.doc}"]
     lines += [f"  {_parameter_text(parameter)}" for parameter in family.parameters]
     lines += [f"  roles: {_roles_text(family)}", f"  foil: {family.foil}", f"  corrupted partner: {family.corruption}"]
-    if family.requires_top1:
-        lines.append(f"  ablations require a clean top-1 accuracy above {family.requires_top1:g}")
+    for metric, least in (family.requires or {"top1": family.requires_top1}).items():
+        if metric != "top1" or least:
+            lines.append(f"  ablations, circuits and paths require a clean {metric} above {least:g}")
     return "\n".join(lines)
 
 

@@ -37,7 +37,8 @@ def suite_entry(suite: Suite, node_id: str) -> dict[str, Any]:
         "heads": [], "run": None, "verdict": None, "expected": "supported", "met": False, "status": "invalid",
         "vacuous": False, "cached": False, "digest": None,
         "reason": first.message + (f" (and {more} more)" if more else ""), "source": None, "yaml": "",
-        "faults": [fault.render() for fault in suite.faults], "prompts": {}, "checks": [], "warnings": [],
+        "faults": [fault.render() for fault in suite.faults], "prompts": {}, "profiles": [], "checks": [],
+        "warnings": [],
     }  # fmt: skip
 
 

@@ -1,130 +1,40 @@
 """The page that joins the stages: suites -> questions -> values -> estimates -> verdicts -> entries.
 
 Read ``Evaluator.evaluate`` from top to bottom for how one claim is answered. Everything is planned before
-anything is measured, so each distinct quantity is measured once for all claims that need it.
+anything is measured, so each distinct quantity is measured once for all claims that need it. What each kind of
+check asks and how its row is made lies in ``kinds``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from circuits.claims.claim import Ablate, Attends, Check, Claim, PromptSet, Score, Suite
+from circuits.claims.claim import Ablate, Attends, Keep, LossMap, PromptSet, Score
+from circuits.claims.claim import Path as PathCheck
 from circuits.claims.heads import Component
-from circuits.claims.load import Knowledge, load_suite
+from circuits.claims.keys import WEIGHT_SCORES
 from circuits.entries import expectation, located, model_name
 from circuits.errors import CircuitsError, Fault, ModelInvalid, ModelUnavailable, PromptFault, Unmeasurable
-from circuits.measure.ablation import Ablation
+from circuits.evidence import figure_of, profiles_of
+from circuits.items import Item, Options, Outcome, items_of, knowledge, load
+from circuits.kinds.kind import Cell, Draw, Here, Quantity
+from circuits.kinds.registry import REGISTRY
 from circuits.measure.cache import ValueCache, code_digest, digest
-from circuits.measure.cells import Question, question
 from circuits.measure.group import Group, Settings
-from circuits.models.source import ModelSource, check_spec, resolve
+from circuits.measure.ov import OVGroup
+from circuits.models.source import ModelSource, resolve
 from circuits.prompts.prompt import Family
-from circuits.prompts.registry import check_params, check_roles, families
-from circuits.verdict.rows import (
-    FEW_REFERENCE,
-    NOTHING_MEASURED,
-    Asked,
-    Row,
-    Task,
-    ablation_row,
-    attention_row,
-    clean_facts,
-    decide,
-    is_vacuous,
-)
+from circuits.prompts.registry import families
+from circuits.verdict.rows import NOTHING_MEASURED, Asked, Row, decide, is_vacuous
 from circuits.verdict.verdict import Verdict, combine
 
+__all__ = ["Evaluator", "Item", "Options", "Outcome", "items_of", "knowledge", "load"]
+
 Entry = dict[str, Any]
-Draw = Callable[[Any, str], str | None]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a run is told from outside. ``seed`` and ``n`` override the suites' sampling.
-
-    ``threads``: how many threads the model may use (None: as many as torch likes). ``since``: a value that
-    was written to the cache after this moment (seconds since the epoch) counts as measured in this run.
-    """
-
-    seed: int | None = None
-    n: int | None = None
-    device: str = "cpu"
-    dtype: str = "float32"
-    batch_tokens: int = 2048
-    models: Mapping[str, str] = field(default_factory=dict)
-    fresh: bool = False
-    threads: int | None = None
-    since: float | None = None
-
-
-@dataclass(frozen=True)
-class Item:
-    """One test: a claim on one variant of its prompt sets (``variant`` None: the claim has only one)."""
-
-    node_id: str
-    suite: Suite
-    claim: Claim
-    base: Path
-    variant: PromptSet | None = None
-    label: str | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an item. ``met``: as its author expected (None: skipped).
-
-    ``entry`` is its part of results.json; ``skip`` the one line that says why it was not measured.
-    """
-
-    entry: Entry
-    met: bool | None
-    skip: str | None = None
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """One row to be: a check on one prompt set and (for attention) one head."""
-
-    check: Check
-    prompts: PromptSet
-    head: Component | None
-
-
-def knowledge(models: Mapping[str, str] | None = None, extra: Iterable[Family] = ()) -> Knowledge:
-    """What the loader needs to know of families and models. ``models``: NAME -> PLACE overrides."""
-    known = families(extra)
-
-    def shape(spec: Any, base: Path) -> tuple[int, int] | None:
-        try:
-            found = resolve(spec, models or {}, base, hashes=False).shape
-        except CircuitsError:
-            return None  # said again, with its reason, when the model is needed
-        return (found.layers, found.heads) if found is not None else None
-
-    return Knowledge(known, check_params, check_roles, check_spec, shape)
-
-
-def load(path: Path, know: Knowledge, name: str | None = None) -> Suite:
-    """Load a suite file; faults are kept in it."""
-    return load_suite(path, know, name)
-
-
-def items_of(suite: Suite, base: Path) -> list[Item]:
-    """The test items of a suite, in file order; node ids are FILE::ID or FILE::ID[set,period=5]."""
-    found = []
-    for claim in suite.claims:
-        node_id = f"{suite.path}::{claim.id}"
-        if claim.faults or not claim.many:
-            only = claim.variants[0] if claim.variants else None
-            found.append(Item(node_id, suite, claim, base, only))
-            continue
-        for variant in claim.variants:
-            found.append(Item(f"{node_id}[{variant.title}]", suite, claim, base, variant, variant.title))
-    return found
 
 
 class Evaluator:
@@ -151,6 +61,7 @@ class Evaluator:
         self.progress = progress or (lambda text: None)
         self.notice = notice or self.progress
         self.groups: dict[str, Group] = {}
+        self.ov: dict[str, OVGroup] = {}
         self.sources: dict[str, ModelSource] = {}
         self._store: Any = None
         self._last: Group | None = None
@@ -162,7 +73,7 @@ class Evaluator:
                 continue
             try:
                 for cell in self._cells(item):
-                    self._plan(self._group(item, cell.prompts), cell)
+                    REGISTRY[type(cell.check.what)].plan(cell, self._here(item, cell))
             except CircuitsError:
                 continue
 
@@ -173,34 +84,73 @@ class Evaluator:
             return self._invalid(item, claim.faults)
         try:
             cells = self._cells(item)
-            groups = [self._group(item, cell.prompts) for cell in cells]
-            for cell, group in zip(cells, groups, strict=True):
-                self._plan(group, cell)
-            for cell, group in zip(cells, groups, strict=True):
-                try:
-                    _ = group.facts  # makes the prompts: what only the tokenizer can find wrong is found here
-                except PromptFault as problem:
-                    return self._invalid(item, (located(item.base, item.suite, cell.prompts.where, str(problem)),))
+            places = [self._here(item, cell) for cell in cells]
+            facts: dict[str, Any] = {}
+            for cell, here in zip(cells, places, strict=True):
+                for prompts, group in self._shown(cell, here):
+                    try:
+                        # This makes the prompts: what only the tokenizer can find wrong is found here.
+                        facts[prompts.title] = group.facts
+                    except PromptFault as problem:
+                        return self._invalid(item, (located(item.base, item.suite, prompts.where, str(problem)),))
+            read = [self._plan(cell, here) for cell, here in zip(cells, places, strict=True)]
             judged = sum(cell.check.bound.kind != "observe" for cell in cells)
-            rows = [self._row(item, cell, group, judged) for cell, group in zip(cells, groups, strict=True)]
-            facts = {cell.prompts.title: group.facts for cell, group in zip(cells, groups, strict=True)}
+            rows = [self._row(item, cell, here, judged) for cell, here in zip(cells, places, strict=True)]
+            profiles = profiles_of(cells, places)
         except ModelUnavailable as missing:
             return self._skipped(item, str(missing))
         except ModelInvalid as problem:
             return self._invalid(item, (located(item.base, item.suite, claim.where, str(problem)),))
-        return self._answered(item, rows, facts, groups)
+        entry = self._entry(item) | {"prompts": facts, "profiles": profiles}
+        return self._answered(item, entry, rows, [quantity for each in read for quantity in each])
 
     # -- the stages of one item ------------------------------------------------------------------
 
-    def _cells(self, item: Item) -> list[_Cell]:
+    def _cells(self, item: Item) -> list[Cell]:
         """Every row of an item: check x prompt set x head, in the order of the file."""
         found = []
         for check in item.claim.checks:
-            sets = check.prompts or ((item.variant,) if item.variant is not None else ())
-            for prompts in sets:
-                for head in check.heads if not isinstance(check.what, Ablate) else (None,):
-                    found.append(_Cell(check, prompts, head))
+            if isinstance(check.what, Score) and check.what.name in WEIGHT_SCORES:
+                sets: tuple[PromptSet | None, ...] = (None,)
+            else:
+                sets = check.prompts or ((item.variant,) if item.variant is not None else ())
+            each: tuple[Component | None, ...] = (None,) if check.any or not check.heads else check.heads
+            if isinstance(check.what, Score) and check.what.name == "in_context_learning":
+                each = (None,)
+            found += [Cell(check, prompts, head) for prompts in sets for head in each]
         return found
+
+    def _here(self, item: Item, cell: Cell) -> Here:
+        """Where a cell is measured; groups are shared by all that ask of the same model and prompts."""
+        source = self._source(item)
+        model = partial(self._model, source)
+        shape = source.shape or model().shape
+        what = cell.check.what
+        group = self._group(item, cell.prompts) if cell.prompts is not None else None
+        other = None
+        if isinstance(what, Attends) and what.other_prompts is not None:
+            other = self._group(item, what.other_prompts)
+        model_digest = source.digest or model().digest
+        if model_digest not in self.ov:
+            self.ov[model_digest] = OVGroup(model_digest, model, self._settings, self.cache, self.progress)
+        return Here(group, other, self.ov[model_digest], shape.layers, shape.heads, self.draw)
+
+    @staticmethod
+    def _shown(cell: Cell, here: Here) -> list[tuple[PromptSet, Group]]:
+        """The prompt sets that a cell shows the model, the compared one included."""
+        found = [(cell.prompts, here.group), (getattr(cell.check.what, "other_prompts", None), here.other)]
+        return [(prompts, group) for prompts, group in found if prompts is not None and group is not None]
+
+    def _plan(self, cell: Cell, here: Here) -> list[Quantity]:
+        """Plan a cell; what cannot be asked of these prompts at all is said by its row."""
+        try:
+            return REGISTRY[type(cell.check.what)].plan(cell, here)
+        except Unmeasurable:
+            return []
+
+    @property
+    def _settings(self) -> Settings:
+        return Settings(self.options.dtype, self.options.device.partition(":")[0], self.options.batch_tokens)
 
     def _group(self, item: Item, prompts: PromptSet) -> Group:
         sampling = item.suite.sampling
@@ -209,7 +159,6 @@ class Evaluator:
         source = self._source(item)
         model = partial(self._model, source)
         model_digest = source.digest or model().digest
-        device = self.options.device.partition(":")[0]
         # A set's name and place in a file do not matter to its values; its seed and size do.
         plain = replace(prompts, where=item.claim.where, requires=None)
         key = digest(
@@ -225,9 +174,10 @@ class Evaluator:
             ]
         )
         if key not in self.groups:
-            settings = Settings(self.options.dtype, device, self.options.batch_tokens)
             family = self.families[prompts.family]
-            self.groups[key] = Group(prompts, family, seed, n, model_digest, model, settings, self.cache, self.progress)
+            self.groups[key] = Group(
+                prompts, family, seed, n, model_digest, model, self._settings, self.cache, self.progress
+            )
         return self.groups[key]
 
     def _source(self, item: Item) -> ModelSource:
@@ -249,113 +199,29 @@ class Evaluator:
             torch.set_num_threads(self.options.threads)
         return model
 
-    def _plan(self, group: Group, cell: _Cell) -> None:
-        what = cell.check.what
-        if isinstance(what, Ablate):
-            group.plan_ablation(_ablation(what))
-        else:
-            assert cell.head is not None and cell.head.head is not None
-            pictured = (
-                [(cell.head.layer, cell.head.head)] if isinstance(what, Attends) and self.draw is not None else []
-            )
-            group.plan_attention(question(what), pictured)
-
-    def _row(self, item: Item, cell: _Cell, group: Group, judged: int) -> Row:
+    def _row(self, item: Item, cell: Cell, here: Here, judged: int) -> Row:
         """One row of ``judged`` that could refute: measured (or from the cache), judged, with its figure."""
-        if self._last is not None and self._last is not group:
+        if self._last is not None and self._last is not here.group:
             self._last.release()  # clean residuals of one prompt set at a time
-        self._last = group
-        check, what = cell.check, cell.check.what
-        sampling = item.suite.sampling
+        self._last = here.group
+        check, sampling = cell.check, item.suite.sampling
         row: Row = {
             "index": check.index, "kind": check.kind, "check": check.text, "head": str(cell.head) if cell.head else None,
-            "prompts": cell.prompts.title, "seed": group.seed, "line": check.where.line, "warnings": [], "reason": None,
+            "prompts": cell.prompts.title if cell.prompts else None, "seed": here.group.seed if here.group else None,
+            "line": check.where.line, "warnings": [], "reason": None,
             "reported": dict(check.reported) if check.reported else None, "figure": None,
             # A key that a row cannot fill is null, never absent.
             "statistic": None, "estimate": None, "low": None, "high": None, "confidence": sampling.confidence,
-            "n": None, "effect": None, "uniform": None, "heads_passing": None, "clean": None, "verdict": None,
+            "n": None, "effect": None, "uniform": None, "heads_passing": None, "rank": None, "clean": None, "verdict": None,
         }  # fmt: skip
-        how = Asked(sampling.confidence, max(1, judged), bool(group.facts["census"]))
+        census = all(bool(group.facts["census"]) for _, group in self._shown(cell, here)) and here.group is not None
+        how = Asked(sampling.confidence, max(1, judged), census)
         try:
-            if isinstance(what, Ablate):
-                return self._ablation(row, what, cell, group, how)
-            return self._attention(row, what, cell, group, how)
+            row = REGISTRY[type(check.what)].row(row, cell, here, how)
+            row["figure"] = figure_of(row, cell, here)
         except Unmeasurable as problem:
             return decide(row | {**NOTHING_MEASURED, "reason": str(problem)}, check.bound, None, how)
-
-    def _attention(self, row: Row, what: Attends | Score, cell: _Cell, group: Group, how: Asked) -> Row:
-        asked = question(what)
-        assert cell.head is not None and cell.head.head is not None
-        head = (cell.head.layer, cell.head.head)
-        row |= {
-            "statistic": what.name if isinstance(what, Score) else what.statistic,
-            "metric": None,
-            "method": None,
-            "ablated": None,
-        }
-        row |= {"excluding": list(asked.excluding), "more_than": asked.right.text if asked.right else None}
-        values = group.attention(asked)
-        row = attention_row(row, asked, values, head, cell.check.bound, how)
-        if group.facts["answers"]:
-            row["clean"] = clean_facts(group.clean, how.confidence)
-        if self.draw is not None:
-            row["figure"] = self._figure(row, what, asked, cell, group)
         return row
-
-    def _ablation(self, row: Row, what: Ablate, cell: _Cell, group: Group, how: Asked) -> Row:
-        row |= {
-            "statistic": what.effect,
-            "metric": what.metric,
-            "method": what.method,
-            "excluding": [],
-            "more_than": None,
-        }
-        row["ablated"] = [str(component) for component in what.components]
-        requires = cell.check.requires or cell.prompts.requires or {"top1": group.family.requires_top1}
-        task = Task(requires, explicit=bool(cell.check.requires or cell.prompts.requires))
-        if what.method == "mean":
-            row["reference"] = dict(group.reference_facts)
-            if row["reference"]["n"] < FEW_REFERENCE:
-                row["warnings"].append(
-                    f"the mean is over only {row['reference']['n']} reference prompts (fewer than {FEW_REFERENCE})"
-                )
-            if row["reference"]["n"] == 0:
-                raise Unmeasurable("there are no reference prompts of this token length to take the mean from")
-        ablated = group.ablated(_ablation(what))
-        return ablation_row(row, what, group.clean, ablated, cell.check.bound, task, how)
-
-    def _figure(
-        self, row: Row, what: Attends | Score, asked: Question, cell: _Cell, group: Group
-    ) -> dict[str, str] | None:
-        """Draw the evidence of an attention row; the name holds its digest, so it is drawn once."""
-        from circuits.report.figures import AttentionFigure, ScoreFigure
-
-        assert self.draw is not None and cell.head is not None and cell.head.head is not None
-        head = (cell.head.layer, cell.head.head)
-        if isinstance(what, Score):
-            import numpy as np
-
-            claimed = tuple((h.layer, h.head) for h in cell.check.heads if h.head is not None)  # one map for them all
-            left = group.attention(asked).left
-            there = np.isfinite(left)
-            with np.errstate(invalid="ignore"):
-                values = np.where(there, left, 0.0).sum(axis=2) / there.sum(axis=2)  # NaN: a head without a value
-            title = f"{what.name.replace('_', '-')} score on {cell.prompts.title}"
-            scored = ScoreFigure(what.name, values, claimed, row["bound"], title, int(row["n"]))
-            names = ", ".join(map(str, cell.check.heads))
-            path = self.draw(scored, f"score-{group.key_of(asked.key + names + str(row['bound']))[:16]}")
-            alt = f"{what.name} score by layer and head, {names} outlined"
-        else:
-            picture = group.picture(asked, head)
-            other = asked.right.text if asked.right else None
-            drawn = AttentionFigure(
-                str(cell.head), picture.mean, picture.labels, picture.cells, picture.others, picture.n,
-                f"Attention on {cell.prompts.title}", asked.left.text, other,
-            )  # fmt: skip
-            path = self.draw(drawn, f"{cell.head}-attention-{group.key_of(asked.key + str(head))[:16]}")
-            alt = f"mean attention pattern of head {cell.head}, cells of {asked.left.text} outlined"
-            alt += f" (statistic {asked.statistic})" if asked.statistic != "mass" else ""
-        return {"path": path, "alt": alt} if path is not None else None
 
     # -- from rows to an entry -------------------------------------------------------------------
 
@@ -363,26 +229,34 @@ class Evaluator:
         claim, suite = item.claim, item.suite
         heads = {str(head) for check in claim.checks for head in check.heads} | {str(head) for head in claim.heads}
         for check in claim.checks:
-            if isinstance(check.what, Ablate):
-                heads |= {str(component) for component in check.what.components}
+            heads |= {str(component) for component in _components(check.what)}
         return {
             "id": claim.id, "variant": item.label, "file": suite.path, "line": claim.where.line, "suite": suite.title,
             "claim": claim.words, "model": model_name(suite), "heads": sorted(heads, key=_head_order),
             "run": None, "verdict": None,
             "expected": expectation(claim.expect), "met": None, "status": "measured", "vacuous": False, "cached": False,
             "digest": self._digest(item), "reason": None, "source": dict(claim.source or suite.source or {}) or None,
-            "yaml": claim.yaml, "faults": [], "prompts": {}, "checks": [], "warnings": list(claim.warnings),
+            "yaml": claim.yaml, "faults": [], "prompts": {}, "profiles": [], "checks": [],
+            "warnings": list(claim.warnings),
         }  # fmt: skip
 
     def _digest(self, item: Item) -> str:
         sampling, expect = item.suite.sampling, item.claim.expect
-        sets = [
-            [s.title, s.family, dict(s.parameters), s.bos, dict(s.roles)]
-            for s in {cell.prompts.title: cell.prompts for cell in self._cells(item)}.values()
+        shown: dict[str, PromptSet] = {}
+        for cell in self._cells(item):
+            for prompts in (cell.prompts, getattr(cell.check.what, "other_prompts", None)):
+                shown |= {prompts.title: prompts} if prompts is not None else {}
+        sets = [[s.title, s.family, dict(s.parameters), s.bos, dict(s.roles)] for s in shown.values()]
+        circuits = [
+            [circuit.name, [str(part) for part in circuit.components], circuit.mlps is None]
+            for check in item.claim.checks
+            for circuit in (getattr(check.what, key, None) for key in ("circuit", "within"))
+            if circuit is not None
         ]
         seed = self.options.seed if self.options.seed is not None else sampling.seed
         n = self.options.n if self.options.n is not None else sampling.max
         about = [item.claim.yaml, sets, item.suite.model, seed, n, sampling.confidence, str(expect), self.options.dtype]
+        about += [circuits] if circuits else []
         return "sha256:" + digest([code_digest(), about])
 
     def _invalid(self, item: Item, faults: tuple[Fault, ...]) -> Outcome:
@@ -405,27 +279,26 @@ class Evaluator:
         entry |= {"status": "error", "verdict": str(Verdict.UNMEASURABLE), "reason": reason, "met": False}
         return Outcome(entry, False)
 
-    def _answered(self, item: Item, rows: list[Row], facts: dict[str, Any], groups: list[Group]) -> Outcome:
-        entry = self._entry(item)
+    def _answered(self, item: Item, entry: Entry, rows: list[Row], read: list[Quantity]) -> Outcome:
         judged = [row for row in rows if not row.get("observe")]
         verdict = combine(Verdict(row["verdict"]) for row in judged) if judged else None
         if verdict is None:  # only observed: nothing was claimed, so nothing can fail and nothing is supported
             entry["warnings"].append("every check is only observed: this claim asserts nothing")
-        quantities = _quantities(self._cells(item))
-        cached = not any(q in group.measured or self._fresh(group, q) for group in groups for q in quantities)
+        cached = not any(name in holder.measured or self._fresh(holder, name) for holder, name in read)
         reasons = [row["reason"] for row in judged if row.get("reason")]
         met = self._met(item, verdict, rows)
         entry |= {
-            "verdict": str(verdict) if verdict is not None else None, "met": met, "checks": rows, "prompts": facts, "cached": cached,
+            "verdict": str(verdict) if verdict is not None else None, "met": met, "checks": rows, "cached": cached,
             "status": "cached" if cached else "measured", "vacuous": is_vacuous(rows),
             "reason": reasons[0] if reasons and verdict is Verdict.UNMEASURABLE else None,
         }  # fmt: skip
         return Outcome(entry, met)
 
-    def _fresh(self, group: Group, quantity: str) -> bool:
+    def _fresh(self, holder: Group | OVGroup, quantity: str) -> bool:
         """Whether another process of this run (an xdist worker) measured a quantity."""
         since = self.options.since
-        return since is not None and self.cache.written_since(group.key_of(quantity), since)
+        keys = holder.keys_of(quantity)
+        return since is not None and any(self.cache.written_since(key, since) for key in keys)
 
     def _met(self, item: Item, verdict: Verdict | None, rows: list[Row]) -> bool:
         expect = item.claim.expect
@@ -456,23 +329,17 @@ class Evaluator:
         return found
 
 
-def _ablation(what: Ablate) -> Ablation:
-    return Ablation(tuple(sorted(what.components, key=str)), what.method, what.metric == "loss")
-
-
-def _quantities(cells: list[_Cell]) -> set[str]:
-    """The names under which a group notes what it measured in this run, for the rows of one item."""
-    import json
-
-    found = set()
-    for cell in cells:
-        what = cell.check.what
-        if isinstance(what, Ablate):
-            names = sorted(map(str, what.components))
-            found.add(json.dumps(["ablation", names, what.method]))
-        else:
-            found.add(question(what).key)
-    return found
+def _components(what: Any) -> tuple[Component, ...]:
+    """The components that a check which names no heads of its own is about."""
+    if isinstance(what, Ablate):
+        return what.components
+    if isinstance(what, Keep):
+        return what.circuit.components
+    if isinstance(what, PathCheck):
+        return (what.sender, *((what.receiver,) if what.receiver is not None else ()))
+    if isinstance(what, LossMap):
+        return tuple(part for parts in what.ablations for part in parts)
+    return ()
 
 
 def _head_order(name: str) -> tuple[int, int]:

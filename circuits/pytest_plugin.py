@@ -22,6 +22,9 @@ MARKERS = {
     "attends": "a claim with an attention check",
     "score": "a claim with a named score",
     "ablate": "a claim with an ablation",
+    "keep_only": "a claim with a circuit check",
+    "path": "a claim with a direct path check",
+    "loss_map": "a claim with a map of losses",
     "known_negative": "a claim that is expected to be refuted",
     "circuit_model(name)": "the model of a claim, as in -m \"circuit_model(name='reference')\"",
 }

@@ -12,7 +12,20 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent / "circuits"
 
 # Each stage may import itself and the stages before it.
-STAGES = ("errors", "prompts", "claims", "models", "measure", "verdict", "report", "entries", "evaluate")
+STAGES = (
+    "errors",
+    "prompts",
+    "claims",
+    "models",
+    "measure",
+    "verdict",
+    "report",
+    "entries",
+    "items",
+    "kinds",
+    "evidence",
+    "evaluate",
+)
 TORCH_FREE = ("errors", "prompts", "claims", "verdict", "report", "entries", "plugin", "pytest_plugin", "cli")
 HEAVY = ("torch", "transformers", "transformer_lens", "pandas", "matplotlib", "scipy")
 

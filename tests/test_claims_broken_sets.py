@@ -20,7 +20,7 @@ SETS: dict[str, tuple[str, list[str]]] = {
     "no family": ("p: «{members: numerals}»", ["prompt set 'p' has no family|named_sequence"]),
     "empty family": ("p: {«family»: }", ["family is empty"]),
     "unknown family": ("p: {family: «ioy»}", ["unknown prompt family 'ioy'|did you mean 'ioi'?"]),
-    "later family": ("p: {family: «greater_than»}", ["'greater_than' is not supported yet|ioi"]),
+    "misspelt greater_than": ("p: {family: «greater_then»}", ["unknown prompt family 'greater_then'|'greater_than'"]),
     "a text": ("p: «ioi»", ["must be a mapping with a family|{family: ioi}"]),
     "a list": ("p: «[ioi]»", ["not a list"]),
     "bad name": ('«"a b"»: {family: ioi}', ["'a b' cannot be a prompt set's name"]),

@@ -25,7 +25,14 @@ MINE = replace(FAMILIES["ioi"], name="mine")
 
 def test_the_built_in_families() -> None:
     """Each is registered under its own name and states its foil and its corruption."""
-    assert set(FAMILIES) == {"named_sequence", "interspersed_sequence", "repeated_tokens", "ioi", "texts"}
+    assert set(FAMILIES) == {
+        "named_sequence",
+        "interspersed_sequence",
+        "repeated_tokens",
+        "ioi",
+        "greater_than",
+        "texts",
+    }
     for name, family in FAMILIES.items():
         assert family.name == name and family.foil.endswith(".") and family.corruption.endswith(".")
         assert not family.roles(with_defaults(family, {})) & RESERVED_ROLES

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from circuits.errors import CircuitsError
 from circuits.report import markdown
+from circuits.report.pages import claim_name
 from circuits.report.markdown import MARKER, page_name, write_reports
 
 FILE = "hypotheses/smollm2/heads.yaml"
@@ -51,7 +52,7 @@ def record(*claims: dict[str, Any], **more: Any) -> dict[str, Any]:
     run = {"started": "2031-05-06T07:08:09", "seconds": 98765.4, "circuits": "0.1.0", "torch": "2.13.0", "transformer_lens": "4.3.0",
            "dtype": "float32", "device": "cpu", "git": "deadbee", "counts": {"measured": 41, "cached": 17, "skipped": 0, "invalid": 0}}  # fmt: skip
     model = {"digest": "sha256:b179", "source": "a wheel", "verified": True, "layers": 30, "heads": 9}
-    entries = {f"{entry.get('file', FILE)}::{markdown.claim_name(entry)}": entry for entry in claims or (claim(),)}
+    entries = {f"{entry.get('file', FILE)}::{claim_name(entry)}": entry for entry in claims or (claim(),)}
     return {"format": 1, "runs": {"3": run}, "models": {"smollm2-135m": model}, "claims": entries, **more}
 
 

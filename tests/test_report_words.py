@@ -71,8 +71,8 @@ WHAT = {
         "on random tokens repeated twice.",
     ),
     "unknown score": (
-        row(kind="score", check="score: copying", statistic="copying", head=None),
-        "`copying` score of the claimed head.",
+        row(kind="score", check="score: novelty", statistic="novelty", head=None),
+        "`novelty` score of the claimed head.",
     ),
     "mean ablation": (
         ablation(reference={"n": 128}),
@@ -90,7 +90,7 @@ WHAT = {
         "The share of prompts whose answer is among the model's first 5 choices when the output of head 23.3 is replaced at "
         "`end` only by the one it has on the prompt's own corrupted partner (resample ablation).",
     ),
-    "unknown kind": ({"check": "path: 2.2 -> 5.5.k"}, "`path: 2.2 -> 5.5.k`."),
+    "unknown kind": ({"check": "flow: 2.2 -> 5.5"}, "`flow: 2.2 -> 5.5`."),
     "empty": ({}, "`an unnamed check`."),
 }  # fmt: skip
 
@@ -226,7 +226,7 @@ BESIDE = {
     ),
     "fell to": (
         row(fell_to=[["' 4'", 12], [" 3", 1]]),
-        ["New first choices after the ablation: `' 4'` (12 prompts) and `␣3` (1 prompt)."],
+        ["Where the answer was lost, the new first choices are: `' 4'` (12 prompts) and `␣3` (1 prompt)."],
     ),
     "ranks": (
         row(ranks={"median": 1, "first": 0.9, "counts": {"10": 1, "2": 4, "1": 60}}),

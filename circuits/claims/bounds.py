@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from circuits.claims import values
 from circuits.claims.claim import Bound
-from circuits.claims.keys import BOUNDS, KINDS, misspelt
+from circuits.claims.keys import BOUNDS, ENDS, KINDS, misspelt
 from circuits.claims.source import Faults, Node
 from circuits.errors import nearest
 
@@ -57,11 +57,25 @@ def effect_range(effect: str, metric_name: str) -> tuple[float, float]:
     return -math.inf, (1.0 if low >= 0 else math.inf)
 
 
-def read_bound(node: Node, faults: Faults, span: tuple[float, float], *, difference: bool) -> Bound | None:
+def kept_range(statistic: str, metric_name: str, normalised: bool) -> tuple[float, float]:
+    """The smallest and largest value of a statistic of ``keep_only``, of a metric that exists."""
+    facts = metric(metric_name)
+    assert facts is not None
+    low, high = facts[0], facts[1]
+    if statistic == "sufficiency":
+        return 0.0, 1.0
+    if statistic == "recovers":  # of a positive F(M), so a metric without negative values gives no negative ratio
+        return (0.0 if low >= 0 and not normalised else -math.inf), math.inf
+    return 0.0, high - low
+
+
+def read_bound(
+    node: Node, faults: Faults, span: tuple[float, float], *, difference: bool, heads: int | None = None
+) -> Bound | None:
     """The bound of the check in ``node``, or None after a fault.
 
     ``span``: the smallest and largest value that the check can take. ``difference``: the check has
-    ``more_than``, whose bound is ``by_at_least`` (0 when absent).
+    ``more_than``, whose bound is ``by_at_least`` (0 when absent). ``heads``: how many the model has.
     """
     given = [name for name in (*BOUNDS, "by_at_least") if node.get(name) is not None]
     observe_node = node.get("observe")
@@ -91,12 +105,54 @@ def read_bound(node: Node, faults: Faults, span: tuple[float, float], *, differe
     assert bound_node is not None
     if given[0] == "by_at_least":
         message = "by_at_least is the bound of a difference, but there is no more_than"
+        hint = "add more_than: QUERY -> KEY, or use at_least" if node.get("attends") is not None else "use at_least"
         if not misspelt(node, ("more_than",)):
-            faults.add(node.key("by_at_least") or node, message, "add more_than: QUERY -> KEY, or use at_least")
+            faults.add(node.key("by_at_least") or node, message, hint)
         return None
+    if given[0] == "top":
+        return _top(bound_node, faults, heads)
     if given[0] == "between":
         return _between(bound_node, faults, span)
     return _one(bound_node, faults, given[0], span)
+
+
+def read_interaction(node: Node, faults: Faults) -> Bound | None:
+    """The bound inside ``interaction: {...}`` of the check in ``node``; one beside it is a fault."""
+    inner = node.get("interaction")
+    assert inner is not None
+    beside = [name for name in (*BOUNDS, "by_at_least") if node.get(name) is not None]
+    for name in beside:
+        message = f"{name!r} stands beside interaction, whose bound stands inside it"
+        faults.add(node.key(name) or node, message, "write interaction: {at_least: 5%}")
+    if inner.kind != "map":
+        message = f"interaction must be a mapping with one bound, not {inner.noun}"
+        faults.add(inner, message, "write interaction: {at_least: 5%}")
+        return None
+    before = len(faults.found)
+    values.keys(inner, faults, "interaction", (*ENDS, "observe"))
+    observe_node = node.get("observe")
+    observe = values.boolean(observe_node, faults, "observe") if observe_node is not None else False
+    if len(faults.found) > before or beside:
+        return None
+    if not observe:
+        return read_bound(inner, faults, (-math.inf, math.inf), difference=False)
+    if any(name in ENDS for name in (key.text for key, _ in inner.entries)):
+        message = "observe: true beside a bound in interaction: an observed check has no bound"
+        faults.add(node.key("observe") or node, message, "remove one of the two")
+        return None
+    return Bound("observe", None, None, None)
+
+
+def _top(node: Node, faults: Faults, heads: int | None) -> Bound | None:
+    """``top: k``: among the k highest of all ``heads`` of the model (None: how many is not known)."""
+    k = values.integer(node, faults, "top", 1)
+    if k is None:
+        return None
+    if heads is not None and k >= heads:
+        what = "no value can miss this bound" if k == heads else "there are not that many heads"
+        faults.add(node, f"top {k}: {what}", f"the model has {heads} heads")
+        return None
+    return Bound("top", None, None, f"top {k}", k=k)
 
 
 def _order(node: Node, name: str) -> tuple[int, int]:

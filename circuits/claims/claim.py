@@ -19,14 +19,16 @@ class Bound:
     """The one bound of a check, or ``observe`` (no bound, no influence on the verdict).
 
     ``low``/``high`` are the ends that hold (None = open). ``text`` is it as written
-    ("at_least 20%"); ``percent`` says that its numbers were written as percents.
+    ("at_least 20%"); ``percent`` says that its numbers were written as percents. ``k`` is that of
+    ``top: k`` (among the k highest of all heads of the model), which has no ends.
     """
 
-    kind: str  # at_least | at_most | between | by_at_least | observe
+    kind: str  # at_least | at_most | between | by_at_least | top | observe
     low: float | None
     high: float | None
     text: str | None
     percent: bool = False
+    k: int | None = None
 
     def holds(self, value: float) -> bool:
         """Whether ``value`` itself (no interval) is on the right side."""
@@ -34,30 +36,18 @@ class Bound:
 
 
 @dataclass(frozen=True)
-class Attends:
-    """``attends: Q -> K``: mean mass, top-1 share or lift of attention, or a paired difference."""
-
-    selector: Selector
-    statistic: str = "mass"
-    excluding: tuple[str, ...] = ()
-    more_than: Selector | None = None
-
-
-@dataclass(frozen=True)
-class Score:
-    """``score: NAME``: one of the field's named attention scores."""
+class Circuit:
+    """A named set of components. ``mlps`` None: not named, so all MLPs stay; (): none of them stays."""
 
     name: str
+    heads: tuple[Component, ...]
+    mlps: tuple[Component, ...] | None = None
+    source: Mapping[str, Any] | None = field(default=None, hash=False)
 
-
-@dataclass(frozen=True)
-class Ablate:
-    """``ablate: components`` jointly, by a method, with an effect on a metric."""
-
-    components: tuple[Component, ...]
-    method: str
-    effect: str  # drop_in | change_in | after
-    metric: str
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """Its heads, then its MLPs."""
+        return (*self.heads, *(self.mlps or ()))
 
 
 @dataclass(frozen=True)
@@ -84,15 +74,116 @@ class PromptSet:
 
 
 @dataclass(frozen=True)
-class Check:
-    """One scalar per prompt and one bound. ``heads`` is empty for ablations.
+class Attends:
+    """``attends: Q -> K``: mean mass, top-1 share or lift of attention, or a paired difference.
 
+    ``more_than`` is the compared selector; ``other_head`` and ``other_prompts`` are the compared head and
+    prompt set where they differ (``more_than: {attends:, head:, prompts:}``; None: the same).
+    """
+
+    selector: Selector
+    statistic: str = "mass"
+    excluding: tuple[str, ...] = ()
+    more_than: Selector | None = None
+    other_head: Component | None = None
+    other_prompts: PromptSet | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """``score: NAME``: one of the field's named scores.
+
+    ``members`` (``copying`` and ``successor``): the name of a sequence, or its members in order.
+    """
+
+    name: str
+    members: str | tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Ablate:
+    """``ablate: components`` jointly, by a method, with an effect on a metric.
+
+    ``at``: a set of positions as a selector's query side ("end"); None: all positions. ``given`` are the
+    components of ``given_ablated``; ``within`` the circuit outside which everything is ablated too.
+    ``circuit``: the name of the circuit whose components these are, where one was named. ``random`` and
+    ``seed``: how many random sets ``partial_necessity`` draws.
+    """
+
+    components: tuple[Component, ...]
+    method: str
+    effect: str  # drop_in | change_in | after | interaction | partial_necessity
+    metric: str
+    at: str | None = None
+    given: tuple[Component, ...] = ()
+    within: Circuit | None = None
+    circuit: Circuit | None = None
+    random: int = 0
+
+
+@dataclass(frozen=True)
+class Keep:
+    """``keep_only: CIRCUIT``: everything else is ablated, and what is left is measured.
+
+    ``statistic``: recovers | faithfulness | completeness | minimality | sufficiency. ``normalised``: the
+    bound is on (F(C)-F(0))/(F(M)-F(0)). ``subsets``: how many K completeness and minimality draw;
+    ``random``: how many random circuits of the same size stand beside it (sufficiency: are compared).
+    """
+
+    circuit: Circuit
+    method: str
+    statistic: str
+    metric: str
+    normalised: bool = False
+    subsets: int = 0
+    random: int = 0
+
+
+@dataclass(frozen=True)
+class Path:
+    """``path: SENDER -> RECEIVER.INPUT``: direct path patching. ``receiver`` None: the logits."""
+
+    sender: Component
+    receiver: Component | None
+    input: str  # q | k | v | logits
+    effect: str  # drop_in | change_in | after
+    metric: str
+
+    def __str__(self) -> str:
+        return f"{self.sender} -> {self.input if self.receiver is None else f'{self.receiver}.{self.input}'}"
+
+
+@dataclass(frozen=True)
+class LossMap:
+    """``loss_map: [A, [B, C], ...]``: per-token losses without each of these sets, as a map (observed only)."""
+
+    ablations: tuple[tuple[Component, ...], ...]
+    method: str
+
+
+What = Attends | Score | Ablate | Keep | Path | LossMap
+
+KINDS: Mapping[type, str] = {
+    Attends: "attends",
+    Score: "score",
+    Ablate: "ablate",
+    Keep: "keep_only",
+    Path: "path",
+    LossMap: "loss_map",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One scalar per prompt and one bound. ``heads`` is empty for all but attention and scores of heads.
+
+    ``any``: the claim is that some head of ``heads`` does (none named: some head of the model).
     ``prompts`` are the check's own prompt sets; empty means the claim's. ``requires`` maps
     a top-k metric to the clean accuracy that its lower bound must exceed (None: the default).
     """
 
     index: int
-    what: Attends | Score | Ablate
+    what: What
     bound: Bound
     heads: tuple[Component, ...]
     prompts: tuple[PromptSet, ...]
@@ -100,10 +191,11 @@ class Check:
     where: Position
     requires: Mapping[str, float] | None = None
     reported: Mapping[str, Any] | None = None
+    any: bool = False
 
     @property
     def kind(self) -> str:
-        return {Attends: "attends", Score: "score", Ablate: "ablate"}[type(self.what)]
+        return KINDS[type(self.what)]
 
 
 @dataclass(frozen=True)
@@ -150,6 +242,7 @@ class Claim:
     source: Mapping[str, Any] | None = None
     faults: tuple[Fault, ...] = ()
     warnings: tuple[str, ...] = ()
+    any: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,7 +257,7 @@ class Suite:
     model: str | Mapping[str, str] | None = None
     sampling: Sampling = Sampling()
     prompts: Mapping[str, tuple[PromptSet, ...]] = field(default_factory=dict)
-    circuits: Mapping[str, tuple[Component, ...]] = field(default_factory=dict)
+    circuits: Mapping[str, Circuit] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
     source: Mapping[str, Any] | None = None
     faults: tuple[Fault, ...] = ()

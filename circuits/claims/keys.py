@@ -1,37 +1,63 @@
-"""The words of a suite file: which keys each level takes, and which are not supported yet."""
+"""The words of a suite file: which keys each level takes, and which kind of check each belongs to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 from circuits.claims.source import Node
-from circuits.errors import nearest
+from circuits.errors import did_you_mean, nearest
 
-KINDS = ("attends", "score", "ablate")
+KINDS = ("attends", "score", "ablate", "keep_only", "path", "loss_map")
 EFFECTS = ("drop_in", "change_in", "after")
+KEPT = ("recovers", "faithfulness", "completeness", "minimality", "sufficiency")
 METHODS = ("mean", "zero", "resample")
 STATISTICS = ("mass", "top1", "lift")
 EXCLUDABLE = ("bos", "self")
-SCORES = ("previous_token", "duplicate_token", "induction")
-BOUNDS = ("at_least", "at_most", "between")
+ATTENTION_SCORES = ("previous_token", "duplicate_token", "induction")
+WEIGHT_SCORES = ("copying", "successor")
+SCORES = (*ATTENTION_SCORES, *WEIGHT_SCORES, "in_context_learning")
+ENDS = ("at_least", "at_most", "between")
+BOUNDS = (*ENDS, "top")
 
-# Constructs of the whole claim language that are refused by name until they are measured.
-LATER = (
-    "keep_only", "recovers", "normalised", "path", "within", "given_ablated", "interaction", "at",
-    "top", "members", "range",
-)  # fmt: skip
-LATER_SCORES = ("copying", "successor", "in_context_learning")
+# Constructs that are refused by name until they are measured.
+LATER = ("range",)
 
-# The keys that belong to one kind of check only.
+# The keys that belong to some kinds of checks only.
 OWN: Mapping[str, tuple[str, ...]] = {
-    "attends": ("statistic", "excluding", "more_than", "by_at_least"),
-    "score": (),
-    "ablate": ("method", *EFFECTS),
+    "attends": ("statistic", "excluding", "more_than", "by_at_least", "top"),
+    "score": ("members", "top"),
+    "ablate": (
+        "method",
+        "at",
+        "within",
+        "given_ablated",
+        "interaction",
+        *EFFECTS,
+        "partial_necessity",
+        "random",
+        "top",
+    ),
+    "keep_only": ("method", *KEPT, "normalised", "subsets", "random"),
+    "path": EFFECTS,
+    "loss_map": ("method",),
 }
 _SHARED = ("head", "heads", "prompts", "requires", "observe", "reported", *BOUNDS, "by_at_least")
 CHECK_KEYS = tuple(dict.fromkeys((*KINDS, *(k for own in OWN.values() for k in own), *_SHARED, *LATER)))
 CLAIM_KEYS = ("claim", "head", "heads", "prompts", "expect", "checks", "source", "requires")
 SUITE_KEYS = ("suite", "model", "source", "sampling", "prompts", "circuits", "claims", "include")
+
+# Words of people who do not know the keys' names.
+ALIASES = {
+    "minimum": "at_least", "min": "at_least", "maximum": "at_most", "max": "at_most", "less_than": "at_most",
+    "equals": "between", "normalized": "normalised", "rank": "top", "position": "at", "positions": "at",
+}  # fmt: skip
+
+
+def nearest_key(name: str, keys: Iterable[str]) -> str:
+    """A hint for a key that does not exist."""
+    keys = tuple(keys)
+    meant = ALIASES.get(name.casefold())
+    return f"did you mean {meant!r}?" if meant in keys else did_you_mean(name, keys)
 
 
 def misspelt(

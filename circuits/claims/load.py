@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from circuits.claims import values
-from circuits.claims.claim import Claim, Expect, PromptSet, Suite
+from circuits.claims.claim import Circuit, Claim, Expect, PromptSet, Suite
 from circuits.claims.dry import DryRun
-from circuits.claims.heads import Component
 from circuits.claims.keys import SUITE_KEYS, misspelt
 from circuits.claims.load_claim import ClaimReader
 from circuits.claims.load_includes import Included, include
@@ -58,7 +57,8 @@ class _Loader:
         self.dry = DryRun(knowledge.families)
         self.prompts: dict[str, tuple[PromptSet, ...]] = {}
         self.broken: dict[str, Position] = {}
-        self.circuits: dict[str, tuple[Component, ...]] = {}
+        self.circuits: dict[str, Circuit] = {}
+        self.broken_circuits: dict[str, Position] = {}
         self.included = Included()
 
     def suite(self) -> Suite:
@@ -100,22 +100,38 @@ class _Loader:
         """The ``prompts:`` and ``circuits:`` sections of a file."""
         top, faults = source.top, source.faults
         assert top is not None
-        aside = [(block, fault) for block, fault in source.broken if block.section == "prompts"]
-        for block, fault in aside:
-            faults.found.append(fault)
-            self.broken[block.name] = fault.where
+        aside = {"prompts": False, "circuits": False}  # whether entries of the section are no YAML
+        for block, fault in source.broken:
+            if block.section in aside:
+                aside[block.section] = True
+                faults.found.append(fault)
+                (self.broken if block.section == "prompts" else self.broken_circuits)[block.name] = fault.where
         parsing = list(faults.found)
         for _, section in top.all("prompts"):
-            if section.kind != "map" and not (section.null and aside):
+            if section.kind != "map" and not (section.null and aside["prompts"]):
                 hint = "write prompts: {ioi: {family: ioi}}"
                 faults.add(section, f"prompts must map names to prompt sets, not {section.noun}", hint)
             for key, node in (*section.entries, *section.repeated):
                 self.named_set(key, node, faults, parsing)
         for _, section in top.all("circuits"):
-            if section.kind != "map":
-                faults.add(section, f"circuits must map names to {{heads: [...], mlps: [...]}}, not {section.noun}")
-            for key, node in section.entries:
-                self.circuits[key.text] = read_circuit(key, node, faults, shape)
+            if section.kind != "map" and not (section.null and aside["circuits"]):
+                message = f"circuits must map names to {{heads: [...], mlps: [...]}}, not {section.noun}"
+                faults.add(section, message, 'write circuits: {numbers: {heads: ["1.5", "4.4"]}}')
+            for key, node in (*section.entries, *section.repeated):
+                self.named_circuit(key, node, faults, parsing, shape)
+
+    def named_circuit(self, key: Node, node: Node, faults: Faults, parsing: list[Fault], shape: Shape | None) -> None:
+        """One entry of ``circuits:``; a faulty one is kept in ``broken_circuits``, as with prompt sets."""
+        before = len(faults.found)
+        found = read_circuit(key, node, faults, shape)
+        name = key.text.strip()
+        own = [*faults.found[before:], *(fault for fault in parsing if node.covers(fault.where))]
+        if own or found is None:
+            self.broken_circuits[name] = own[0].where if own else key.where
+            self.circuits.pop(name, None)
+        else:
+            self.circuits[name] = found
+            self.broken_circuits.pop(name, None)
 
     def named_set(self, key: Node, node: Node, faults: Faults, parsing: list[Fault]) -> None:
         """One entry of ``prompts:``; a faulty one is kept in ``broken``, so that claims can point to it."""
@@ -170,6 +186,7 @@ class _Loader:
             self.dry,
             tuple(own),
             no_model,
+            self.broken_circuits,
         )
         reader = ClaimReader(context, faults)
         found = list(aside)

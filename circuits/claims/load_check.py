@@ -1,38 +1,50 @@
-"""One check of a claim: what is measured, on which heads and prompts, with which bound."""
+"""One check of a claim: which kind it is, on which heads and prompts, with which bound."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from circuits.claims import bounds, selector, values
-from circuits.claims.claim import Ablate, Attends, Check, Claim, PromptSet, Score
-from circuits.claims.dry import shorten
+from circuits.claims import bounds
+from circuits.claims.claim import Ablate, Bound, Check, Claim, Path, PromptSet, What
+from circuits.claims.describe import describe
 from circuits.claims.heads import Component
 from circuits.claims.keys import (
     BOUNDS,
     CHECK_KEYS,
     EFFECTS,
-    EXCLUDABLE,
+    KEPT,
     KINDS,
     LATER,
-    LATER_SCORES,
-    METHODS,
     OWN,
-    SCORES,
-    STATISTICS,
+    WEIGHT_SCORES,
     misspelt,
+    nearest_key,
 )
-from circuits.claims.load_parts import Context, read_components, read_heads, read_prompts, reported
+from circuits.claims.load_ablate import read_ablate
+from circuits.claims.load_attends import read_attends
+from circuits.claims.load_circuits import read_keep, read_loss_map, read_path
+from circuits.claims.load_metrics import RANK
+from circuits.claims.load_parts import Asked, Context, read_heads, read_prompts, reported
 from circuits.claims.load_prompts import read_requires
-from circuits.claims.sets import Selector
+from circuits.claims.load_scores import read_score
 from circuits.claims.source import Faults, Node
-from circuits.errors import did_you_mean
+
+READERS: Mapping[str, Callable[[Asked], What | None]] = {
+    "attends": read_attends,
+    "score": read_score,
+    "ablate": read_ablate,
+    "keep_only": read_keep,
+    "path": read_path,
+    "loss_map": read_loss_map,
+}
 
 
 class CheckReader:
-    """Reads the checks of one claim; ``claim`` gives the heads and prompt sets they inherit."""
+    """Reads the checks of one claim; ``claim`` gives the heads and prompt sets they inherit.
+
+    ``warnings`` collects what is ignored without being a fault.
+    """
 
     def __init__(
         self,
@@ -49,6 +61,7 @@ class CheckReader:
         self.requires = requires
         self.prompts_given = prompts_given
         self.heads_given = heads_given
+        self.warnings: list[str] = []
 
     def read(self, node: Node, index: int, *, inline: bool) -> Check | None:
         """The check, or None after a fault that leaves nothing to measure."""
@@ -59,7 +72,7 @@ class CheckReader:
         if not inline:
             for key, _ in node.entries:
                 if key.text not in CHECK_KEYS:
-                    faults.add(key, f"unknown key {key.text!r} in check {index}", did_you_mean(key.text, CHECK_KEYS))
+                    faults.add(key, f"unknown key {key.text!r} in check {index}", nearest_key(key.text, CHECK_KEYS))
         later = [key for key, _ in node.entries if key.text in LATER]
         for key in later:
             faults.add(key, f"{key.text!r} is not supported yet", "leave this check out for now")
@@ -79,298 +92,162 @@ class CheckReader:
         for key, _ in node.entries:
             owners = [name for name, own in OWN.items() if key.text in own]
             if owners and kind not in owners and key.text != "by_at_least":  # which is a bound: see read_bound
-                message = f"{key.text!r} belongs to {' or '.join(owners)}, not to {kind}"
+                message = f"{key.text!r} belongs to {one_of(owners)}, not to {kind}"
                 faults.add(key, message, "remove it, or write another check")
         value = node.get(kind)
         assert value is not None
-        own = () if inline or node.get("prompts") is None else self.own_prompts(node, index)
-        inherited = inline or node.get("prompts") is None
-        prompts = self.claim.variants if inherited else own
-        if inherited and not prompts and not self.prompts_given and value.text not in LATER_SCORES:
-            faults.add(
-                node.key(kind) or node,
-                "no prompts: neither the check nor the claim names a prompt set",
-                "add prompts: NAME",
-            )
-        heads = self.heads(node, kind, inline)
-        what: Attends | Score | Ablate | None
-        if kind == "attends":
-            what = self.attends(node, value, prompts)
-        elif kind == "score":
-            what = self.score(value, prompts)
-        else:
-            what = self.ablate(node, value, prompts)
-        difference = kind == "attends" and node.get("more_than") is not None
-        bound = None if later else bounds.read_bound(node, faults, value_range(node, kind), difference=difference)
+        score = value.text.strip() if kind == "score" else ""
+        own, prompts = self.prompts(node, index, kind, score, inline)
+        heads, some = self.heads(node, kind, score, inline)
+        what = READERS[kind](Asked(self.context, faults, node, value, prompts, heads, some, f"{self.claim.id}-{index}"))
+        bound = None if later else self.bound(node, kind, some)
         requires = self.requires
         if not inline and node.get("requires") is not None:
             requires = read_requires(node.get("requires"), faults)
         report = reported(node.get("reported"), faults)
         if what is None or bound is None:
             return None
-        if isinstance(what, Ablate) and what.metric == "answer_rank" and bound.kind != "observe":
-            place = node.get(what.effect) or node
-            faults.add(
-                place, "a mean rank is no claim: answer_rank is only shown", "add observe: true, or use top1, top5, ..."
-            )
+        if isinstance(what, (Ablate, Path)) and what.metric == "answer_rank" and bound.kind != "observe":
+            faults.add(node.get(what.effect) or node, RANK, "add observe: true, or use top1, top5, ...")
             return None
         where = (node.key(kind) or node).where
-        return Check(index, what, bound, heads, own, describe(what), where, requires, report)
+        return Check(index, what, bound, heads, own, describe(what), where, requires, report, some)
 
     def no_kind(self, node: Node, index: int) -> None:
         """A check without a kind: say so, unless a misspelt key has been faulted already."""
         if misspelt(node, KINDS):
             return
-        bound = next((key for key, _ in node.entries if key.text in (*BOUNDS, "by_at_least")), None)
-        hint = f"add one of {', '.join(KINDS)}"
-        if bound is not None:
-            self.faults.add(bound, f"{bound.text!r} is a bound on nothing: check {index} measures nothing", hint)
-        else:
-            self.faults.add(node, f"check {index} measures nothing", hint)
+        if not without_kind([key for key, _ in node.entries], f"check {index}", self.faults):
+            self.faults.add(node, f"check {index} measures nothing", f"add one of {', '.join(KINDS)}")
 
-    def own_prompts(self, node: Node, index: int) -> tuple[PromptSet, ...]:
+    def prompts(
+        self, node: Node, index: int, kind: str, score: str, inline: bool
+    ) -> tuple[tuple[PromptSet, ...], tuple[PromptSet, ...]]:
+        """The check's own prompt sets, and those it is measured on: its own, else the claim's."""
         given = node.get("prompts")
-        assert given is not None
-        return tuple(read_prompts(given, self.faults, self.context, f"{self.claim.id}-{index}"))
+        if score in WEIGHT_SCORES:
+            message = f"the {score} score reads weights and single tokens, so it takes no prompts"
+            if given is not None and inline:
+                self.warnings.append(f"{message}: prompts is ignored")
+            elif given is not None:
+                self.faults.add(node.key("prompts") or node, message, "remove prompts from this check")
+            return (), ()
+        if given is not None and not inline:
+            own = tuple(read_prompts(given, self.faults, self.context, f"{self.claim.id}-{index}"))
+            return own, own
+        if not self.claim.variants and not self.prompts_given:
+            message = "no prompts: neither the check nor the claim names a prompt set"
+            self.faults.add(node.key(kind) or node, message, "add prompts: NAME")
+        return (), self.claim.variants
 
-    def heads(self, node: Node, kind: str, inline: bool) -> tuple[Component, ...]:
-        """The heads that the check is about: its own, else the claim's. Ablations name their own."""
-        if kind == "ablate":
-            return ()
-        own_given = not inline and (node.get("head") is not None or node.get("heads") is not None)
-        if own_given:
+    def heads(self, node: Node, kind: str, score: str, inline: bool) -> tuple[tuple[Component, ...], bool]:
+        """The heads that the check is about (its own, else the claim's), and whether any one of them will do.
+
+        Only attention and scores of heads have any: interventions name their own components.
+        """
+        key = next((key for key, _ in node.entries if key.text in ("head", "heads")), None)
+        if score == "in_context_learning" or kind not in ("attends", "score"):
+            if key is not None:
+                self.headless(node, key, kind if kind != "score" else score, inline)
+            return (), False
+        if key is not None and not inline:
             return read_heads(node, self.faults, self.context.shape)
         if not self.claim.heads and not self.heads_given:
             self.faults.add(
                 node.key(kind) or node, "no head: neither the check nor the claim names one", 'add head: "6.9"'
             )
-        return self.claim.heads
+        return self.claim.heads, self.claim.any
 
-    def attends(self, node: Node, value: Node, prompts: tuple[PromptSet, ...]) -> Attends | None:
-        """An attention check. None after a fault in its selectors, statistic or exclusions."""
+    def headless(self, node: Node, key: Node, what: str, inline: bool) -> None:
+        """``head`` or ``heads`` on a check that is not about heads of attention.
+
+        A claim's head says what the claim is about, so only what would change the meaning is a fault there.
+        """
+        value = node.get(key.text)
+        if value is not None and value.kind == "map" and what != "in_context_learning":
+            message = f"heads: {{any: ...}} does not go with {what}, which names its own components"
+            self.faults.add(value, message, "it belongs to attends and score")
+        elif what == "in_context_learning":
+            message = "the in-context-learning score is the whole model's, so it takes no head"
+            if inline:
+                self.warnings.append(f"{message}: {key.text} is ignored")
+            else:
+                self.faults.add(key, message, f"remove {key.text} from this check")
+        elif what == "ablate" and not inline:
+            read_heads(node, self.faults, self.context.shape)
+        elif not inline:
+            message = f"{key.text!r} does not go with {what}, which names its own components"
+            self.faults.add(key, message, f"remove {key.text} from this check")
+
+    def bound(self, node: Node, kind: str, some: bool) -> Bound | None:
+        """The one bound of the check; an interaction has it inside, a loss map has none."""
         faults = self.faults
-        statistic_node, more_node = node.get("statistic"), node.get("more_than")
-        statistic = "mass" if statistic_node is None else values.choice(statistic_node, faults, "statistic", STATISTICS)
-        excluding = self.excluding(node.get("excluding"))
-        main = self.read_selector(value, prompts, excluding or ())
-        if more_node is None:
-            fine = main is not None and statistic is not None and excluding is not None
-            return Attends(main, statistic, excluding) if fine else None  # type: ignore[arg-type]
-        if more_node.kind == "map":
-            message = "more_than: {...} (across heads or prompt sets) is not supported yet"
-            faults.add(more_node, message, "write more_than: QUERY -> KEY")
+        if kind == "loss_map":
+            return self.only_shown(node)
+        if kind == "ablate" and node.get("interaction") is not None:
+            return bounds.read_interaction(node, faults)
+        if kind == "ablate" and node.get("given_ablated") is not None:
+            return None  # without interaction: a fault already
+        if some and node.get("top") is not None:
+            message = "'top' does not go with heads: {any: ...}: it ranks each head that is named"
+            faults.add(node.key("top") or node, message, "use at_least, or name the head that is among the highest")
             return None
-        if re.fullmatch(r"[\d.,%\s+-]+", more_node.text):
-            faults.add(
-                more_node,
-                f"more_than compares with another selector, not with {more_node.noun}",
-                "for a number write at_least",
-            )
-            return None
-        other = self.read_selector(more_node, prompts, excluding or ())
-        if main is None or other is None or statistic is None or excluding is None:
-            return None
-        if (other.query, other.key) == (main.query, main.key):
-            faults.add(more_node, "both sides of the comparison are the same selector", "compare with another one")
-            return None
-        if other.query == main.query:
-            for prompt_set in prompts:
-                if self.context.dry.apart(main, other, prompt_set, excluding):
-                    message = f"no query has keys on both sides, in any prompt of {prompt_set.name!r}"
-                    faults.add(more_node, message, "with equal queries only those with keys on both sides count")
-                    return None
-        return Attends(main, statistic, excluding, other)
+        shape = self.context.shape
+        total = shape.layers * shape.heads if shape is not None else None
+        difference = kind == "attends" and node.get("more_than") is not None
+        return bounds.read_bound(node, faults, value_range(node, kind), difference=difference, heads=total)
 
-    def excluding(self, node: Node | None) -> tuple[str, ...] | None:
-        if node is None:
-            return ()
-        nodes = node.children if node.kind == "list" else (node,)
-        found = [values.choice(child, self.faults, "excluded key", EXCLUDABLE) for child in nodes]
-        for child in nodes[1:]:
-            if child.text in [other.text for other in nodes[: nodes.index(child)]]:
-                self.faults.add(child, f"{child.text!r} is excluded twice", "name it once")
-        if not found:
-            self.faults.add(node, "excluding is an empty list", "write excluding: [bos], [self] or [bos, self]")
-        if not found or None in found:
-            return None
-        return tuple(name for name in EXCLUDABLE if name in found)
+    def only_shown(self, node: Node) -> Bound | None:
+        """The bound of a loss map: ``observe: true``, and no other."""
+        observe = node.get("observe")
+        wanted = observe is not None and observe.text.strip().lower() == "true"
+        bound = bounds.read_bound(node, self.faults, (-math.inf, math.inf), difference=False) if wanted else None
+        given = [key for key, _ in node.entries if key.text in (*BOUNDS, "by_at_least") and key.text != "top"]
+        if not wanted and not misspelt(node, ("observe",)):
+            place = observe or (given[0] if given else None) or node.key("loss_map") or node
+            self.faults.add(place, "a loss map is only shown: it has no value to bound", "write observe: true instead")
+        return bound
 
-    def read_selector(self, node: Node, prompts: tuple[PromptSet, ...], excluding: tuple[str, ...]) -> Selector | None:
-        """A parsed selector whose roles every prompt set has."""
-        faults = self.faults
-        if node.kind != "text" or node.null:
-            faults.add(node, f"a selector is text, not {node.noun}", selector.ARROW_HINT)
-            return None
-        parsed, errors = selector.read(node.text)
-        for error in errors:
-            faults.add(node, str(error), error.hint, offset=error.at, width=error.width)
-        if parsed is None:
-            return None
-        before = len(faults.found)
-        for prompt_set in prompts:
-            known = self.context.roles_of(prompt_set)
-            for role in selector.roles(parsed):
-                if role.name not in known:
-                    message = f"unknown role {role.name!r}: prompt set {prompt_set.name!r} has none of that name"
-                    hint = did_you_mean(role.name, (*known, *selector.STRUCTURE))
-                    faults.add(node, message, hint, offset=role.at, width=len(role.name))
-            for back in selector.variables(parsed):
-                variable = str(back.variable)
-                if variable != "period" and variable not in prompt_set.variables:
-                    message = f"unknown variable {variable!r}: prompt set {prompt_set.name!r} has none of that name"
-                    hint = did_you_mean(variable, ("period", *prompt_set.variables))
-                    faults.add(node, message, hint, offset=node.text.index(variable, back.at + 1), width=len(variable))
-            if not prompt_set.bos and selector.names(parsed, "bos"):
-                message = f"'bos' selects nothing: prompt set {prompt_set.name!r} has bos: false"
-                at = re.search(r"\bbos\b", node.text)
-                faults.add(node, message, "write first, or remove bos: false", offset=at.start() if at else 0, width=3)
-        if isinstance(parsed.key, selector.Structure) and parsed.key.name in excluding:
-            faults.add(node, f"nothing is left to measure: {parsed.key.name!r} is excluded", "remove it from excluding")
-        if len(faults.found) > before:
-            return None
-        for prompt_set in prompts:
-            self.empty(node, parsed, prompt_set, excluding)
-        return parsed if len(faults.found) == before else None
 
-    def empty(self, node: Node, parsed: Selector, prompt_set: PromptSet, excluding: tuple[str, ...]) -> None:
-        """Fault a selector that selects nothing on any prompt, under the side that is to blame."""
-        nothing = self.context.dry.empty(parsed, prompt_set, excluding)
-        if nothing is None:
-            return
-        arrow = re.search(r"->|→", node.text)
-        assert arrow is not None
-        query, key = node.text[: arrow.start()], node.text[arrow.end() :]
-        if nothing.side == "query":
-            what, offset = query.strip(), len(query) - len(query.lstrip())
-            message = f"selects nothing: no token of prompt set {prompt_set.name!r} is {what!r}"
-            hint = "its roles or their counts are others"
-        else:
-            what, offset = key.strip(), arrow.end() + len(key) - len(key.lstrip())
-            message = (
-                f"selects nothing: no {query.strip()!r} token of prompt set {prompt_set.name!r} has any key {what!r}"
-            )
-            hint = "keys lie before their query, and BOS and self count only where named"
-        if nothing.example:
-            hint = f"{hint}; such a prompt: {shorten(nothing.example)}"
-        self.faults.add(node, message, hint, offset=offset, width=len(what))
+def without_kind(keys: list[Node], what: str, faults: Faults) -> bool:
+    """Fault a check that says how to measure but not what, at the key that shows it; False where none does."""
+    bound = next((key for key in keys if key.text in (*BOUNDS, "by_at_least")), None)
+    part = next((key for key in keys if key is not bound and any(key.text in own for own in OWN.values())), None)
+    if part is not None:
+        kinds = one_of([kind for kind, own in OWN.items() if part.text in own])
+        faults.add(part, f"{part.text!r} belongs to {kinds}, and {what} has none", f"add {kinds}")
+    elif bound is not None:
+        message = f"{bound.text!r} is a bound on nothing: {what} has no check"
+        message = message if what == "the claim" else f"{bound.text!r} is a bound on nothing: {what} measures nothing"
+        faults.add(bound, message, f"add one of {', '.join(KINDS)}")
+    return part is not None or bound is not None
 
-    def score(self, value: Node, prompts: tuple[PromptSet, ...]) -> Score | None:
-        """A named score; each is defined on repeated random tokens."""
-        name = values.text(value, self.faults, "score")
-        if name is None:
-            return None
-        name = name.strip()
-        if name in LATER_SCORES:
-            self.faults.add(value, f"the score {name!r} is not supported yet", f"scores there are: {', '.join(SCORES)}")
-            return None
-        if name not in SCORES:
-            self.faults.add(value, f"unknown score {name!r}", did_you_mean(name, SCORES))
-            return None
-        for prompt_set in prompts:
-            if prompt_set.family != "repeated_tokens":
-                given = f"prompt set {prompt_set.name!r} is of family {prompt_set.family}"
-                message = f"the {name} score is defined on repeated random tokens, but {given}"
-                self.faults.add(value, message, "use a prompt set of family repeated_tokens, or attends: on this one")
-                return None
-        return Score(name)
 
-    def ablate(self, node: Node, value: Node, prompts: tuple[PromptSet, ...]) -> Ablate | None:
-        """An ablation with exactly one effect on one metric that the prompts can give."""
-        faults = self.faults
-        components = read_components(value, faults, "ablate", self.context.shape, mlps=True)
-        method_node = node.get("method")
-        method = "mean" if method_node is None else values.choice(method_node, faults, "method", METHODS)
-        given = [name for name in EFFECTS if node.get(name) is not None]
-        if not given:
-            if misspelt(node, EFFECTS):
-                return None
-            faults.add(
-                node.key("ablate") or node,
-                "the ablation has no effect to measure",
-                "add drop_in, change_in or after with a metric, e.g. drop_in: logit_diff",
-            )
-            return None
-        if len(given) > 1:
-            faults.add(
-                node.key(given[1]) or node,
-                f"two effects on one check: {given[0]!r} and {given[1]!r}",
-                "write two checks",
-            )
-            return None
-        metric_node = node.get(given[0])
-        assert metric_node is not None
-        metric = values.text(metric_node, faults, given[0])
-        if metric is None:
-            return None
-        metric = metric.strip()
-        facts = bounds.metric(metric)
-        if facts is None:
-            faults.add(metric_node, f"unknown metric {metric!r}", bounds.nearest_metric(metric))
-            return None
-        _, _, droppable, needs_answer, needs_foil = facts
-        if given[0] == "drop_in" and not droppable:
-            message = f"drop_in: {metric} means nothing, because {metric} has no meaningful zero"
-            faults.add(metric_node, message, f"use change_in: {metric} (the absolute change)")
-            return None
-        fine = bool(components) and method is not None
-        for prompt_set in prompts:
-            fine = (
-                self.texts_allow(
-                    metric_node, method_node or value, prompt_set, metric, method, needs_answer, needs_foil
-                )
-                and fine
-            )
-        return Ablate(components, method, given[0], metric) if fine and method is not None else None
-
-    def texts_allow(
-        self,
-        metric_node: Node,
-        method_node: Node,
-        prompts: PromptSet,
-        metric: str,
-        method: str | None,
-        answer: bool,
-        foil: bool,
-    ) -> bool:
-        """Whether literal texts carry what the metric and the method need (other families always do)."""
-        if prompts.family != "texts":
-            return True
-        entries = [e if isinstance(e, dict) else {} for e in prompts.parameters.get("texts", ())]
-        having = f"of {len(entries)} texts of prompt set {prompts.name!r} have none"
-        for needed, key in ((answer, "answer"), (foil, "foil")):
-            missing = sum(not entry.get(key) for entry in entries)
-            if needed and missing:
-                message = f"{metric} needs {'an' if key == 'answer' else 'a'} {key}, but {missing} {having}"
-                self.faults.add(metric_node, message, f"add {key}: to them, or use kl or loss")
-                return False
-        missing = sum(not entry.get("corrupted") for entry in entries)
-        if method in ("mean", "resample") and missing:
-            message = f"method: {method} needs corrupted partners, but {missing} {having}"
-            self.faults.add(method_node, message, "add corrupted: to them, or use method: zero")
-            return False
-        return True
+def one_of(names: list[str]) -> str:
+    """Names as a text: "a", "a or b", "a, b or c"."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def value_range(node: Node, kind: str) -> tuple[float, float]:
     """The smallest and largest value that a check can take, as far as what is written tells."""
     if kind == "score":
-        return 0.0, 1.0
+        score = node.get("score")
+        return (
+            (-math.inf, math.inf) if score is not None and score.text.strip() == "in_context_learning" else (0.0, 1.0)
+        )
     if kind == "attends":
         statistic = node.get("statistic")
         top = 1.0 if statistic is None or statistic.text in ("mass", "top1") else math.inf
         return (0.0, top) if node.get("more_than") is None else (-top, top)
-    for effect in EFFECTS:
-        given = node.get(effect)
-        if given is not None and bounds.metric(given.text.strip()) is not None:
-            return bounds.effect_range(effect, given.text.strip())
+    if kind == "ablate" and node.get("partial_necessity") is not None:
+        return 0.0, 1.0
+    for name in KEPT if kind == "keep_only" else EFFECTS:
+        given = node.get(name)
+        metric = given.text.strip() if given is not None and given.kind == "text" else ""
+        if bounds.metric(metric) is None:
+            continue
+        if kind != "keep_only":
+            return bounds.effect_range(name, metric)
+        normalised = node.get("normalised")
+        return bounds.kept_range(name, metric, normalised is not None and normalised.text.strip().lower() == "true")
     return -math.inf, math.inf
-
-
-def describe(what: Attends | Score | Ablate) -> str:
-    """A check in one line, as it stands in results; the compared side of a difference stands beside it."""
-    if isinstance(what, Score):
-        return f"score: {what.name}"
-    if isinstance(what, Ablate):
-        names = ", ".join(str(component) for component in what.components)
-        return f"ablate: {names} ({what.method}), {what.effect}: {what.metric}"
-    return f"attends: {what.selector.text}"

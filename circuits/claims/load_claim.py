@@ -7,12 +7,11 @@ from dataclasses import replace
 
 from circuits.claims import values
 from circuits.claims.claim import Claim, Expect, PromptSet
-from circuits.claims.keys import BOUNDS, CHECK_KEYS, CLAIM_KEYS, KINDS, LATER, misspelt
-from circuits.claims.load_check import CheckReader
+from circuits.claims.keys import CHECK_KEYS, CLAIM_KEYS, KINDS, LATER, misspelt, nearest_key
+from circuits.claims.load_check import CheckReader, without_kind
 from circuits.claims.load_parts import Context, read_heads, read_prompts
 from circuits.claims.load_prompts import read_requires
 from circuits.claims.source import Faults, Node
-from circuits.errors import did_you_mean
 
 
 class ClaimReader:
@@ -59,14 +58,14 @@ class ClaimReader:
                 faults.add(k, f"{k.text!r} stands beside checks:", "put it into one of the checks")
             else:
                 faults.add(
-                    k, f"unknown key {k.text!r} in claim {base.id!r}", did_you_mean(k.text, (*CLAIM_KEYS, *CHECK_KEYS))
+                    k, f"unknown key {k.text!r} in claim {base.id!r}", nearest_key(k.text, (*CLAIM_KEYS, *CHECK_KEYS))
                 )
         warnings: list[str] = []
         words_node = node.get("claim")
         words = values.text(words_node, faults, "claim") if words_node is not None else None
         if words_node is None:
             warnings.append("the claim says nothing in words: add claim: with what a person would say")
-        heads = read_heads(node, faults, self.context.shape)
+        heads, some = read_heads(node, faults, self.context.shape)
         variants, many = self.variants(node.get("prompts"), base.id)
         requires = read_requires(node.get("requires"), faults)
         expect = self.expect(node.get("expect"))
@@ -85,7 +84,7 @@ class ClaimReader:
             many=many,
             expect=expect,
             source=values.plain(source_node) if source_node is not None and source_node.kind == "map" else None,
-            warnings=tuple(warnings),
+            any=some,
         )
         check_nodes = self.check_nodes(key, node, checks_node, inline)
         reader = CheckReader(
@@ -102,7 +101,11 @@ class ClaimReader:
             if check is not None:
                 checks.append(check)
         self.check_expect(node, expect, len(check_nodes))
-        return replace(claim, checks=tuple(checks))
+        about_heads = any(check.get(kind) is not None for check in check_nodes for kind in ("attends", "score"))
+        if some and checks_node is not None and check_nodes and not about_heads:
+            message = "heads: {any: ...} belongs to attends and score, and this claim has no such check"
+            faults.add(node.get("heads") or node, message, "remove it")
+        return replace(claim, checks=tuple(checks), warnings=(*warnings, *reader.warnings))
 
     def variants(self, node: Node | None, inline_name: str) -> tuple[tuple[PromptSet, ...], bool]:
         """The claim-level prompt sets (each variant of a sweep its own), and whether they are many."""
@@ -167,18 +170,12 @@ class ClaimReader:
         return list(checks_node.children)
 
     def no_check(self, key: Node, node: Node, inline: list[Node]) -> None:
-        """A claim without any check; keys of later issues and misspelt kinds have their own faults."""
+        """A claim without any check; keys that are not supported and misspelt kinds have their own faults."""
         later = [k for k in inline if k.text in LATER]
         for word in later:
             self.faults.add(word, f"{word.text!r} is not supported yet", "leave this claim out for now")
         if later or misspelt(node, (*KINDS, "checks")):
             return
-        bound = next((k for k in inline if k.text in (*BOUNDS, "by_at_least")), None)
-        kinds = ", ".join(KINDS)
-        if bound is not None:
-            message = f"{bound.text!r} is a bound on nothing: the claim has no check"
-            self.faults.add(bound, message, f"add one of {kinds}")
-        else:
-            self.faults.add(
-                key, "the claim has no check, so nothing is measured", f"add checks:, or one of {kinds} inline"
-            )
+        if not without_kind(inline, "the claim", self.faults):
+            hint = f"add checks:, or one of {', '.join(KINDS)} inline"
+            self.faults.add(key, "the claim has no check, so nothing is measured", hint)

@@ -19,8 +19,8 @@ from circuits.errors import did_you_mean, nearest
 from circuits.prompts.prompt import Family, Parameter
 
 COMMON = ("family", "bos", "roles", "sweep", "requires")
-LATER_FAMILIES = ("greater_than",)
 MOST_VARIANTS = 200
+REQUIRABLE = ("answer_prob", "pair_prob", "prob_diff")  # and top1, top5, ...: the metrics with a known range
 TEXT_KEYS = ("text", "answer", "foil", "corrupted")  # the keys of one prompt of the family texts
 
 Checker = Callable[[Family, Mapping[str, Any]], list[tuple[str, str]]]
@@ -56,11 +56,7 @@ def read_prompt_set(
         return ()
     family_name = family_name.strip()
     if family_name not in families:
-        if family_name in LATER_FAMILIES:
-            hint = f"families there are: {', '.join(sorted(families))}"
-            faults.add(family_node, f"the prompt family {family_name!r} is not supported yet", hint)
-        else:
-            faults.add(family_node, f"unknown prompt family {family_name!r}", did_you_mean(family_name, families))
+        faults.add(family_node, f"unknown prompt family {family_name!r}", did_you_mean(family_name, families))
         return ()
     family = families[family_name]
     kinds = {parameter.name: parameter for parameter in family.parameters}
@@ -69,7 +65,12 @@ def read_prompt_set(
     bos = values.boolean(bos_node, faults, "bos") if bos_node is not None else True
     roles = _roles(roles_node, faults, check_roles) if roles_node is not None else {}
     requires = read_requires(node.get("requires"), faults)
-    variables = {k: v for k, v in parameters.items() if kinds[k].kind == "int" and isinstance(v, int) and k != "period"}
+    defaults = {key: parameter.default for key, parameter in kinds.items()}
+    variables = {
+        key: value
+        for key, value in {**defaults, **parameters}.items()
+        if kinds[key].kind == "int" and isinstance(value, int) and key != "period"
+    }
     base = PromptSet(
         name, family_name, parameters, bos is not False, roles, node.where, variables=variables, requires=requires
     )
@@ -188,6 +189,7 @@ def _place(node: Node, swept: Mapping[str, Node], key: str) -> Node:
 
 
 Swept = list[tuple[PromptSet, dict[str, Node]]]
+SweepEntry = dict[str, tuple[Node, Node]]  # parameter -> its key's node and its value's
 
 
 def _sweep(base: PromptSet, node: Node, faults: Faults, kinds: Mapping[str, Parameter]) -> Swept:
@@ -195,42 +197,8 @@ def _sweep(base: PromptSet, node: Node, faults: Faults, kinds: Mapping[str, Para
 
     Each comes with the nodes of its own values.
     """
-    entries: list[dict[str, tuple[Node, Node]]] = []
-    if node.kind == "list":
-        for child in node:
-            if child.kind != "map" or not child.entries:
-                what = child.noun if child.kind != "map" else "an empty one"
-                faults.add(
-                    child, f"each entry of a sweep is a mapping of parameters, not {what}", "write - {length: 3}"
-                )
-                return []
-            entries.append({key.text: (key, value) for key, value in child.entries})
-    elif node.kind == "map":
-        columns = []
-        for key, value in node.entries:
-            if value.kind != "list" or not value.children:
-                faults.add(
-                    value, f"sweep: {key.text} needs a list of values, not {value.noun}", f"write {key.text}: [3, 4, 5]"
-                )
-                return []
-            columns.append([(key, child) for child in value])
-        if math.prod(map(len, columns)) > MOST_VARIANTS:
-            faults.add(
-                node, f"the sweep has {math.prod(map(len, columns)):,} variants", f"at most {MOST_VARIANTS} are allowed"
-            )
-            return []
-        entries = [{key.text: (key, value) for key, value in row} for row in itertools.product(*columns)]
-    if node.kind == "text" and not node.null:
-        faults.add(node, f"a sweep is a mapping of lists, not {node.noun}", "write sweep: {length: [3, 4, 5]}")
-        return []
-    if not entries or (not node.entries and node.kind == "map"):
-        faults.add(node, "the sweep is empty", "write sweep: {length: [3, 4, 5]}")
-        return []
-    if len(entries) > MOST_VARIANTS:
-        faults.add(node, f"the sweep has {len(entries):,} variants", f"at most {MOST_VARIANTS} are allowed")
-        return []
     variants: Swept = []
-    for entry in entries:
+    for entry in _sweep_entries(node, faults, kinds):
         parameters: dict[str, Any] = {}
         variables = dict(base.variables)
         for name, (key, value) in entry.items():
@@ -253,6 +221,58 @@ def _sweep(base: PromptSet, node: Node, faults: Faults, kinds: Mapping[str, Para
     return variants
 
 
+def _sweep_entries(node: Node, faults: Faults, kinds: Mapping[str, Parameter]) -> list[SweepEntry]:
+    """The entries of a sweep in order; none after a fault in its form."""
+    if node.kind == "text" and not node.null:
+        faults.add(node, f"a sweep is a mapping of lists, not {node.noun}", "write sweep: {length: [3, 4, 5]}")
+        return []
+    rows = [{key.text: (key, value) for key, value in child.entries} for child in node]
+    for child in node:
+        if child.kind != "map" or not child.entries:
+            what = child.noun if child.kind != "map" else "an empty one"
+            faults.add(child, f"each entry of a sweep is a mapping of parameters, not {what}", "write - {length: 3}")
+            return []
+    for key, value in node.entries:
+        if value.kind != "list" or not value.children:
+            what = "an empty one" if value.kind == "list" else value.noun
+            faults.add(value, f"sweep: {key.text} needs a list of values, not {what}", f"write {key.text}: [3, 4, 5]")
+            return []
+    columns = [[(key, child) for child in value] for key, value in node.entries]
+    count = math.prod(map(len, columns)) if columns else len(rows)
+    if not count:
+        faults.add(node, "the sweep is empty", "write sweep: {length: [3, 4, 5]}")
+        return []
+    if count > MOST_VARIANTS:
+        faults.add(node, f"the sweep has {count:,} variants", f"at most {MOST_VARIANTS} are allowed")
+        return []
+    before = len(faults.found)
+    plain = [{name: _comparable(value, kinds.get(name)) for name, (_, value) in row.items()} for row in rows]
+    for here, first in _repeats(plain):
+        message = f"this entry of the sweep is the same as entry {first + 1}"
+        faults.add(node.children[here], message, "remove one: each entry makes a test of its own")
+    for column in columns:
+        name = column[0][0].text
+        for here, _ in _repeats([_comparable(value, kinds.get(name)) for _, value in column]):
+            value = column[here][1]
+            message = f"sweep: {name} names {value.text if value.kind == 'text' else 'the same list'} twice"
+            faults.add(value, message, "remove one: each value makes a test of its own")
+    if len(faults.found) > before:
+        return []
+    return [{key.text: (key, value) for key, value in row} for row in itertools.product(*columns)] if columns else rows
+
+
+def _repeats(values: list[Any]) -> list[tuple[int, int]]:
+    """(index, index of the first equal one) of each value that was there before."""
+    return [(here, values.index(value)) for here, value in enumerate(values) if values.index(value) < here]
+
+
+def _comparable(node: Node, parameter: Parameter | None) -> Any:
+    """A swept value such that two that mean the same are equal ("3" and "03" for an integer)."""
+    raw = _raw(node)
+    is_number = parameter is not None and parameter.kind == "int" and isinstance(raw, str)
+    return int(raw) if is_number and re.fullmatch(r"[+-]?[0-9]{1,12}", raw.strip()) else raw
+
+
 def _label(parameters: Mapping[str, Any]) -> str:
     """A short name of a variant for node ids: its numbers and words, long texts only when alone."""
     plain = {
@@ -265,7 +285,10 @@ def _label(parameters: Mapping[str, Any]) -> str:
 
 
 def read_requires(node: Node | None, faults: Faults) -> dict[str, float] | None:
-    """``requires: {top1: 0.5}``: the clean accuracy that its lower bound must exceed."""
+    """``requires: {top1: 0.5}``: what the lower bound of the clean mean of each metric must exceed.
+
+    Metrics with a known range: top1, top5, ..., answer_prob, pair_prob and prob_diff.
+    """
     if node is None:
         return None
     if node.kind != "map":
@@ -275,18 +298,24 @@ def read_requires(node: Node | None, faults: Faults) -> dict[str, float] | None:
         faults.add(node, "requires is empty", "write requires: {top1: 0.5}")
     found = {}
     for key, value in node.entries:
-        if bounds.metric(key.text) is None or not key.text.startswith("top"):
-            close = nearest(key.text, ("top1", "top5"))
+        facts = bounds.metric(key.text)
+        if facts is None or not (key.text in REQUIRABLE or key.text.startswith("top")):
+            valid = f"it takes top1, top5, ..., {', '.join(REQUIRABLE)}"
+            if facts is not None:
+                faults.add(key, f"{key.text} cannot be required: its range has no end; {valid}", "write top1: 0.5")
+                continue
+            close = nearest(key.text, ("top1", "top5", *REQUIRABLE))
             hint = f"did you mean {close!r}?" if close else "write requires: {top1: 0.5}"
-            faults.add(key, f"unknown key {key.text!r} in requires: it takes top1, top5, ...", hint)
+            faults.add(key, f"unknown key {key.text!r} in requires: {valid}", hint)
             continue
         read = values.number(value, faults, f"requires: {key.text}")
         if read is None:
             continue
-        if not 0 <= read[0] < 1:
-            faults.add(
-                value, f"requires: {key.text} must be at least 0 and less than 1, not {value.text}", "write 0.5 or 50%"
-            )
+        low, high = facts[:2]
+        if not low <= read[0] < high:
+            message = f"requires: {key.text} must be at least {low:g} and less than {high:g}, not {value.text}"
+            meant = f"did you mean {read[0]:g}%?" if 2 <= read[0] < 100 and not read[1] else ""
+            faults.add(value, message, meant or ("write 0.5 or 50%" if low == 0 else "write a number such as 0.1"))
             continue
         found[key.text] = read[0]
     return found

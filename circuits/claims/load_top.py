@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from circuits.claims import values
-from circuits.claims.claim import Sampling
-from circuits.claims.heads import Component
+from circuits.claims.claim import Circuit, Sampling
+from circuits.claims.heads import Component, parse_component
 from circuits.claims.keys import SUITE_KEYS, misspelt
 from circuits.claims.load_parts import Shape, read_components
 from circuits.claims.source import Faults, Node
@@ -101,22 +101,56 @@ def read_sampling(node: Node | None, faults: Faults) -> Sampling:
     return Sampling(least, most, numbers.get("seed", default.seed), numbers.get("confidence", default.confidence))
 
 
-def read_circuit(key: Node, node: Node, faults: Faults, shape: Shape | None) -> tuple[Component, ...]:
-    """One entry of ``circuits:``, ``{heads: [...], mlps: [...]}``."""
-    if not values.keys(node, faults, f"circuit {key.text!r}", ("heads", "mlps", "source")):
-        return ()
+CIRCUIT_KEYS = ("heads", "mlps", "source")
+
+
+def read_circuit(key: Node, node: Node, faults: Faults, shape: Shape | None) -> Circuit | None:
+    """One entry of ``circuits:``, ``{heads: [...], mlps: [...], source: {...}}``; None after a fault."""
+    before = len(faults.found)
+    name = key.text.strip()
+    if not re.fullmatch(r"[^\s\[\],:]+", name):
+        faults.add(key, f"{key.text!r} cannot be a circuit's name", "use letters, digits, - _ and .")
+    elif _is_component(name):
+        faults.add(key, f"{name!r} cannot be a circuit's name: it is a component's", "use another name")
+    if not values.keys(node, faults, f"circuit {name!r}", CIRCUIT_KEYS):
+        return None
+    heads_node, mlps_node, source = node.get("heads"), node.get("mlps"), node.get("source")
+    mlps = _mlps(mlps_node, faults, shape) if mlps_node is not None else None
+    heads: tuple[Component, ...] = ()
+    if heads_node is None:
+        if not misspelt(node, ("heads",), CIRCUIT_KEYS):
+            faults.add(key, f"circuit {name!r} names no heads", "add heads: [...] (heads: [] if it has only MLPs)")
+    elif heads_node.kind == "list" and not heads_node.children:
+        if not mlps and len(faults.found) == before:
+            faults.add(heads_node, f"circuit {name!r} is empty", "name at least one head or MLP")
+    else:
+        heads = read_components(heads_node, faults, "heads", shape, mlps=False)
+    if source is not None and source.kind != "map":
+        hint = "write source: {arxiv: '2211.00593'}"
+        faults.add(source, f"source must be a mapping, not {source.noun}", hint)
+    if len(faults.found) > before:
+        return None
+    return Circuit(name, heads, mlps, values.plain(source) if source is not None else None)
+
+
+def _is_component(name: str) -> bool:
+    try:
+        parse_component(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _mlps(node: Node, faults: Faults, shape: Shape | None) -> tuple[Component, ...]:
+    """``mlps: [0, MLP1]`` as components."""
+    hint = "write mlps: [0, 1] (without mlps: all of them stay; with [] none does)"
+    if node.kind != "list":
+        faults.add(node, f"mlps must be a list of layers, not {node.noun}", hint)
     found: list[Component] = []
-    heads, mlps = node.get("heads"), node.get("mlps")
-    if heads is not None:
-        found += read_components(heads, faults, "heads", shape, mlps=False)
-    elif not misspelt(node, ("heads",), ("heads", "mlps", "source")):
-        faults.add(key, f"circuit {key.text!r} names no heads", "add heads: [...]")
-    if mlps is not None and mlps.kind != "list":
-        faults.add(mlps, f"mlps must be a list of layers, not {mlps.noun}", "write mlps: [0, 1]")
-    for child in mlps.children if mlps is not None else ():
+    for child in node.children:
         layer = re.fullmatch(r"(?:MLP)?(\d{1,4})", child.text.strip(), re.IGNORECASE | re.ASCII)
         if child.kind != "text" or layer is None:
-            faults.add(child, f"mlps must be a list of layers, not {child.noun}", "write mlps: [0, 1]")
+            faults.add(child, f"mlps must be a list of layers, not {child.noun}", hint)
             continue
         component = Component(int(layer[1]))
         problem = shape.missing(component) if shape is not None else None

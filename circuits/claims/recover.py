@@ -17,7 +17,7 @@ from circuits.claims.yaml_problem import NotYaml
 from circuits.errors import Fault, Position
 
 MAX_REMOVED = 40
-SECTIONS = ("claims", "prompts")
+SECTIONS = ("claims", "prompts", "circuits")
 
 
 @dataclass(frozen=True)

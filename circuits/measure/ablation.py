@@ -3,7 +3,7 @@
 What replaces what (DESIGN 3.3): ``mean`` puts the mean over reference prompts of the same template
 and token length, per position, of the unablated model; ``resample`` the activation of the prompt's
 own corrupted partner; ``zero`` puts zeros. The activation is a head's z (its output before W_O) or
-an MLP's output, at all positions.
+an MLP's output, at all positions or (``at``) at those of a selector's set.
 
 Nothing below the lowest ablated layer changes, so the clean residual there is kept and only the
 layers above are run again: exact, and the reason that late heads are cheap.
@@ -11,14 +11,17 @@ layers above are run again: exact, and the reason that late heads are cheap.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from circuits.claims.heads import Component
+from circuits.claims.positions import queries
+from circuits.claims.selector import parse
 from circuits.measure.batches import batches
 from circuits.measure.metrics import END_METRICS, Values, end_metrics, next_token_loss, precise
 from circuits.prompts.prompt import TokenPrompt
@@ -30,19 +33,41 @@ if TYPE_CHECKING:
 
 Hook = tuple[str, Callable[..., Any]]
 
+#: The most memory that the partners' activations of one prompt set may keep, in bytes.
+PARTNER_BYTES = 2**28
+#: A prompt set without variables.
+NO_VARIABLES: Mapping[str, int] = MappingProxyType({})
+
 
 @dataclass(frozen=True)
 class Ablation:
-    """Components ablated jointly, by one method. ``loss`` asks for the whole-prompt loss too."""
+    """Components ablated jointly, by one method. ``loss`` asks for the whole-prompt loss too.
+
+    ``at``: a set of positions as a selector's query side ("end", "member"); None: all positions. No
+    component, or no such position in a prompt, leaves the prompt as the clean model has it.
+    """
 
     components: tuple[Component, ...]
     method: str
     loss: bool = False
+    at: str | None = None
 
     @property
     def start(self) -> int:
-        """The lowest layer that is touched."""
-        return min(component.layer for component in self.components)
+        """The lowest layer that is touched (0: nothing is)."""
+        return min((component.layer for component in self.components), default=0)
+
+    def places(self, prompt: TokenPrompt, variables: Mapping[str, int]) -> list[int]:
+        """The positions of a prompt that are replaced, ascending; none where there is no component.
+
+        ``variables``: the integers that offsets of the prompt set may use. Raises SelectorError where
+        ``at`` is no set of positions: the loader refuses such claims.
+        """
+        if not self.components:
+            return []
+        if self.at is None:
+            return list(range(len(prompt.ids)))
+        return queries(parse(f"{self.at} -> any"), prompt, variables)
 
     @property
     def sites(self) -> dict[str, list[int]]:
@@ -66,7 +91,9 @@ class CleanRun:
     """The unablated model on one prompt set: kept while its ablations are measured.
 
     ``values`` are the clean metrics (the loss only where ``loss``); ``residuals[layer]`` the residual
-    streams that enter a layer, by batch; ``logits`` the clean logits at the end, by batch (for kl).
+    streams that enter a layer, by batch; ``logits`` the clean logits at the end, by batch (for kl);
+    ``partners`` what ``resample`` read from the corrupted partners, by batch and site (up to
+    ``PARTNER_BYTES``), so that the many ablations of a circuit read it once.
     """
 
     prompts: Sequence[TokenPrompt]
@@ -74,7 +101,14 @@ class CleanRun:
     values: Values
     logits: list[torch.Tensor] = field(default_factory=list)
     residuals: dict[int, list[torch.Tensor]] = field(default_factory=dict)
+    partners: dict[int, dict[str, torch.Tensor]] = field(default_factory=dict)
     loss: bool = False
+
+    def keep_partners(self, number: int, read: dict[str, torch.Tensor]) -> None:
+        """Keep what was read for a batch, where there is room."""
+        kept = {**self.partners, number: read}
+        if sum(value.nbytes for batch in kept.values() for value in batch.values()) <= PARTNER_BYTES:
+            self.partners = kept
 
 
 ReferencePrompts = Callable[[str, int], Sequence[tuple[int, ...]]]
@@ -194,28 +228,35 @@ def measure_ablation(
     ablation: Ablation,
     reference: Reference | None,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    variables: Mapping[str, int] = NO_VARIABLES,
 ) -> Values:
     """The metrics of the ablated model on the prompts of ``run``: Float[prompt] each.
 
-    ``reference`` is needed by ``mean`` only; ``resample`` needs corrupted partners. Raises
-    ValueError when they are missing: the loader refuses such claims.
+    ``reference`` is needed by ``mean`` only; ``resample`` needs corrupted partners. ``variables`` are
+    the prompt set's, for ``at``. A prompt in which nothing is replaced has exactly its clean values.
+    Raises ValueError when reference or partners are missing: the loader refuses such claims.
     """
     import torch
 
-    names = (*END_METRICS, "loss")
-    found: Values = {name: np.full(len(run.prompts), np.nan) for name in names}
+    found: Values = {name: np.full(len(run.prompts), np.nan) for name in (*END_METRICS, "loss")}
     start = ablation.start if ablation.start in run.residuals else 0
     for number, chunk in enumerate(run.chunks):
         batch = [run.prompts[i] for i in chunk]
-        hooks = [
-            (name, _replace(heads, value)) for (name, heads), value in _replacements(model, ablation, batch, reference)
-        ]
-        tokens = torch.tensor([p.ids for p in batch], device=model.device)
-        residual = run.residuals[start][number] if start > 0 else None
-        logits = forward(model, tokens, hooks, all_positions=ablation.loss, residual=residual, start=start)
-        _store(found, chunk, end_metrics(logits[:, -1], batch, clean=run.logits[number]))
-        if ablation.loss:
-            found["loss"][chunk] = next_token_loss(logits, tokens)
+        untouched = [i for i, prompt in zip(chunk, batch, strict=True) if not ablation.places(prompt, variables)]
+        if len(untouched) < len(chunk) or (ablation.loss and not run.loss):
+            partners = dict(run.partners.get(number, {}))
+            hooks = replacing_hooks(model, ablation, batch, reference, variables, partners)
+            run.keep_partners(number, partners)
+            tokens = torch.tensor([p.ids for p in batch], device=model.device)
+            residual = run.residuals[start][number] if start > 0 else None
+            logits = forward(model, tokens, hooks, all_positions=ablation.loss, residual=residual, start=start)
+            _store(found, chunk, end_metrics(logits[:, -1], batch, clean=run.logits[number]))
+            if ablation.loss:
+                found["loss"][chunk] = next_token_loss(logits, tokens)
+        # A resumed run may differ from a whole one in the last digits; what nothing touched must not.
+        for name in (*END_METRICS, *(("loss",) if ablation.loss and run.loss else ())):
+            found[name][untouched] = run.values[name][untouched]
         if progress is not None:
             progress(number + 1, len(run.chunks))
     return found
@@ -226,8 +267,37 @@ def _store(target: Values, chunk: list[int], values: Values) -> None:
         target[name][chunk] = value
 
 
+def replacing_hooks(
+    model: LoadedModel,
+    ablation: Ablation,
+    batch: Sequence[TokenPrompt],
+    reference: Reference | None,
+    variables: Mapping[str, int] = NO_VARIABLES,
+    partners: dict[str, torch.Tensor] | None = None,
+) -> list[Hook]:
+    """Hooks that make the ablation on a batch of prompts of one length; none where nothing is replaced.
+
+    ``partners``: what was read from the corrupted partners by site; what is missing is read and put in.
+    Raises ValueError where ``mean`` has no reference or ``resample`` no partners.
+    """
+    import torch
+
+    places = [ablation.places(prompt, variables) for prompt in batch]
+    if not any(places):
+        return []
+    mask = None
+    if ablation.at is not None:
+        mask = torch.tensor([[p in row for p in range(len(batch[0].ids))] for row in places], device=model.device)
+    found = _replacements(model, ablation, batch, reference, {} if partners is None else partners)
+    return [(name, _replace(heads, value, mask)) for (name, heads), value in found]
+
+
 def _replacements(
-    model: LoadedModel, ablation: Ablation, batch: Sequence[TokenPrompt], reference: Reference | None
+    model: LoadedModel,
+    ablation: Ablation,
+    batch: Sequence[TokenPrompt],
+    reference: Reference | None,
+    partners: dict[str, torch.Tensor],
 ) -> Iterator[tuple[tuple[str, list[int]], torch.Tensor | None]]:
     """Each site with its heads and what is put there: Float[batch or 1, pos, ...], None for zeros."""
     import torch
@@ -241,26 +311,36 @@ def _replacements(
         rows = [prompt.corrupted for prompt in batch]
         if any(row is None for row in rows):
             raise ValueError("resample ablation needs a corrupted partner for every prompt")
-        captured = capture(model, [row for row in rows if row is not None], list(sites))
+        missing = [name for name in sites if name not in partners]
+        if missing:
+            partners |= capture(model, [row for row in rows if row is not None], missing)
         for entry in sites.items():
-            yield entry, captured[entry[0]]
+            yield entry, partners[entry[0]]
         return
     if reference is None:
         raise ValueError("mean ablation needs reference prompts")
     means = [reference.mean(prompt.template, len(prompt.ids), list(sites)) for prompt in batch]
+    # A circuit has sites in all layers, and a batch of one template the same means: no copy for each prompt.
+    alike = all(mean is means[0] for mean in means)
     for entry in sites.items():
-        yield entry, torch.stack([mean[entry[0]] for mean in means])
+        yield entry, means[0][entry[0]][None] if alike else torch.stack([mean[entry[0]] for mean in means])
 
 
-def _replace(heads: list[int], value: torch.Tensor | None) -> Callable[..., Any]:
-    """A hook that puts ``value`` (None: zeros) at some heads, or at the whole output of an MLP."""
+def _replace(heads: list[int], value: torch.Tensor | None, mask: torch.Tensor | None) -> Callable[..., Any]:
+    """A hook that puts ``value`` (None: zeros) at some heads, or at the whole output of an MLP.
+
+    ``mask``: Bool[batch, pos], where it is put; None: at all positions.
+    """
+    import torch
+
+    part: Any = (slice(None), slice(None), heads) if heads else slice(None)
 
     def hook(activation: Any, hook: Any) -> Any:
         changed = activation.clone()
-        if heads:
-            changed[:, :, heads] = 0.0 if value is None else value[:, :, heads].to(changed.dtype)
-        else:
-            changed[:] = 0.0 if value is None else value.to(changed.dtype)
+        put: Any = 0.0 if value is None else value[part].to(changed.dtype)
+        if mask is not None:
+            put = torch.where(mask.view(*mask.shape, *[1] * (changed.ndim - 2)), put, changed[part])
+        changed[part] = put
         return changed
 
     return hook

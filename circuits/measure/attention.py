@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from circuits.measure.batches import batches
 from circuits.measure.cells import Cells, Question, cells, uniform
 from circuits.measure.metrics import precise
+from circuits.measure.profile import Profile, Tally, classes_of
 from circuits.prompts.prompt import TokenPrompt
 
 if TYPE_CHECKING:
@@ -67,14 +68,15 @@ def measure_attention(
     variables: Mapping[str, int],
     *,
     patterns_of: Sequence[tuple[int, int]] = (),
+    profiles_of: Sequence[tuple[int, int]] = (),
     batch_tokens: int = 4096,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[dict[Question, AttentionValues], dict[tuple[int, int], NDArray[np.float64]]]:
-    """All heads' values of several questions on one prompt set, and mean patterns of chosen heads.
+) -> tuple[dict[Question, AttentionValues], dict[tuple[int, int], NDArray[np.float64]], dict[tuple[int, int], Profile]]:
+    """All heads' values of several questions on one prompt set; mean patterns and profiles of chosen heads.
 
     Mean patterns are Float[query, key] over the prompts that have the first prompt's template and
-    token length. ``progress(done, total)`` counts prompts. Raises Unmeasurable when a question's
-    offsets have no period.
+    token length; profiles (see there) are over all prompts. ``progress(done, total)`` counts prompts.
+    Raises Unmeasurable when a question's offsets have no period.
     """
     import torch
 
@@ -82,7 +84,9 @@ def measure_attention(
     sinks = [_sink(asked, layers, heads, count) for asked in questions]
     pictured = {pair: np.zeros((len(prompts[0].ids),) * 2) for pair in patterns_of}
     alike = [p.template == prompts[0].template and len(p.ids) == len(prompts[0].ids) for p in prompts]
-    wanted = range(layers) if questions else sorted({layer for layer, _ in patterns_of})
+    classes = classes_of(prompts) if profiles_of else None
+    tallies = {pair: Tally(prompts, classes) for pair in profiles_of} if classes is not None else {}
+    wanted = range(layers) if questions else sorted({layer for layer, _ in (*patterns_of, *profiles_of)})
     stop = max(wanted, default=-1) + 1
     done = 0
     for chunk in batches(prompts, batch_tokens):
@@ -104,6 +108,9 @@ def measure_attention(
             for at_layer, head in pictured:
                 if at_layer == layer and bool(shown.any()):
                     pictured[at_layer, head] += precise(weights[shown, head]).sum(0).cpu().numpy()
+            for (at_layer, head), tally in tallies.items():
+                if at_layer == layer:
+                    tally.add(precise(weights[:, head]).cpu().numpy(), index)
 
         tokens = torch.tensor([p.ids for p in batch], device=model.device)
         hooks = [(f"blocks.{layer}.attn.hook_pattern", partial(reduce, layer=layer)) for layer in wanted]
@@ -114,7 +121,8 @@ def measure_attention(
             progress(done, count)
     total = sum(alike)
     values = {sink.asked: _finish(sink) for sink in sinks}
-    return values, {pair: pattern / total for pair, pattern in pictured.items()}
+    patterns = {pair: pattern / total for pair, pattern in pictured.items()}
+    return values, patterns, {pair: tally.profile() for pair, tally in tallies.items()}
 
 
 def _sink(asked: Question, layers: int, heads: int, count: int) -> _Sink:

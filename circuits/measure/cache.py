@@ -24,7 +24,16 @@ from numpy.typing import NDArray
 Arrays = Mapping[str, NDArray[Any]]
 
 # What decides a value: the measuring stages, and the libraries that run the model.
-_STAGES = ("prompts", "models", "measure", "claims/selector.py", "claims/positions.py", "claims/heads.py")
+_STAGES = (
+    "prompts",
+    "models",
+    "measure",
+    "claims/selector.py",
+    "claims/sets.py",
+    "claims/positions.py",
+    "claims/heads.py",
+    "claims/claim.py",
+)
 _LIBRARIES = ("torch", "transformers", "transformer_lens", "tokenizers")
 
 

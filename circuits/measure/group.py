@@ -8,9 +8,8 @@ are there; only what is missing loads the model.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,8 +22,11 @@ from circuits.measure.ablation import Ablation, CleanRun, Reference, clean_run, 
 from circuits.measure.attention import AttentionValues, measure_attention
 from circuits.measure.cache import ValueCache, code_digest, digest
 from circuits.measure.cells import Question, cells
+from circuits.measure.facts import describe
 from circuits.measure.metrics import END_METRICS, Values
+from circuits.measure.paths import PathPatch, measure_path
 from circuits.measure.picture import Picture, picture, picture_arrays, picture_from, picture_key
+from circuits.measure.profile import Profile, profile_arrays, profile_from, profile_key
 from circuits.prompts.prompt import Family, TokenPrompt
 from circuits.prompts.registry import with_defaults
 from circuits.prompts.tokens import build, reference_prompts
@@ -59,12 +61,16 @@ class Group:
     progress: Progress
     questions: set[Question] = field(default_factory=set)
     pictures: set[tuple[Question, tuple[int, int]]] = field(default_factory=set)
+    profiles: set[tuple[int, int]] = field(default_factory=set)
     ablations: set[Ablation] = field(default_factory=set)
+    paths: set[PathPatch] = field(default_factory=set)
     measured: set[str] = field(default_factory=set)
     _prompts: list[TokenPrompt] | None = None
     _facts: dict[str, Any] | None = None
     _attention: dict[Question, AttentionValues] = field(default_factory=dict)
     _pictures: dict[tuple[Question, tuple[int, int]], Picture] = field(default_factory=dict)
+    _profiles: dict[tuple[int, int], Profile] = field(default_factory=dict)
+    _arrays: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict)
     _values: dict[str, Values] = field(default_factory=dict)
     _clean: CleanRun | None = None
     _reference: Reference | None = None
@@ -96,21 +102,31 @@ class Group:
         """The cache key of one quantity of the group."""
         return digest([self.key, quantity])
 
-    def plan_attention(self, asked: Question, heads: list[tuple[int, int]]) -> None:
-        """Ask for a question (all heads) and the pictures of some heads."""
+    def keys_of(self, quantity: str) -> tuple[str, ...]:
+        """Every cache key under which a quantity may lie: metrics are kept with or without the loss."""
+        names = (quantity, *(json.dumps([quantity, loss]) for loss in (False, True)))
+        return tuple(self.key_of(name) for name in names)
+
+    def plan_attention(self, asked: Question, heads: list[tuple[int, int]]) -> str:
+        """Ask for a question (all heads) and the pictures and profiles of some heads; its name in ``measured``."""
         self.questions.add(asked)
         self.pictures |= {(asked, head) for head in heads}
+        self.profiles |= set(heads)
+        return asked.key
 
-    def plan_ablation(self, ablation: Ablation) -> None:
+    def plan_ablation(self, ablation: Ablation) -> str:
         """Ask for an ablation; the same one with and without the whole-prompt loss is one run."""
-        plain, full = (
-            Ablation(ablation.components, ablation.method),
-            Ablation(ablation.components, ablation.method, True),
-        )
+        full = replace(ablation, loss=True)
         if ablation.loss:
-            self.ablations.discard(plain)
+            self.ablations.discard(replace(ablation, loss=False))
         if full not in self.ablations:
             self.ablations.add(ablation)
+        return name_of(ablation)[0]
+
+    def plan_path(self, patch: PathPatch) -> str:
+        """Ask for a direct path to be patched."""
+        self.paths.add(patch)
+        return patch.key
 
     @property
     def prompts(self) -> list[TokenPrompt]:
@@ -136,48 +152,10 @@ class Group:
             key = self.key_of("facts")
             known = self.cache.load_json(key)
             if known is None:
-                known = self._describe()
+                known = describe(self.prompts, self.family, self.prompt_set, self.model().tokenizer, self.seed, self.n)
                 self.cache.save_json(key, known)
             self._facts = known
         return self._facts
-
-    def _describe(self) -> dict[str, Any]:
-        prompts, decode = self.prompts, self.model().tokenizer.decode
-        first = prompts[0]
-        lengths = Counter(len(prompt.ids) for prompt in prompts)
-        return {
-            "family": self.family.name,
-            "parameters": {
-                k: v for k, v in with_defaults(self.family, self.prompt_set.parameters).items() if v is not None
-            },
-            "n": len(prompts),
-            "seed": self.seed,
-            "example": first.text or None,
-            "tokens": [decode(token) for token in first.ids],
-            "answer": decode(first.answers[0]) if first.answers else None,
-            "foil": decode(first.foils[0]) if first.foils else None,
-            "corrupted": self._corrupted_text(first),
-            "foil_rule": self.family.foil,
-            "corruption": self.family.corruption,
-            "bos": first.has_bos,
-            "token_lengths": {str(length): count for length, count in sorted(lengths.items())},
-            "templates": sorted({prompt.template for prompt in prompts if prompt.template}),
-            "period": first.period,
-            "census": len(prompts) < self.n and not self.family.exhaustive,
-            "answers": all(prompt.answers for prompt in prompts),
-            "digest": "sha256:" + digest([[p.ids, p.corrupted, p.answers, p.foils] for p in prompts]),
-        }
-
-    def _corrupted_text(self, first: TokenPrompt) -> str | None:
-        """The first prompt's corrupted partner as it was written, or its tokens where it never was text."""
-        if first.corrupted is None:
-            return None
-        model, spec = self.model(), self.prompt_set
-        parameters = with_defaults(self.family, spec.parameters)
-        pair = next(self.family.pairs(parameters, model.tokenizer, self.seed, "prompts"))
-        if pair.corrupted is not None and pair.corrupted.text is not None:
-            return pair.corrupted.text
-        return "".join(model.tokenizer.decode(token) for token in first.corrupted[1 if first.has_bos else 0 :])
 
     def attention(self, asked: Question) -> AttentionValues:
         """All heads' values of a planned question; one pass measures all that are missing."""
@@ -191,6 +169,20 @@ class Group:
         if not self._has_picture(asked, head):
             self._measure_attention(asked)
         return self._pictures[asked, head]
+
+    def profile(self, head: tuple[int, int]) -> Profile:
+        """A head's attention by distance and from class to class, over all prompts."""
+        self.profiles.add(head)
+        if not self._has_profile(head):
+            self._measure_attention(None)
+        return self._profiles[head]
+
+    def _has_profile(self, head: tuple[int, int]) -> bool:
+        if head not in self._profiles:
+            found = profile_from(self.cache.load(self.key_of(profile_key(head))))
+            if found is not None:
+                self._profiles[head] = found
+        return head in self._profiles
 
     def _has_picture(self, asked: Question, head: tuple[int, int]) -> bool:
         if (asked, head) not in self._pictures:
@@ -208,9 +200,10 @@ class Group:
             self._attention[asked] = found
         return all(self._has_picture(*pair) for pair in self.pictures if pair[0] == asked)
 
-    def _measure_attention(self, asked: Question) -> None:
-        """One pass for this question and for all that are planned and not known."""
-        self.questions.add(asked)
+    def _measure_attention(self, asked: Question | None) -> None:
+        """One pass for this question and for all that are planned and not known, with their pictures and profiles."""
+        if asked is not None:
+            self.questions.add(asked)
         variables = self.prompt_set.variables
         # A question that cannot be asked of these prompts must not take the others with it.
         missing = [
@@ -219,16 +212,18 @@ class Group:
             if q == asked or (not self._is_known(q) and _askable(q, self.prompts, variables))
         ]
         pairs = sorted((pair for pair in self.pictures if pair[0] in missing), key=lambda pair: (pair[0].key, pair[1]))
-        questions = f"{len(missing)} question{'s' if len(missing) > 1 else ''}"
+        heads = sorted(head for head in self.profiles if not self._has_profile(head))
+        questions = f"{len(missing)} question{'s' if len(missing) > 1 else ''}" if missing else "profiles"
         title = f"attention on {self.prompt_set.title}: {questions}, {len(self.prompts)} prompts"
         self.progress(title)
         model = self.model()
-        values, patterns = measure_attention(
+        values, patterns, profiles = measure_attention(
             model,
             self.prompts,
             missing,
             variables,
             patterns_of=sorted({head for _, head in pairs}),
+            profiles_of=heads,
             batch_tokens=self.settings.batch_tokens,
             progress=lambda done, total: self.progress(f"{title} ({done}/{total})"),
         )
@@ -240,19 +235,39 @@ class Group:
             shown = picture(question, self.prompts, variables, patterns[head], model.tokenizer.decode)
             self._pictures[question, head] = shown
             self.cache.save(self.key_of(picture_key(question, head)), picture_arrays(shown))
+        for head, found in profiles.items():
+            self._profiles[head] = found
+            self.cache.save(self.key_of(profile_key(head)), profile_arrays(found))
 
     @property
     def clean(self) -> Values:
         """The unablated model's metrics: Float[prompt] each (``loss`` only when planned)."""
         return self._cached_values(
-            "clean", any(ablation.loss for ablation in self.ablations), lambda: self._clean_run().values
+            "clean", self._loss, lambda: self._clean_run().values
         )
 
     def ablated(self, ablation: Ablation) -> Values:
         """The metrics of a planned ablation: Float[prompt] each."""
-        full = Ablation(ablation.components, ablation.method, True)
+        full = replace(ablation, loss=True)
         wanted = full if full in self.ablations else ablation
-        return self._cached_values(*_name_of(wanted), lambda: self._measure_ablation(wanted))
+        return self._cached_values(*name_of(wanted), lambda: self._measure_ablation(wanted))
+
+    def path(self, patch: PathPatch) -> Values:
+        """The metrics with a direct path patched: Float[prompt] each."""
+        return self._cached_values(patch.key, patch.loss, lambda: self._measure_path(patch))
+
+    def arrays(
+        self, name: str, needed: set[str], measure: Callable[[], dict[str, NDArray[Any]]]
+    ) -> dict[str, NDArray[Any]]:
+        """Any other quantity of the group by its name: remembered, from the cache, or measured and kept."""
+        if name not in self._arrays:
+            found = self.cache.load(self.key_of(name))
+            if found is None or not needed <= found.keys():
+                found = measure()
+                self.measured.add(name)
+                self.cache.save(self.key_of(name), found)
+            self._arrays[name] = found
+        return self._arrays[name]
 
     def _kept(self, name: str, loss: bool) -> Values | None:
         """Values measured before, with the whole-prompt loss among them where it is asked for."""
@@ -276,8 +291,13 @@ class Group:
             self.cache.save(self.key_of(quantity), found)
         return found
 
+    @property
+    def _loss(self) -> bool:
+        """Whether anything planned reads the whole-prompt loss."""
+        return any(ablation.loss for ablation in self.ablations) or any(patch.loss for patch in self.paths)
+
     def _clean_run(self) -> CleanRun:
-        loss = any(ablation.loss for ablation in self.ablations)
+        loss = self._loss
         if self._clean is None or (loss and not self._clean.loss):
             layers = sorted({ablation.start for ablation in self.ablations})
             self.progress(f"clean run on {self.prompt_set.title}: {len(self.prompts)} prompts")
@@ -289,7 +309,9 @@ class Group:
 
     def _measure_ablation(self, ablation: Ablation) -> Values:
         run = self._clean_run()
-        names = ", ".join(str(component) for component in ablation.components)
+        names = ", ".join(str(component) for component in ablation.components[:6])
+        many = len(ablation.components)
+        names += f" and {many - 6} more" if many > 6 else ""
         title = f"ablation of {names} ({ablation.method}) on {self.prompt_set.title}: {len(self.prompts)} prompts"
         self.progress(title)
         reference = self.reference if ablation.method == "mean" else None
@@ -298,6 +320,19 @@ class Group:
             run,
             ablation,
             reference,
+            variables=self.prompt_set.variables,
+            progress=lambda done, total: self.progress(f"{title} ({done}/{total})"),
+        )
+        values["top_text"] = self._token_texts(values)
+        return values
+
+    def _measure_path(self, patch: PathPatch) -> Values:
+        title = f"path {patch} on {self.prompt_set.title}: {len(self.prompts)} prompts"
+        self.progress(title)
+        values = measure_path(
+            self.model(),
+            self._clean_run(),
+            patch,
             progress=lambda done, total: self.progress(f"{title} ({done}/{total})"),
         )
         values["top_text"] = self._token_texts(values)
@@ -319,7 +354,7 @@ class Group:
                 )
 
             # One pass over the reference prompts serves all mean ablations that are still to be measured.
-            planned = [a for a in self.ablations if a.method == "mean" and self._kept(*_name_of(a)) is None]
+            planned = [a for a in self.ablations if a.method == "mean" and self._kept(*name_of(a)) is None]
             sites = {place for ablation in planned for place in ablation.sites}
             self._reference = Reference(self.model(), rows, self.settings.batch_tokens, sites)
         return self._reference
@@ -359,9 +394,10 @@ def _askable(asked: Question, prompts: list[TokenPrompt], variables: Mapping[str
     return True
 
 
-def _name_of(ablation: Ablation) -> tuple[str, bool]:
+def name_of(ablation: Ablation) -> tuple[str, bool]:
     """The name of an ablation's values, and whether the loss is among them."""
-    return json.dumps(["ablation", sorted(map(str, ablation.components)), ablation.method]), ablation.loss
+    about = [sorted(map(str, ablation.components)), ablation.method, *([ablation.at] if ablation.at else [])]
+    return json.dumps(["ablation", *about]), ablation.loss
 
 
 def _attention_arrays(value: AttentionValues) -> dict[str, NDArray[Any]]:

@@ -125,7 +125,9 @@ class Family:
     first n do not depend on how many are taken; it ends when the possible prompts are exhausted.
     ``stream`` is "prompts" or "reference" (an independent stream). ``templates(params)``: names of
     its strata. ``foil`` and ``corruption`` state in one sentence what they are. ``exhaustive``:
-    every prompt the user gave is used, whatever n (the texts family).
+    every prompt the user gave is used, whatever n (the texts family). ``requires`` maps metrics to
+    the value that the lower bound of their clean mean must exceed before an ablation means anything;
+    None stands for ``{"top1": requires_top1}``.
     """
 
     name: str
@@ -138,3 +140,4 @@ class Family:
     corruption: str
     exhaustive: bool = False
     requires_top1: float = 0.5
+    requires: Mapping[str, float] | None = field(default=None, hash=False)

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 
 from circuits.errors import CircuitsError
+from circuits.prompts.greater_than import GREATER_THAN
 from circuits.prompts.interspersed_sequence import INTERSPERSED_SEQUENCE
 from circuits.prompts.ioi import IOI
 from circuits.prompts.named_sequence import NAMED_SEQUENCE
@@ -35,6 +36,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "interspersed_sequence": INTERSPERSED_SEQUENCE,
         "repeated_tokens": REPEATED_TOKENS,
         "ioi": IOI,
+        "greater_than": GREATER_THAN,
         "texts": TEXTS,
     }
 )

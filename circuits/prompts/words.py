@@ -44,6 +44,19 @@ OBJECTS: tuple[str, ...] = tuple(
     """.split()
 )
 
+#: What may last from one year to another: each fits "The ... lasted from the year".
+LASTING: tuple[str, ...] = tuple(
+    """
+    war battle siege reign famine drought feud truce campaign revolt rebellion uprising strike crisis trial
+    voyage expedition journey tour festival fair exhibition marriage partnership alliance treaty contract
+    friendship rivalry dispute debate conflict struggle invasion occupation blockade exile empire dynasty
+    kingdom republic regime government ministry term career apprenticeship project program experiment study
+    survey excavation construction restoration migration crusade mission negotiation investigation inquiry
+    boom recession depression shortage epidemic outbreak winter tradition custom fashion policy reform
+    movement revolution research service trade search lease patrol vigil boycott embargo
+    """.split()
+)
+
 #: Ordered sequences by name; each member's successor is the next one, the last has none.
 SEQUENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -30,16 +30,32 @@ def row_text(row: Mapping[str, Any]) -> str:
     details += [f"excluding {' and '.join(row['excluding'])}"] if row.get("excluding") else []
     how = f" ({', '.join(details)})" if details else ""
     size = f"; n={row['n']}" if row.get("n") else ""
-    check = row["check"] + (f", more_than: {row['more_than']}" if row.get("more_than") else "")
-    return f"{subject}{check}{how} on {row['prompts']} = {numbers(row)}; {row.get('bound') or 'observed'}{size}"
+    some = row.get("any") or {}
+    subject = f"some head of {some['of']} (best: {row['head']}) " if some else subject
+    where = f" on {row['prompts']}" if row.get("prompts") else ""
+    more = f", more_than: {row['more_than']}{_elsewhere(row)}" if row.get("more_than") else ""
+    check = f"{row['check']}{how}{where}{more}"
+    return f"{subject}{check} = {numbers(row)}; {row.get('bound') or 'observed'}{size}"
+
+
+def _elsewhere(row: Mapping[str, Any]) -> str:
+    """The other head and prompt set of a comparison, where they are others."""
+    other = row.get("other") or {}
+    head = f" of {other['head']}" if other.get("head") and other["head"] != row.get("head") else ""
+    prompts = f" on {other['prompts']}" if other.get("prompts") and other["prompts"] != row.get("prompts") else ""
+    return head + prompts
 
 
 def numbers(row: Mapping[str, Any]) -> str:
     """The estimate with its interval: "0.61 [0.58, 0.64]", "0.61 (all prompts there are)" or "not measured"."""
     percent, beside = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
+    if row.get("points"):
+        return f"a map of {len(row['points'])} points"
     if row.get("estimate") is None:
         return "not measured"
     text = number(row["estimate"], percent, beside)
+    if row.get("exact"):
+        return f"{text} (exact)"
     low, high = row.get("low"), row.get("high")
     if row.get("observe") and low is None and high is None:
         return text
@@ -148,6 +164,11 @@ def _row_lines(row: Mapping[str, Any]) -> Iterator[str]:
     if row.get("baseline"):
         clean, ablated = number(row["baseline"]["clean"]), number(row["baseline"]["ablated"])
         yield f"    {row['metric']}: clean {clean}, ablated {ablated}"
+    if row.get("parts"):
+        told = ", ".join(f"{name} {number(value)}" for name, value in row["parts"].items())
+        yield f"    means: {told}"
+    if row.get("rank") and row.get("k") is not None:
+        yield f"    rank {row['rank'][0]} of {row['rank'][1]} heads"
     if row.get("uniform") is not None:
         yield f"    under uniform attention: {number(row['uniform'])}"
     if row.get("heads_passing"):

@@ -27,11 +27,12 @@ from circuits.verdict.verdict import Verdict, judge, judge_exact
 
 Row = dict[str, Any]
 Interval = Callable[[float], Estimate]
+Floats = NDArray[np.float64]
 
 MOST_REMOVED = 0.9  # an exclusion that takes more of the mass leaves nothing worth measuring (DESIGN 3.3)
 FEW_REFERENCE = 8
 NOTHING_MEASURED: Mapping[str, Any] = MappingProxyType(
-    {"n": 0, "skipped": 0, "uniform": None, "effect": None, "heads_passing": None, "sides": None, "removed_mass": None}
+    dict.fromkeys(("uniform", "effect", "heads_passing", "rank", "sides", "removed_mass")) | {"n": 0, "skipped": 0}
 )
 
 
@@ -52,14 +53,9 @@ def decide(row: Row, bound: Bound, interval: Interval | None, asked: Asked) -> R
     with its numbers kept. An observed row gets the numbers and no verdict of its own.
     """
     row |= {"bound": bound.text, "bound_low": bound.low, "bound_high": bound.high, "percent": bound.percent}
-    row |= {
-        "observe": bound.kind == "observe",
-        "estimate": None,
-        "low": None,
-        "high": None,
-        "confidence": asked.confidence,
-    }
-    row |= {"corrected": None, "interval": None, "guaranteed": None, "assumption": None, "verdict": None}
+    row |= {"observe": bound.kind == "observe", "confidence": asked.confidence}
+    row |= {"estimate": None, "low": None, "high": None, "corrected": None, "interval": None}
+    row |= {"guaranteed": None, "assumption": None, "verdict": None}
     if interval is not None:
         try:
             plain = interval(asked.confidence)
@@ -92,7 +88,7 @@ def finite(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def mean_of(values: NDArray[np.float64] | None) -> float | None:
+def mean_of(values: Floats | None) -> float | None:
     """The mean over the prompts that have a value, or None."""
     if values is None or np.isnan(values).all():
         return None
@@ -106,9 +102,9 @@ def attention_row(
     layer, index = head
     left = values.left[layer, index]
     right = values.right[layer, index] if values.right is not None else None
-    broken = _broken(left, right)
+    broken = not_finite(left, right)
     lift = asked.statistic == "lift"
-    row |= {"uniform": uniform_value(values), "sides": None, "removed_mass": None, "skipped": 0, "effect": None}
+    row |= {**NOTHING_MEASURED, "uniform": uniform_value(values)}
     row.setdefault("reason", None)
     warnings: list[str] = row.setdefault("warnings", [])
     present = ~np.isnan(left) if right is None else ~(np.isnan(left) | np.isnan(right))
@@ -138,23 +134,34 @@ def attention_row(
     else:  # a prompt without one side is in neither, so that the sides differ by the estimate
         row["sides"] = {"left": mean_of(left[present]), "right": mean_of(right[present])}
         row["effect"] = {"kind": "d_z", "value": estimate.paired_effect(left - right)}
-    row["heads_passing"] = heads_passing(values, bound)
+    means = head_means(differences(values))
+    row |= {"heads_passing": heads_passing(means, bound), "rank": rank_of(means, head)}
+    note_uniform(row, bound)
+    return decide(row, bound, attention_interval(left, right, lift), how)
+
+
+def attention_interval(left: Floats, right: Floats | None, lift: bool) -> Interval:
+    """The interval of one head's mean (minus that of ``right``, paired): betting, and t for lift. Float[prompt] each."""
 
     def interval(confidence: float) -> Estimate:
         if right is None:
             if lift:
-                return estimate.mean_t(left, confidence, _range(left), nonneg=True)
+                return estimate.mean_t(left, confidence, observed_range(left), nonneg=True)
             return estimate.bounded_mean(left, confidence=confidence)
         if lift:
-            return estimate.mean_t(left - right, confidence, _range(left - right))
+            return estimate.mean_t(left - right, confidence, observed_range(left - right))
         return estimate.paired_difference(left, right, confidence=confidence)
 
+    return interval
+
+
+def note_uniform(row: Row, bound: Bound) -> None:
+    """Say in the row that uniform attention satisfies the bound too, where it does."""
     if bound.kind != "observe" and row["uniform"] is not None and bound.holds(row["uniform"]):
         row["uniform_holds"] = True
-        warnings.append(
+        row["warnings"].append(
             f"uniform attention ({row['uniform']:.3g}) satisfies this bound too: it says little about the head"
         )
-    return decide(row, bound, interval, how)
 
 
 def is_vacuous(rows: Sequence[Row]) -> bool:
@@ -174,33 +181,48 @@ def uniform_value(values: AttentionValues) -> float | None:
     return mean_of(left if values.uniform_right is None else left - values.uniform_right)
 
 
-def heads_passing(values: AttentionValues, bound: Bound) -> list[int] | None:
-    """[k, H]: how many of the model's H heads have an estimate that satisfies the bound."""
+def heads_passing(means: Floats, bound: Bound) -> list[int] | None:
+    """[k, H]: how many of the model's H heads, of ``means`` Float[layer, head], satisfy the bound themselves."""
     if bound.kind == "observe":
         return None
-    each = values.left if values.right is None else values.left - values.right
-    flat = each.reshape(-1, each.shape[-1])
-    present = ~np.isnan(flat)
-    infinite = np.isinf(values.left) if values.right is None else np.isinf(values.left) | np.isinf(values.right)
-    counts = np.where(infinite.any(axis=2).reshape(-1), 0, present.sum(axis=1))
-    means = np.where(present, flat, 0.0).sum(axis=1) / np.maximum(counts, 1)
-    return [
-        int(sum(bool(count) and bound.holds(float(mean)) for mean, count in zip(means, counts, strict=True))),
-        len(flat),
-    ]
+    return [sum(bound.holds(mean) for mean in means[~np.isnan(means)].tolist()), means.size]
+
+
+def rank_of(means: Floats, head: tuple[int, int]) -> list[int]:
+    """[r, H]: the place of a head among ``means`` Float[layer, head], 1 + the strictly higher ones; NaN comes last."""
+    own = means[head]
+    higher = ~np.isnan(means) if np.isnan(own) else means > own
+    return [1 + int(higher.sum()), means.size]
+
+
+def differences(values: AttentionValues) -> Floats:
+    """Float[layer, head, prompt]: left, minus right where there are two sides; infinite where one of them is."""
+    if values.right is None:
+        return values.left
+    broken = np.isinf(values.left) | np.isinf(values.right)
+    return np.where(broken, np.inf, np.where(broken, 0.0, values.left) - np.where(broken, 0.0, values.right))
+
+
+def head_means(each: Floats) -> Floats:
+    """Float[layer, head]: means over the prompts that have a value; NaN without one or with an infinite one."""
+    present = ~np.isnan(each)
+    counts = np.where(np.isinf(each).any(axis=2), 0, present.sum(axis=2))
+    with np.errstate(invalid="ignore"):
+        sums = np.where(present & np.isfinite(each), each, 0.0).sum(axis=2)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def _ratio(value: float | None, base: float | None) -> float | None:
     return None if value is None or not base else value / base
 
 
-def _broken(*values: NDArray[np.float64] | None) -> str | None:
+def not_finite(*values: Floats | None) -> str | None:
     """Why values that are not finite numbers (marked infinite where they were measured) decide nothing."""
     bad = np.any([np.isinf(each) for each in values if each is not None], axis=0)
     return f"the model's numbers are not finite on {int(bad.sum())} of {len(bad)} prompts" if bad.any() else None
 
 
-def _range(values: NDArray[np.float64]) -> float | None:
+def observed_range(values: Floats) -> float | None:
     """The observed range of values, or None where they only differ by rounding: that says nothing of their range."""
     present = values[~np.isnan(values)]
     if not len(present):
@@ -227,9 +249,17 @@ def task_reason(clean: Values, task: Task, how: Asked) -> str | None:
         values = metric_values(name, clean)
         if np.isnan(values).all():
             if task.explicit:
-                return f"these prompts have no answers, so the {name} that is required cannot be checked"
+                missing = "no answers" if name.startswith("top") else "no answers or foils"
+                return f"these prompts have {missing}, so the {name} that is required cannot be checked"
             continue
-        found = estimate.share(values, how.confidence)
+        span = bounded_span(name)
+        assert span is not None, f"{name} cannot be required"
+        exact = name.startswith("top")
+        found = (
+            estimate.share(values, how.confidence)
+            if exact
+            else estimate.bounded_mean(values, *span, how.confidence)
+        )
         if not (found.value if how.census else found.low) > least:
             bound = "all possible prompts" if how.census else f"lower bound {found.low:.3g} on {found.n} prompts"
             return (
@@ -248,57 +278,71 @@ def clean_facts(clean: Values, confidence: float) -> dict[str, float | None]:
     return {"top1": found.value, "top1_low": found.low, "logit_diff": mean_of(clean["logit_diff"])}
 
 
-def ablation_row(row: Row, what: Ablate, clean: Values, ablated: Values, bound: Bound, task: Task, how: Asked) -> Row:
-    """The row of an ablation check."""
-    before, after = metric_values(what.metric, clean), metric_values(what.metric, ablated)
+def intervention_facts(
+    row: Row, name: str, runs: tuple[Values, Values, Values], task: Task, how: Asked, others: Sequence[Values] = ()
+) -> bool:
+    """Fill what the row of any intervention has, and its ``reason``; False where nothing can be estimated.
+
+    ``runs``: the clean model, the run that is compared against (often the same), and the run with the
+    intervention. ``others``: further runs whose numbers must be finite. ``name``: the metric.
+    """
+    clean, base, last = runs
+    before, after = metric_values(name, base), metric_values(name, last)
     row |= {
         "clean": clean_facts(clean, how.confidence),
-        "baseline": {"clean": mean_of(before), "ablated": mean_of(after)},
-    }
-    row |= {
+        "baseline": {"clean": mean_of(metric_values(name, clean)), "ablated": mean_of(after)},
         "uniform": None,
         "heads_passing": None,
+        "effect": None,
         "n": int((~np.isnan(after)).sum()),
         "skipped": int(np.isnan(after).sum()),
     }
-    row["effect"] = None
-    broken = _broken(before, after, metric_values("answer_rank", clean))
+    ranked = metric_values("answer_rank", clean)
+    broken = not_finite(before, after, ranked, *(metric_values(name, values) for values in others))
     if broken or row["n"] == 0:
-        row["reason"] = broken or f"{what.metric} has no value on these prompts"
-        return decide(row, bound, None, how)
-    row["effect"] = _ablation_effect(what, before, after)
+        row["reason"] = broken or f"{name} has no value on these prompts"
+        return False
     row["reason"] = task_reason(clean, task, how)
+    ranks = last.get("answer_rank")
+    if ranks is not None and np.isfinite(ranks).any():
+        row["ranks"] = _ranks(ranks)
+        row["fell_to"] = fell_to(last, int(name[3:]) if name.startswith("top") else 1)
+    if name == "answer_rank":
+        row["baseline"] = None  # these would be means of ranks, which say nothing
+    else:
+        row["effect"] = _relative_effect(name, before, after)
+    return True
+
+
+def ablation_row(row: Row, what: Ablate, clean: Values, ablated: Values, bound: Bound, task: Task, how: Asked) -> Row:
+    """The row of an ablation check: drop_in, change_in or after."""
+    if not intervention_facts(row, what.metric, (clean, clean, ablated), task, how):
+        return decide(row, bound, None, how)
+    before, after = metric_values(what.metric, clean), metric_values(what.metric, ablated)
     if what.metric == "answer_rank":
-        row["ranks"] = _ranks(after)
-        row["fell_to"] = fell_to(ablated, 1)
-        row |= {"effect": None, "baseline": None}  # both would be means of ranks, which say nothing
         decided = decide(row, bound, None, how)
         if what.effect == "change_in":
-            return decided | {
-                "estimate": float(np.nanmedian(after - before)),
-                "statistic_note": "median change of the rank",
-            }
-        return decided | {"estimate": float(np.nanmedian(after)), "statistic_note": "median rank"}
-    scale = _range(before)
-    interval = _ablation_interval(what, before, after, scale)
+            median, note = float(np.nanmedian(after - before)), "median change of the rank"
+        else:
+            median, note = float(np.nanmedian(after)), "median rank"
+        return decided | {"estimate": median, "statistic_note": note}
     if what.effect == "drop_in":
-        base = estimate.ratio_drop(before, after, how.confidence, scale)
-        below = base.denominator
-        if below.value <= 0 if how.census else not base.denominator_positive:
-            where = "" if how.census else f", interval {below.low:.3g} to {below.high:.3g}"
-            row["reason"] = row["reason"] or (
-                f"the clean {what.metric} may be zero or less (mean {below.value:.3g}{where}), "
-                "so a relative drop has no meaning"
-            )
-    decided = decide(row, bound, interval, how)
-    if what.metric.startswith("top"):
-        decided["ranks"] = _ranks(ablated["answer_rank"])
-        decided["fell_to"] = fell_to(ablated, int(what.metric[3:]))
-    return decided
+        base = estimate.ratio_drop(before, after, how.confidence, observed_range(before))
+        row["reason"] = row["reason"] or denominator_reason(base, f"the clean {what.metric}", "drop", how)
+    return decide(row, bound, effect_interval(what.effect, what.metric, before, after), how)
 
 
-def _ablation_effect(what: Ablate, before: NDArray[np.float64], after: NDArray[np.float64]) -> dict[str, Any]:
-    facts = metric_facts(what.metric)
+def denominator_reason(ratio: RatioEstimate, name: str, noun: str, how: Asked) -> str | None:
+    """Why a relative ``noun`` has no meaning (its denominator ``name`` may be zero or less), or None."""
+    below = ratio.denominator
+    if below.value > 0 if how.census else ratio.denominator_positive:
+        return None
+    where = "" if how.census else f", interval {below.low:.3g} to {below.high:.3g}"
+    return f"{name} may be zero or less (mean {below.value:.3g}{where}), so a relative {noun} has no meaning"
+
+
+def _relative_effect(name: str, before: Floats, after: Floats) -> dict[str, Any]:
+    facts = metric_facts(name)
     assert facts is not None
     base, now = mean_of(before), mean_of(after)
     if facts[2] and base and now is not None:
@@ -306,16 +350,20 @@ def _ablation_effect(what: Ablate, before: NDArray[np.float64], after: NDArray[n
     return {"kind": "d_z", "value": estimate.paired_effect(after - before)}
 
 
-def _ablation_interval(
-    what: Ablate, before: NDArray[np.float64], after: NDArray[np.float64], scale: float | None
-) -> Interval:
-    """The interval of the effect: exact for shares, betting where bounded, t and Fieller elsewhere."""
-    facts = metric_facts(what.metric)
+def bounded_span(name: str) -> tuple[float, float] | None:
+    """A metric's smallest and largest value, or None where one of them is infinite."""
+    facts = metric_facts(name)
     assert facts is not None
-    low, high = facts[0], facts[1]
-    bounded = math.isfinite(low) and math.isfinite(high)
-    if bounded:
-        scale = high - low  # what an unseen prompt could differ by is known
+    return (facts[0], facts[1]) if math.isfinite(facts[0]) and math.isfinite(facts[1]) else None
+
+
+def effect_interval(effect: str, name: str, before: Floats, after: Floats) -> Interval:
+    """The interval of drop_in, change_in or after: exact for shares, betting where bounded, t and Fieller elsewhere."""
+    facts, span = metric_facts(name), bounded_span(name)
+    assert facts is not None
+    low = facts[0]
+    # What an unseen prompt could differ by is known where the metric is bounded.
+    scale = span[1] - span[0] if span else observed_range(before)
 
     def drop(confidence: float) -> RatioEstimate:
         found = estimate.ratio_drop(before, after, confidence, scale)
@@ -323,22 +371,22 @@ def _ablation_interval(
         return replace(found, high=min(found.high, 1.0)) if low >= 0 and found.value <= 1 else found
 
     def change(confidence: float) -> Estimate:
-        if bounded:
-            return estimate.paired_difference(after, before, low, high, confidence)
-        return estimate.mean_t(after - before, confidence, scale, nonneg=what.metric == "kl")
+        if span:
+            return estimate.paired_difference(after, before, *span, confidence)
+        return estimate.mean_t(after - before, confidence, scale, nonneg=name == "kl")
 
     def value(confidence: float) -> Estimate:
-        if what.metric.startswith("top"):
+        if name.startswith("top"):
             return estimate.share(after, confidence)
-        if bounded:
-            return estimate.bounded_mean(after, low, high, confidence)
+        if span:
+            return estimate.bounded_mean(after, *span, confidence)
         return estimate.mean_t(after, confidence, scale, nonneg=low >= 0)
 
-    return {"drop_in": drop, "change_in": change, "after": value}[what.effect]
+    return {"drop_in": drop, "change_in": change, "after": value}[effect]
 
 
-def _ranks(ranks: NDArray[np.float64]) -> dict[str, Any]:
-    present = ranks[~np.isnan(ranks)].astype(int)
+def _ranks(ranks: Floats) -> dict[str, Any]:
+    present = ranks[np.isfinite(ranks)].astype(int)
     counts = Counter(present.tolist())
     return {
         "median": float(np.median(present)),

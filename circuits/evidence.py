@@ -1,0 +1,153 @@
+"""The figures and profiles that stand beside a claim's rows; each name holds a digest, so it is drawn once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from circuits.claims.claim import Ablate, Attends, Keep, LossMap, Score
+from circuits.claims.sets import Back, walk
+from circuits.kinds.attends import candidates, mean_over_prompts, questions
+from circuits.kinds.kind import Cell, Draw, Here
+from circuits.measure.cache import digest
+from circuits.measure.cells import SCORE_SELECTORS, question
+from circuits.measure.profile import profile_json
+from circuits.report.figures import AttentionFigure, ScoreFigure
+from circuits.report.profile_figures import EffectsFigure, LossMapFigure, ProfileFigure
+from circuits.verdict.rows import Row
+
+Figure = dict[str, str] | None
+
+
+def figure_of(row: Row, cell: Cell, here: Here) -> Figure:
+    """The figure of one measured row, drawn; None where it has none or figures are not wanted."""
+    if here.draw is None:
+        return None
+    what = cell.check.what
+    if isinstance(what, Attends):
+        return _attention(row, what, cell, here)
+    if isinstance(what, Score) and what.name in SCORE_SELECTORS:
+        return _score(row, what, cell, here)
+    if isinstance(what, LossMap) and row.get("points"):
+        return _loss_map(row, here.draw)
+    if isinstance(what, (Ablate, Keep)) and row.get("estimate") is not None:
+        return _effects(row, here.draw)
+    return None
+
+
+def _drawn(path: str | None, alt: str) -> Figure:
+    return {"path": path, "alt": alt} if path is not None else None
+
+
+def _attention(row: Row, what: Attends, cell: Cell, here: Here) -> Figure:
+    assert here.draw is not None
+    if cell.check.any:
+        return _map(row, what.statistic, f"attention, {what.selector.text}", cell, here)
+    asked, _ = questions(what)
+    head, group = cell.place, here.prompts
+    picture = group.picture(asked, head)
+    other = asked.right.text if asked.right is not None and what.other_head is None else None
+    drawn = AttentionFigure(
+        str(cell.head), picture.mean, picture.labels, picture.cells, picture.others if other else None, picture.n,
+        f"Attention on {group.prompt_set.title}", asked.left.text, other,
+    )  # fmt: skip
+    path = here.draw(drawn, f"{cell.head}-attention-{group.key_of(asked.key + str(head))[:16]}")
+    alt = f"mean attention pattern of head {cell.head}, cells of {asked.left.text} outlined"
+    return _drawn(path, alt + (f" (statistic {what.statistic})" if what.statistic != "mass" else ""))
+
+
+def _score(row: Row, what: Score, cell: Cell, here: Here) -> Figure:
+    return _map(row, what.name, f"{what.name.replace('_', '-')} score", cell, here)
+
+
+def _map(row: Row, name: str, title: str, cell: Cell, here: Here) -> Figure:
+    """A map of all heads: the claimed ones outlined, or those of the top k, or those that satisfy "some head"."""
+    assert here.draw is not None
+    what, group, bound = cell.check.what, here.prompts, cell.check.bound
+    assert isinstance(what, (Attends, Score))
+    asked = questions(what)[0] if isinstance(what, Attends) else question(what)
+    found = group.attention(asked)
+    values = mean_over_prompts(found.left if found.right is None else found.left - found.right)
+    if cell.check.any:
+        claimed = tuple(place for place in candidates(cell, here) if bound.holds(float(values[place])))
+    else:
+        claimed = tuple((head.layer, head.head) for head in cell.check.heads if head.head is not None)
+    on = f"{title} on {group.prompt_set.title}"
+    drawn = ScoreFigure(name, values, claimed, row["bound"], on, int(row["n"]))
+    named = json.dumps([asked.key, claimed, row["bound"]])
+    path = here.draw(drawn, f"score-{group.key_of(named)[:16]}")
+    outlined = ", ".join(f"{layer}.{head}" for layer, head in claimed[:12]) + (" and more" if len(claimed) > 12 else "")
+    return _drawn(path, f"{title} by layer and head, {outlined or 'no head'} outlined")
+
+
+def _loss_map(row: Row, draw: Draw) -> Figure:
+    points = tuple((str(p["name"]), p["x"], p["y"], p["loss"]) for p in row["points"])
+    drawn = LossMapFigure(points, tuple(row["explained"]), f"Losses of every token on {row['prompts']}")
+    path = draw(drawn, f"loss-map-{digest([row['points'], row['explained'], row['prompts']])[:16]}")
+    return _drawn(path, "the model and its ablations on the first two principal components of their token losses")
+
+
+def _effects(row: Row, draw: Draw) -> Figure:
+    """A circuit against random ones of its size, or an effect beside those it is made of."""
+    beside, random = row.get("beside"), row.get("random") or {}
+    if not beside and random.get("median") is None:
+        return None
+    rows: list[tuple[str, float, float | None, float | None, str]] = []
+    label = (
+        "all of them"
+        if row["statistic"] in ("interaction",)
+        else str((row.get("circuit") or {}).get("name") or "claimed")
+    )
+    rows.append((label, row["estimate"], row["low"], row["high"], "claimed"))
+    for other in [beside] if isinstance(beside, dict) else beside or []:
+        if other.get("value") is not None:
+            rows.append((other["label"], other["value"], other.get("low"), other.get("high"), "beside"))
+    if random.get("median") is not None:
+        rows.append((f"{random['count']} random circuits", random["median"], random["min"], random["max"], "random"))
+    drawn = EffectsFigure(tuple(rows), row["bound_low"], row["bound_high"], row["percent"], str(row["check"]))
+    return _drawn(
+        draw(drawn, f"effects-{digest([rows, row['bound'], row['check']])[:16]}"),
+        f"{row['check']}: effects with intervals",
+    )
+
+
+def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str, Any]]:
+    """Attention by distance and by class of every claimed head on every prompt set, with its figure."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for cell, here in zip(cells, places, strict=True):
+        what = cell.check.what
+        if not isinstance(what, Attends) or cell.head is None or here.draw is None:
+            continue
+        group = here.prompts
+        key = (str(cell.head), group.prompt_set.title)
+        marked = _offsets(what)
+        if key in found:
+            found[key]["marked"] = sorted({*found[key]["marked"], *marked})
+            continue
+        profile = group.profile(cell.place)
+        found[key] = {
+            "head": key[0],
+            "prompts": key[1],
+            "marked": sorted(marked),
+            **profile_json(profile),
+            "figure": None,
+        }
+        found[key]["draw"] = (here.draw, profile, group)
+    for (head, prompts), entry in found.items():
+        draw, profile, group = entry.pop("draw")
+        drawn = ProfileFigure(
+            head, profile.offsets, profile.bos, profile.classes, profile.matrix, profile.n,
+            f"Where {head} looks on {prompts}", tuple(entry["marked"]),
+        )  # fmt: skip
+        name = json.dumps(["profile", head, entry["marked"]])
+        path = draw(drawn, f"{head}-profile-{group.key_of(name)[:16]}")
+        entry["figure"] = _drawn(path, f"attention of head {head} by distance from the query and from class to class")
+    return list(found.values())
+
+
+def _offsets(what: Attends) -> set[int]:
+    """The fixed distances that a check names: n-3 is 3."""
+    selectors = [what.selector, *([what.more_than] if what.more_than is not None else [])]
+    backs = (part for selector in selectors for part in walk(selector.key) if isinstance(part, Back))
+    return {back.constant for back in backs if back.variable is None}

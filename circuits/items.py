@@ -1,0 +1,91 @@
+"""What is to be tested: the options of a run, the items of a suite, and what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from circuits.claims.claim import Claim, PromptSet, Suite
+from circuits.claims.load import Knowledge, load_suite
+from circuits.errors import CircuitsError
+from circuits.models.source import check_spec, resolve
+from circuits.prompts.prompt import Family
+from circuits.prompts.registry import check_params, check_roles, families
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is told from outside. ``seed`` and ``n`` override the suites' sampling.
+
+    ``threads``: how many threads the model may use (None: as many as torch likes). ``since``: a value that
+    was written to the cache after this moment (seconds since the epoch) counts as measured in this run.
+    """
+
+    seed: int | None = None
+    n: int | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+    batch_tokens: int = 2048
+    models: Mapping[str, str] = field(default_factory=dict)
+    fresh: bool = False
+    threads: int | None = None
+    since: float | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One test: a claim on one variant of its prompt sets (``variant`` None: the claim has only one)."""
+
+    node_id: str
+    suite: Suite
+    claim: Claim
+    base: Path
+    variant: PromptSet | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an item. ``met``: as its author expected (None: skipped).
+
+    ``entry`` is its part of results.json; ``skip`` the one line that says why it was not measured.
+    """
+
+    entry: dict[str, Any]
+    met: bool | None
+    skip: str | None = None
+
+
+def knowledge(models: Mapping[str, str] | None = None, extra: Iterable[Family] = ()) -> Knowledge:
+    """What the loader needs to know of families and models. ``models``: NAME -> PLACE overrides."""
+    known = families(extra)
+
+    def shape(spec: Any, base: Path) -> tuple[int, int] | None:
+        try:
+            found = resolve(spec, models or {}, base, hashes=False).shape
+        except CircuitsError:
+            return None  # said again, with its reason, when the model is needed
+        return (found.layers, found.heads) if found is not None else None
+
+    return Knowledge(known, check_params, check_roles, check_spec, shape)
+
+
+def load(path: Path, know: Knowledge, name: str | None = None) -> Suite:
+    """Load a suite file; faults are kept in it."""
+    return load_suite(path, know, name)
+
+
+def items_of(suite: Suite, base: Path) -> list[Item]:
+    """The test items of a suite, in file order; node ids are FILE::ID or FILE::ID[set,period=5]."""
+    found = []
+    for claim in suite.claims:
+        node_id = f"{suite.path}::{claim.id}"
+        if claim.faults or not claim.many:
+            only = claim.variants[0] if claim.variants else None
+            found.append(Item(node_id, suite, claim, base, only))
+            continue
+        for variant in claim.variants:
+            found.append(Item(f"{node_id}[{variant.title}]", suite, claim, base, variant, variant.title))
+    return found

@@ -1,0 +1,100 @@
+"""``attends: Q -> K``: attention of one head, compared with another selector, head or prompt set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from circuits.claims.claim import Attends
+from circuits.claims.heads import Component
+from circuits.kinds.kind import Cell, Here, Kind, Quantity, all_heads
+from circuits.measure.attention import AttentionValues
+from circuits.measure.cells import Question, question
+from circuits.measure.group import Group
+from circuits.verdict.compare import compared_row, side_of
+from circuits.verdict.ranking import any_row, attention_top_row
+from circuits.verdict.rows import Asked, Row, attention_row, clean_facts
+
+
+def _plan(cell: Cell, here: Here) -> list[Quantity]:
+    what = _what(cell)
+    asked, other = questions(what)
+    pictured = [cell.place] if cell.head is not None and here.draw is not None else []
+    found: list[Quantity] = [(here.prompts, here.prompts.plan_attention(asked, pictured))]
+    if other is not None:
+        assert here.other is not None
+        found.append((here.other, here.other.plan_attention(other, [])))
+    return found
+
+
+def _what(cell: Cell) -> Attends:
+    assert isinstance(cell.check.what, Attends)
+    return cell.check.what
+
+
+def questions(what: Attends) -> tuple[Question, Question | None]:
+    """The question asked of a check's own prompts, and the one asked of other prompts (None: same prompts)."""
+    if what.other_prompts is None:
+        return question(what), None
+    assert what.more_than is not None
+    return question(replace(what, more_than=None)), question(replace(what, selector=what.more_than, more_than=None))
+
+
+def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
+    what, group, bound = _what(cell), here.prompts, cell.check.bound
+    asked, elsewhere = questions(what)
+    row |= {"statistic": what.statistic, "metric": None, "method": None, "ablated": None}
+    row |= {"excluding": list(what.excluding), "more_than": what.more_than.text if what.more_than else None}
+    values = group.attention(asked)
+    if cell.check.any:
+        row = any_row(row, asked, values, candidates(cell, here), bound, how)
+    elif what.other_head is not None or elsewhere is not None:
+        row = _compared(row, cell, here, asked, elsewhere, values, how)
+    elif bound.kind == "top":
+        row = attention_top_row(row, asked, values, cell.place, bound, how)
+    else:
+        row = attention_row(row, asked, values, cell.place, bound, how)
+    return with_clean(row, group, how)
+
+
+def _compared(
+    row: Row, cell: Cell, here: Here, asked: Question, elsewhere: Question | None, values: AttentionValues, how: Asked
+) -> Row:
+    """A comparison with another head, on the same prompts (paired) or on others."""
+    what = _what(cell)
+    head = what.other_head or cell.head
+    assert head is not None and head.head is not None and what.more_than is not None
+    other = (head.layer, head.head)
+    here_name, selector = here.prompts.prompt_set.title, what.more_than.text
+    left = side_of(values, cell.place, what.selector.text, here_name)
+    if elsewhere is None:
+        right = side_of(values, other, selector, here_name, right=True)
+    else:
+        assert here.other is not None and what.other_prompts is not None
+        right = side_of(here.other.attention(elsewhere), other, selector, what.other_prompts.title)
+    excluded = " and ".join(asked.excluding)
+    return compared_row(row, left, right, what.statistic, elsewhere is None, cell.check.bound, how, excluded)
+
+
+def candidates(cell: Cell, here: Here) -> list[tuple[int, int]]:
+    """The heads among which some one is claimed: those named, or all of the model."""
+    named: tuple[Component, ...] = cell.check.heads or all_heads(here)
+    return [(head.layer, head.head) for head in named if head.head is not None]
+
+
+def with_clean(row: Row, group: Group, how: Asked) -> Row:
+    """The clean accuracy beside a row of attention, where the prompts have answers."""
+    if group.facts["answers"]:
+        row["clean"] = clean_facts(group.clean, how.confidence)
+    return row
+
+
+def mean_over_prompts(values: np.ndarray) -> np.ndarray:
+    """Float[layer, head] of Float[layer, head, prompt]; NaN for a head without any finite value."""
+    there = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(there, values, 0.0).sum(axis=2) / there.sum(axis=2))
+
+
+ATTENDS = Kind(_plan, _row)

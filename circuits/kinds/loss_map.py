@@ -1,0 +1,60 @@
+"""``loss_map:``: the model and its ablations as points, by the losses of every token (shown, never judged)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from circuits.claims.claim import LossMap
+from circuits.kinds.ablate import ablation_of, note_reference
+from circuits.kinds.kind import Cell, Here, Kind, Quantity
+from circuits.measure.ablation import Ablation
+from circuits.measure.group_losses import losses_name, token_losses
+from circuits.measure.losses import pca_map
+from circuits.verdict.rows import Asked, Row, decide
+
+CLEAN = "clean"
+
+
+@dataclass(frozen=True)
+class Points:
+    """Every run by its name, in the order of the claim, the clean model first."""
+
+    runs: tuple[tuple[str, Ablation | None], ...]
+
+
+def points(cell: Cell) -> Points:
+    """The runs whose losses are compared."""
+    what = cell.check.what
+    assert isinstance(what, LossMap)
+    named = [(", ".join(map(str, parts)), ablation_of(parts, what.method, "loss")) for parts in what.ablations]
+    return Points(((CLEAN, None), *named))
+
+
+def _plan(cell: Cell, here: Here) -> list[Quantity]:
+    found: list[Quantity] = []
+    for _, ablation in points(cell).runs:
+        if ablation is not None:
+            here.prompts.plan_ablation(ablation)  # so that one pass over the reference prompts serves all of them
+        found.append((here.prompts, losses_name(ablation)))
+    return found
+
+
+def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
+    what = cell.check.what
+    assert isinstance(what, LossMap)
+    note_reference(row, here.prompts, what.method)
+    found = points(cell).runs
+    losses = [np.concatenate(token_losses(here.prompts, ablation)) for _, ablation in found]
+    places, explained = pca_map(np.stack(losses))
+    row |= {"statistic": "token losses", "metric": "loss", "method": what.method, "excluding": [], "more_than": None}
+    row |= {"ablated": None, "n": here.prompts.facts["n"], "explained": [float(share) for share in explained]}
+    row["points"] = [
+        {"name": name, "x": float(x), "y": float(y), "loss": float(each.mean())}
+        for (name, _), (x, y), each in zip(found, places.tolist(), losses, strict=True)
+    ]
+    return decide(row, cell.check.bound, None, how)
+
+
+LOSS_MAP = Kind(_plan, _row)

@@ -1,0 +1,35 @@
+"""``path: 2.2 -> 5.5.k``: what is lost when one component's write is patched on its way to one input only."""
+
+from __future__ import annotations
+
+from circuits.claims.claim import Ablate, Path
+from circuits.kinds.kind import Cell, Here, Kind, Quantity, task_of
+from circuits.measure.paths import PathPatch
+from circuits.verdict.rows import Asked, Row, ablation_row
+
+
+def _what(cell: Cell) -> Path:
+    assert isinstance(cell.check.what, Path)
+    return cell.check.what
+
+
+def _patch(what: Path) -> PathPatch:
+    return PathPatch(what.sender, what.receiver, what.input, what.metric == "loss")
+
+
+def _plan(cell: Cell, here: Here) -> list[Quantity]:
+    return [(here.prompts, here.prompts.plan_path(_patch(_what(cell))))]
+
+
+def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
+    what, group = _what(cell), here.prompts
+    row |= {"statistic": what.effect, "metric": what.metric, "method": "resample", "excluding": [], "more_than": None}
+    row |= {"ablated": None, "path": {"sender": str(what.sender), "input": what.input}}
+    row["path"]["receiver"] = str(what.receiver) if what.receiver is not None else None
+    # The numbers of a patched path are judged like those of an ablation of its sender.
+    alike = Ablate((what.sender,), "resample", what.effect, what.metric)
+    patched = group.path(_patch(what))
+    return ablation_row(row, alike, group.clean, patched, cell.check.bound, task_of(cell, here), how)
+
+
+PATH = Kind(_plan, _row)

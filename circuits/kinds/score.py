@@ -1,0 +1,81 @@
+"""``score: NAME``: the field's named scores, of attention, of OV circuits and of the loss."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from circuits.claims.claim import Score
+from circuits.claims.keys import WEIGHT_SCORES
+from circuits.errors import Unmeasurable
+from circuits.kinds.attends import candidates, with_clean
+from circuits.kinds.kind import Cell, Here, Kind, Quantity
+from circuits.measure.cells import question
+from circuits.measure.group_losses import IN_CONTEXT, in_context
+from circuits.prompts.words import SEQUENCES
+from circuits.verdict.ranking import any_row, attention_top_row, icl_row, score_row_exact
+from circuits.verdict.rows import Asked, Row, attention_row, head_means
+
+
+def _what(cell: Cell) -> Score:
+    assert isinstance(cell.check.what, Score)
+    return cell.check.what
+
+
+def members(what: Score) -> tuple[str, ...]:
+    """The members of the sequence that a copying or successor score is about."""
+    assert what.members is not None
+    return SEQUENCES[what.members] if isinstance(what.members, str) else what.members
+
+
+def _plan(cell: Cell, here: Here) -> list[Quantity]:
+    what = _what(cell)
+    if what.name in WEIGHT_SCORES:
+        return [(here.ov, here.ov.name(members(what)))]
+    if what.name == "in_context_learning":
+        return [(here.prompts, IN_CONTEXT)]
+    return [(here.prompts, here.prompts.plan_attention(question(what), []))]
+
+
+def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
+    what, bound = _what(cell), cell.check.bound
+    row |= {"statistic": what.name, "metric": None, "method": None, "ablated": None}
+    row |= {"excluding": [], "more_than": None}
+    if what.name in WEIGHT_SCORES:
+        return _weights(row, cell, here, how)
+    group = here.prompts
+    if what.name == "in_context_learning":
+        values, note = in_context(group)
+        if np.isnan(values).all():
+            raise Unmeasurable("no prompt is long enough: the in-context-learning score reads the loss at token 500")
+        return icl_row(row, values, note, bound, how)
+    asked = question(what)
+    attention = group.attention(asked)
+    if cell.check.any:
+        row = any_row(row, asked, attention, candidates(cell, here), bound, how)
+    else:
+        ranked = attention_top_row if bound.kind == "top" else attention_row
+        row = ranked(row, asked, attention, cell.place, bound, how)
+    return with_clean(row, group, how)
+
+
+def _weights(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
+    """A copying or successor score: known exactly, so "some head" is decided by looking at each."""
+    what, bound = _what(cell), cell.check.bound
+    found = here.ov.scores(members(what))
+    each = found.scores.copying if what.name == "copying" else found.scores.successor
+    named = what.members if isinstance(what.members, str) else ", ".join(members(what))
+    means = head_means(each)
+    chosen = candidates(cell, here) if cell.check.any else [cell.place]
+    # The first that holds, else the highest: what decides whether some head does.
+    best = max(
+        chosen, key=lambda place: (bound.holds(float(means[place])), float(np.nan_to_num(means[place], nan=-1.0)))
+    )
+    row["head"] = f"{best[0]}.{best[1]}"
+    if cell.check.any:
+        passing = sum(bound.holds(float(means[place])) for place in chosen)
+        among = [str(head) for head in cell.check.heads] or None
+        row["any"] = {"of": len(chosen), "passing": passing, "best": row["head"], "among": among}
+    return score_row_exact(row, each, found.scores.profile, best, bound, how, str(named), found.left_out)
+
+
+SCORE = Kind(_plan, _row)

@@ -1,0 +1,52 @@
+"""Token losses of a group: of the clean model or without some components, and scores that are made of them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.measure.ablation import Ablation
+from circuits.measure.group import Group, name_of
+from circuits.measure.losses import in_context_learning, measure_token_losses
+
+IN_CONTEXT = "in-context-learning score"
+
+
+def losses_name(ablation: Ablation | None) -> str:
+    """The name under which token losses are kept."""
+    return json.dumps(["token losses", name_of(ablation)[0] if ablation is not None else None])
+
+
+def token_losses(group: Group, ablation: Ablation | None) -> list[NDArray[np.float64]]:
+    """Next-token losses (nats) of each prompt: Float[pos-1]; ``ablation`` None is the clean model."""
+
+    def measure() -> dict[str, NDArray[np.float64]]:
+        without = "" if ablation is None else f" without {', '.join(map(str, ablation.components))}"
+        title = f"token losses{without} on {group.prompt_set.title}: {len(group.prompts)} prompts"
+        group.progress(title)
+        each = measure_token_losses(
+            group.model(),
+            group.prompts,
+            ablation,
+            group.reference if ablation is not None and ablation.method == "mean" else None,
+            variables=group.prompt_set.variables,
+            batch_tokens=group.settings.batch_tokens,
+            progress=lambda done, total: group.progress(f"{title} ({done}/{total})"),
+        )
+        return {"losses": np.concatenate(each), "lengths": np.array([len(losses) for losses in each])}
+
+    found = group.arrays(losses_name(ablation), {"losses", "lengths"}, measure)
+    return list(np.split(found["losses"], np.cumsum(found["lengths"])[:-1]))
+
+
+def in_context(group: Group) -> tuple[NDArray[np.float64], str]:
+    """The in-context-learning score of each prompt, Float[prompt], and which form of it that is."""
+
+    def measure() -> dict[str, NDArray[np.float64]]:
+        values, note = in_context_learning(token_losses(group, None), group.prompts)
+        return {"values": values, "note": np.array(note)}
+
+    found = group.arrays(IN_CONTEXT, {"values", "note"}, measure)
+    return found["values"], str(found["note"])

@@ -1,0 +1,207 @@
+"""Rows that compare two heads, or one head on two prompt sets: ``more_than: {attends:, head:, prompts:}``.
+
+Paired where both sides were measured on the same prompts, else a difference of two independent means. The number
+of prompts is fixed in advance; each end of an interval is wrong with probability at most
+a = (1 - confidence) / 2.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from circuits.claims.claim import Bound
+from circuits.measure.attention import AttentionValues
+from circuits.verdict import estimate
+from circuits.verdict.estimate import Estimate
+from circuits.verdict.rows import (
+    MOST_REMOVED,
+    NOTHING_MEASURED,
+    Asked,
+    Floats,
+    Row,
+    attention_interval,
+    decide,
+    mean_of,
+    not_finite,
+    observed_range,
+)
+
+TWO_NEAR_NORMAL = "both samples near-normal, no unseen rare mode"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: what one head attends to on one prompt set.
+
+    ``values`` and ``uniform``: Float[prompt], NaN where a prompt has no eligible query; ``removed``: the mean
+    mass that an exclusion took (None without one). ``attends``, ``head`` and ``prompts`` name it.
+    """
+
+    values: Floats
+    uniform: Floats
+    removed: float | None
+    attends: str
+    head: str
+    prompts: str
+
+
+def side_of(values: AttentionValues, head: tuple[int, int], attends: str, prompts: str, right: bool = False) -> Side:
+    """One head's side of measured values: the left one, or the right one of a question that has two."""
+    each, uniform = (values.right, values.uniform_right) if right else (values.left, values.uniform_left)
+    if each is None or uniform is None:
+        raise ValueError("this question has no right side")
+    removed = mean_of(values.removed[head]) if values.removed is not None else None
+    return Side(each[head], uniform, removed, attends, f"{head[0]}.{head[1]}", prompts)
+
+
+def compared_row(
+    row: Row, left: Side, right: Side, statistic: str, paired: bool, bound: Bound, how: Asked, exclusion: str = ""
+) -> Row:
+    """The row of "left more than right": the difference of two means, and its interval.
+
+    ``paired``: entry i of both sides is the same prompt (one prompt set); a prompt without one side is then in
+    neither. ``statistic``: mass, top1 or a score (in [0, 1]), or lift (unbounded). ``exclusion`` names
+    the excluded keys ("bos and self"). On a census (of both sides) the values decide.
+
+    Effect size: d_z of the paired differences, or Cohen's d (pooled standard deviation) as kind "d".
+    """
+    row |= NOTHING_MEASURED
+    row.setdefault("reason", None)
+    warnings: list[str] = row.setdefault("warnings", [])
+    lift = statistic == "lift"
+    there = [~np.isnan(side.values) for side in (left, right)]
+    if paired:
+        there = [there[0] & there[1]] * 2
+    counts = [int(each.sum()) for each in there]
+    row |= {
+        "more_than": right.attends,
+        "other": {"attends": right.attends, "head": right.head, "prompts": right.prompts, "n": counts[1]},
+        "n": counts[0],
+        "removed_mass": left.removed,
+    }
+    removed = max((side.removed for side in (left, right) if side.removed is not None), default=0.0)
+    if removed > MOST_REMOVED:
+        row["reason"] = (
+            f"excluding {exclusion or 'keys'} removes {removed:.3g} of the attention on one side, "
+            "so nearly nothing is left to measure"
+        )
+    broken = not_finite(left.values) or not_finite(right.values)
+    if broken or not all(counts):
+        empty = " and ".join(side.attends for side, n in zip((left, right), counts, strict=True) if not n)
+        row["reason"] = broken or row["reason"] or f"the selectors match nothing in these prompts ({empty})"
+        return decide(row, bound, None, how)
+    for side, n in zip((left, right), counts, strict=True):
+        if n < len(side.values):
+            which = "" if paired else f" of {side.prompts}"
+            warning = f"{len(side.values) - n} of {len(side.values)} prompts{which} have no such query and key, and are left out"
+            warnings += [warning] if warning not in warnings else []
+    first, second = left.values[there[0]], right.values[there[1]]
+    row["sides"] = {"left": mean_of(first), "right": mean_of(second)}
+    bases = mean_of(left.uniform[there[0]]), mean_of(right.uniform[there[1]])
+    row["uniform"] = None if bases[0] is None or bases[1] is None else bases[0] - bases[1]
+    row["effect"] = (
+        {"kind": "d_z", "value": estimate.paired_effect(first - second)}
+        if paired
+        else {"kind": "d", "value": cohens_d(first, second)}
+    )
+    # Two heads with one selector tie under uniform attention: a tie is not taken to satisfy "more".
+    if bound.low is not None and row["uniform"] is not None and row["uniform"] > bound.low + 1e-12:
+        row["uniform_holds"] = True
+        warnings.append(
+            f"uniform attention ({row['uniform']:.3g}) satisfies this bound too: it says little about the head"
+        )
+
+    def interval(confidence: float) -> Estimate:
+        if paired:
+            return attention_interval(left.values, right.values, lift)(confidence)
+        return (
+            welch(left.values, right.values, confidence) if lift else two_means(left.values, right.values, confidence)
+        )
+
+    return decide(row, bound, interval, how)
+
+
+def two_means(
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    confidence: float = 0.95,
+    low_end: float = 0.0,
+    high_end: float = 1.0,
+) -> Estimate:
+    """The difference of two independent means of values in [low_end, high_end]. Guaranteed.
+
+    Each mean has a betting interval with error a/2 an end; the difference can only lie outside the difference of
+    the intervals if one of its two ends is wrong. Shapes [prompt] each, of any two sizes; NaN is
+    skipped. ``n`` and ``skipped`` are those of ``first``.
+    """
+    level = estimate.corrected(confidence, 2)
+    one, other = (estimate.bounded_mean(values, low_end, high_end, level) for values in (first, second))
+    found = _difference(one, other, confidence)
+    return replace(found, method="betting (two samples)", guaranteed=True, assumption=None)
+
+
+def welch(first: npt.ArrayLike, second: npt.ArrayLike, confidence: float = 0.95) -> Estimate:
+    """The difference of two independent means of unbounded values, with Welch's t interval. Not guaranteed.
+
+    Degrees of freedom by Welch & Satterthwaite (Welch 1947). A sample that does not vary, or of one value, says
+    nothing of its spread: then the difference of two ``mean_t`` intervals at error a/2 an end stands in
+    (method "rule-of-three"). Shapes [prompt] each, of any two sizes; NaN is skipped.
+    """
+    from scipy.special import stdtrit
+
+    one, other = (_there(values) for values in (first, second))
+    level = estimate.corrected(confidence, 2)
+    scale = observed_range(np.concatenate((one, other)))
+    apart = [estimate.mean_t(values, level, scale) for values in (first, second)]
+    found = _difference(apart[0], apart[1], confidence)
+    if any(each.method == "rule-of-three" for each in apart):
+        return replace(found, method="rule-of-three", guaranteed=False, assumption=estimate.UNSEEN_WITHIN_RANGE)
+    squares = [float(values.var(ddof=1)) / len(values) for values in (one, other)]
+    freedom = sum(squares) ** 2 / sum(
+        square**2 / (len(values) - 1) for square, values in zip(squares, (one, other), strict=True)
+    )
+    half = float(stdtrit(freedom, 1.0 - (1.0 - confidence) / 2.0)) * math.sqrt(sum(squares))
+    return replace(
+        found,
+        low=found.value - half,
+        high=found.value + half,
+        method="welch",
+        guaranteed=False,
+        assumption=TWO_NEAR_NORMAL,
+    )
+
+
+def cohens_d(first: npt.ArrayLike, second: npt.ArrayLike) -> float | None:
+    """Cohen's (1988) d of two independent samples: the difference of means / pooled standard deviation (n - 1).
+
+    Unit-free, any sign; None, never infinite, where neither sample varies or fewer than 3 values are there.
+    """
+    one, other = (_there(values) for values in (first, second))
+    freedom = len(one) + len(other) - 2
+    if freedom < 1:
+        return None
+    pooled = math.sqrt((len(one) * one.var() + len(other) * other.var()) / freedom)
+    size = float(max(np.abs(one).max(), np.abs(other).max()))
+    if pooled <= estimate.CONSTANT_TOLERANCE * size:
+        return None
+    return float((one.mean() - other.mean()) / pooled)
+
+
+def _there(values: npt.ArrayLike) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    return array[~np.isnan(array)]
+
+
+def _difference(one: Estimate, other: Estimate, confidence: float) -> Estimate:
+    """``one`` minus ``other``, by the ends of their intervals; the method is the caller's to say."""
+    return replace(
+        one,
+        value=one.value - other.value,
+        low=one.low - other.high,
+        high=one.high - other.low,
+        confidence=confidence,
+    )

@@ -1,0 +1,222 @@
+"""Figures of profiles, loss maps, effects and lessons: determinism, extremes, what is said and where."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from circuits.report import profile_figures
+from circuits.report.profile_figures import (
+    EffectsFigure,
+    LessonFigure,
+    LessonPanel,
+    LossMapFigure,
+    ProfileFigure,
+    draw_more,
+)
+
+PNG = b"\x89PNG\r\n\x1a\n"
+RNG = np.random.default_rng(0)
+
+
+def profile(count: int = 3, distances: int = 9, **more: Any) -> ProfileFigure:
+    values: dict[str, Any] = {
+        "head": "17.5", "offsets": np.linspace(0.3, 0.0, distances), "bos": 0.4,
+        "classes": tuple(f"role_{k}" for k in range(count)), "matrix": np.full((count, count), 1 / max(count, 1)),
+        "n": 64, "title": "Looks $3 back", "marked": (3,),
+    }  # fmt: skip
+    return ProfileFigure(**{**values, **more})
+
+
+def loss_map(count: int = 5) -> LossMapFigure:
+    places = RNG.normal(size=(count, 2)) * [1.0, 0.1]
+    named = [(f"{k // 8}.{k % 8}", float(x), float(y), 3.0 + 0.1 * k) for k, (x, y) in enumerate(places)]
+    return LossMapFigure((("clean", 0.0, 0.0, 3.0), *named), (0.7, 0.2), "Losses")
+
+
+def effects(count: int = 3, **more: Any) -> EffectsFigure:
+    rows = [("circuit", 0.8, 0.75, 0.85, "claimed")]
+    rows += [(f"random {k}", 0.01 * k, None, None, "random") for k in range(count)]  # type: ignore[misc]
+    values: dict[str, Any] = {
+        "rows": tuple(rows), "bound_low": 0.7, "bound_high": None, "percent": True, "title": "A circuit",
+    }  # fmt: skip
+    return EffectsFigure(**{**values, **more})
+
+
+def lesson(*periods: int) -> LessonFigure:
+    panels = [LessonPanel(f"period {p}", np.eye(1, 20, p - 1)[0], (3,), (p - 1,)) for p in periods]
+    return LessonFigure("6.9", tuple(panels), "n-3", "induction", "Three back, or induction?")
+
+
+def words_of(figure: Any, monkeypatch: pytest.MonkeyPatch, path: Path) -> tuple[Any, list[str]]:
+    """The drawn sheet (after layout) and every visible text of it."""
+    from matplotlib.text import Text
+
+    sheets: list[Any] = []
+    plain = profile_figures._sheet
+
+    def keep(width: float, height: float) -> Any:
+        sheets.append(plain(width, height))
+        return sheets[-1]
+
+    monkeypatch.setattr(profile_figures, "_sheet", keep)
+    draw_more(figure, path)
+    found = [text for text in sheets[0].findobj(Text) if text.get_visible() and text.get_text().strip()]
+    return sheets[0], [text.get_text() for text in found]
+
+
+@pytest.mark.parametrize("figure", [profile(), loss_map(), effects(), effects(30), lesson(4, 5)])
+def test_same_figure_gives_the_same_bytes(tmp_path: Path, figure: Any) -> None:
+    """A figure is a PNG without date or software, whatever the user's matplotlib settings are."""
+    import matplotlib
+
+    draw_more(figure, tmp_path / "figures" / "a.png")
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "savefig.dpi": 10}):
+        draw_more(figure, tmp_path / "b.png")
+        assert matplotlib.rcParams["font.size"] == 30, "the user's settings are left alone"
+    first = (tmp_path / "figures" / "a.png").read_bytes()
+    assert first.startswith(PNG)
+    assert first == (tmp_path / "b.png").read_bytes()
+    for mark in (b"matplotlib", b"tEXt", b"tIME"):
+        assert mark not in first
+
+
+EXTREMES = [
+    profile(12, 120, classes=tuple("a_role_with_a_very_long_name $x$ 日本 \n" + str(k) for k in range(12))),
+    profile(1, 1, bos=None, marked=(0, 7)),
+    profile(0, 0, marked=()),
+    profile(2, 5, offsets=np.full(5, np.nan), matrix=np.full((2, 2), np.nan), bos=math.nan),
+    profile(4, 40, marked=tuple(range(40))),
+    loss_map(60),
+    LossMapFigure((), (math.nan, math.nan), "none"),
+    LossMapFigure((("clean", 1.0, 1.0, math.nan),), (1.0, 0.0), "one"),
+    LossMapFigure((("$a", 0.0, 0.0, 1.0), ("b", 0.0, 0.0, math.inf), ("c", math.nan, 0.0, 1.0)), (1.0, 0.0), "$same$"),
+    LossMapFigure(tuple((f"p{k}", 0.0, float(k), float(k)) for k in range(4)), (0.0, 1.0), "upright"),
+    effects(120),
+    effects(0, rows=()),
+    effects(0, rows=(("a " * 80, math.nan, None, None, "x"), ("$b", 1.0, -math.inf, math.inf, "claimed"))),
+    effects(2, bound_low=None, percent=False),
+    effects(2, bound_low=-1.0, bound_high=1.0, quantity="drop_in: logit_diff $"),
+    lesson(4),
+    lesson(4, 5, 6, 7),
+]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("figure", EXTREMES, ids=lambda figure: type(figure).__name__)
+def test_extreme_figures_are_drawn_without_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, figure: Any
+) -> None:
+    """Long names, NaN, nothing, one point and many rows neither crash nor warn, and no text leaves the sheet."""
+    canvas, _ = words_of(figure, monkeypatch, tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes().startswith(PNG)
+    assert not caplog.records
+    drawn = canvas.get_tightbbox()
+    assert min(drawn.x0, drawn.y0) > -0.02, "inches"
+    assert drawn.x1 < canvas.get_figwidth() + 0.02
+    assert drawn.y1 < canvas.get_figheight() + 0.02
+
+
+@pytest.mark.parametrize(
+    ("figure", "message"),
+    [
+        (profile(offsets=np.zeros((2, 2))), r"offsets has shape \(2, 2\), expected one value a distance"),
+        (profile(3, matrix=np.zeros((3, 2))), r"matrix has shape \(3, 2\), expected \(3, 3\): query class x key class"),
+        (LossMapFigure((("a", 1.0, 2.0),), (1.0, 0.0), "t"), "has 3 parts, expected name, x, y, loss"),  # type: ignore[arg-type]
+        (LossMapFigure((), (1.0,), "t"), "explained has 1 values, expected the shares of PC1 and PC2"),  # type: ignore[arg-type]
+        (EffectsFigure((("a", 1.0),), None, None, False, "t"), "has 2 parts, expected label, value, low, high, kind"),  # type: ignore[arg-type]
+        (LessonFigure("1.1", (), "a", "b", "t"), "a lesson needs at least one panel"),
+        (LessonFigure("1.1", (LessonPanel("p", np.zeros((1, 2)), (), ()),), "a", "b", "t"), "offsets of 'p' has shape"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_errors(tmp_path: Path, figure: Any, message: str) -> None:
+    """A figure whose data disagree is refused and nothing is written."""
+    with pytest.raises(ValueError, match=message):
+        draw_more(figure, tmp_path / "x.png")
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_a_profile_tells_its_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claimed distances with their values, BOS, what lies farther than is shown, and the cells of the table."""
+    offsets = np.zeros(60)
+    offsets[[3, 7, 55]] = 0.5, 0.25, 0.125
+    matrix = np.array([[1.0, 0.0], [0.123, 0.877]])
+    figure = profile(offsets=offsets, marked=(7, 99), classes=("bos", "other"), matrix=matrix)
+    _, words = words_of(figure, monkeypatch, tmp_path / "x.png")
+    text = "\n".join(words)
+    assert "claimed: n-7 (0.25), n-99 (no value)" in words
+    assert {"0.50", "0.25", "1", "0", ".12", ".88"} <= set(words)
+    assert "farther, to 59: at most 0.12 (at 55)" in text
+    assert "to BOS, which is not among the bars: 0.40" in text
+
+
+def test_claimed_bars_have_the_colour_of_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bar of a claimed distance is orange, the others are blue, and each is as high as its offset."""
+    from matplotlib.colors import to_rgba
+
+    canvas, _ = words_of(profile(distances=6, marked=(2, 4)), monkeypatch, tmp_path / "x.png")
+    (bars,) = canvas.axes[0].containers
+    assert [bar.get_height() for bar in bars] == np.linspace(0.3, 0.0, 6).tolist()
+    orange = [bar.get_facecolor() == to_rgba(profile_figures.CLAIMED) for bar in bars]
+    assert orange == [False, False, True, False, True, False]
+
+
+@pytest.mark.parametrize("count", [1, 12, 40])
+def test_labels_of_a_loss_map_do_not_overlap(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every point has a label, on no other label and on no point; the axes say their share of the variance."""
+    figure = loss_map(count)
+    canvas, words = words_of(figure, monkeypatch, tmp_path / "x.png")
+    axes = canvas.axes[0]
+    assert [text.get_text() for text in axes.texts] == [name for name, *_ in figure.points]
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    for _, x, y, _ in figure.points:
+        place = axes.transData.transform((x, y))
+        assert not any(box.contains(*place) for box in boxes)
+    assert {"PC1 (70% of the variance)", "PC2 (20% of the variance)"} <= set(words)
+    one, two = axes.transData.transform([(0, 0), (1, 1)])
+    assert (two - one)[0] == pytest.approx((two - one)[1], rel=1e-3), "distances are true on both axes"
+
+
+def test_many_random_sets_share_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to eight random sets have rows of their own; more become dots of one row with median and range."""
+    _, few = words_of(effects(8), monkeypatch, tmp_path / "x.png")
+    assert {"random 0", "random 7"} <= set(few)
+    monkeypatch.undo()
+    _, many = words_of(effects(9), monkeypatch, tmp_path / "x.png")
+    assert "random 0" not in many
+    assert {"9 random ones,\na dot each", "median 4%\n0% to 8%", "80%\n[75%, 85%]", "the bound: at least 70%"} <= {
+        *many
+    }
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "percent", "words"),
+    [
+        (0.1, 0.25, True, "the bound: 10% to 25%"),
+        (None, 2.0, False, "the bound: at most 2"),
+        (-0.125, None, True, "the bound: at least -12.5%"),
+    ],
+)
+def test_the_bound_is_shaded_and_said(
+    low: float | None, high: float | None, percent: bool, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The legend says the bound as the claim has it; without a bound there is no legend."""
+    _, found = words_of(effects(1, bound_low=low, bound_high=high, percent=percent), monkeypatch, tmp_path / "x.png")
+    assert words in found
+    monkeypatch.undo()
+    _, found = words_of(effects(1, bound_low=None), monkeypatch, tmp_path / "x.png")
+    assert not any("bound" in text for text in found)
+
+
+def test_a_lesson_says_which_prompts_can_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where both explanations expect one distance the panel says so; all panels have one scale."""
+    canvas, words = words_of(lesson(4, 5), monkeypatch, tmp_path / "x.png")
+    assert "period 4: both expect the same" in words
+    assert "period 5: they expect different distances" in words
+    assert len({(axes.get_xlim(), axes.get_ylim()) for axes in canvas.axes}) == 1

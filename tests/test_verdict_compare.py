@@ -1,0 +1,227 @@
+"""More than another head or prompt set: paired and unpaired differences, against independent computations."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from circuits.claims.claim import Bound
+from circuits.measure.attention import AttentionValues
+from circuits.verdict.compare import Side, cohens_d, compared_row, side_of, two_means, welch
+from circuits.verdict.estimate import bounded_mean, paired_difference
+from circuits.verdict.ranking import OBSERVED
+from circuits.verdict.rows import Asked
+
+NAN, INF = float("nan"), float("inf")
+HOW = Asked(0.95, 1)
+RNG = np.random.default_rng(3)
+COMMON = RNG.random(80) * 0.5
+HIGH = np.clip(0.4 + COMMON + RNG.normal(0, 0.02, 80), 0, 1)
+LOW = np.clip(0.1 + COMMON + RNG.normal(0, 0.02, 80), 0, 1)
+OTHERS = RNG.uniform(0.0, 0.2, 50)  # another prompt set, of another size
+
+
+def by(value: float) -> Bound:
+    return Bound("by_at_least", value, None, f"by_at_least {value:g}")
+
+
+def side(
+    values: Any, uniform: float = 0.1, removed: float | None = None, head: str = "1.5", prompts: str = "a"
+) -> Side:
+    values = np.asarray(values, dtype=float)
+    return Side(values, np.full(len(values), uniform), removed, f"any -> {head}", head, prompts)
+
+
+MORE = by(0.0)
+
+
+def row_of(left: Any, right: Any, bound: Bound = MORE, *, paired: bool = False, statistic: str = "mass", how: Asked = HOW) -> dict[str, Any]:  # fmt: skip
+    return compared_row({}, side(left), side(right, 0.06, head="4.4", prompts="b"), statistic, paired, bound, how)
+
+
+@pytest.mark.parametrize(
+    ("least", "verdict"), [(0.0, "supported"), (0.15, "supported"), (0.3, "inconclusive"), (0.5, "refuted")]
+)
+def test_two_heads_on_the_same_prompts_are_paired(least: float, verdict: str) -> None:
+    """The interval is that of the paired difference, much narrower than an unpaired one; d_z is its effect."""
+    row = row_of(HIGH, LOW, by(least), paired=True)
+    expected = paired_difference(HIGH, LOW)
+    assert row["verdict"] == verdict
+    assert (row["estimate"], row["low"], row["high"]) == (expected.value, expected.low, expected.high)
+    assert (row["interval"], row["guaranteed"], row["n"]) == ("betting", True, 80)
+    difference = HIGH - LOW
+    assert row["effect"] == {"kind": "d_z", "value": pytest.approx(difference.mean() / difference.std(ddof=1))}
+    assert row["sides"] == {"left": pytest.approx(HIGH.mean()), "right": pytest.approx(LOW.mean())}
+    assert row["other"] == {"attends": "any -> 4.4", "head": "4.4", "prompts": "b", "n": 80}
+    assert (row["more_than"], row["heads_passing"], row["rank"]) == ("any -> 4.4", None, None)
+    assert row["uniform"] == pytest.approx(0.04)
+    unpaired = row_of(HIGH, LOW, by(least))
+    assert unpaired["high"] - unpaired["low"] > 1.2 * (row["high"] - row["low"])
+
+
+def test_the_wrong_way_round_is_refuted() -> None:
+    """The head that attends less does not attend more."""
+    assert row_of(LOW, HIGH, paired=True)["verdict"] == "refuted"
+    assert row_of(OTHERS, HIGH)["verdict"] == "refuted"
+    assert row_of(HIGH, OTHERS)["verdict"] == "supported"
+
+
+def test_two_prompt_sets_are_two_samples() -> None:
+    """Bounded values: the difference of two betting intervals, each at half the error; Cohen's d by hand."""
+    row = row_of(HIGH, OTHERS, by(0.2))
+    one, two = bounded_mean(HIGH, confidence=0.975), bounded_mean(OTHERS, confidence=0.975)
+    assert (row["low"], row["high"]) == pytest.approx((one.low - two.high, one.high - two.low))
+    assert row["estimate"] == pytest.approx(HIGH.mean() - OTHERS.mean())
+    assert (row["interval"], row["guaranteed"], row["assumption"]) == ("betting (two samples)", True, None)
+    assert (row["n"], row["other"]["n"], row["skipped"]) == (80, 50, 0)
+    pooled = math.sqrt((79 * HIGH.var(ddof=1) + 49 * OTHERS.var(ddof=1)) / 128)
+    assert row["effect"] == {"kind": "d", "value": pytest.approx((HIGH.mean() - OTHERS.mean()) / pooled)}
+
+
+def test_lift_on_two_prompt_sets_has_welchs_interval() -> None:
+    """Unbounded values: scipy's Welch interval, marked as resting on an assumption."""
+    first, second = RNG.gamma(4, 1, 30), RNG.gamma(2, 0.5, 18)
+    row = row_of(first, second, statistic="lift")
+    expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
+    assert (row["interval"], row["guaranteed"], row["verdict"]) == ("welch", False, "supported")
+    assert "near-normal" in row["assumption"]
+    paired = row_of(first[:18], second, statistic="lift", paired=True)
+    expected = stats.ttest_rel(first[:18], second).confidence_interval(0.95)
+    assert (paired["low"], paired["high"]) == pytest.approx((expected.low, expected.high))
+    assert paired["interval"] == "t"
+
+
+def test_refuting_is_corrected_for_the_rows() -> None:
+    """With many rows a difference just below the bound is no longer refuted."""
+    edge = by(row_of(HIGH, OTHERS, OBSERVED)["high"] + 1e-4)
+    assert row_of(HIGH, OTHERS, edge)["verdict"] == "refuted"
+    assert row_of(HIGH, OTHERS, edge, how=Asked(0.95, 20))["verdict"] == "inconclusive"
+
+
+@pytest.mark.parametrize("statistic", ["mass", "lift"])
+def test_unpaired_comparisons_err_no_more_often_than_promised(statistic: str) -> None:
+    """With a true difference of exactly .2 each end is wrong in at most 2.5% of runs, also with unequal spreads."""
+    rng, runs, wrong = np.random.default_rng(4), 250 if statistic == "mass" else 1500, np.zeros(2)
+    for _ in range(runs):
+        first, second = rng.beta(2, 2, 16), rng.beta(3, 7, 40)
+        found = (two_means if statistic == "mass" else welch)(first, second)
+        wrong += [found.low > 0.2, found.high < 0.2]
+    assert (wrong / runs <= 0.025 + 3 * math.sqrt(0.025 * 0.975 / runs)).all()
+    assert statistic == "mass" or wrong.min() > 0
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=12),
+    st.lists(st.floats(0, 1), min_size=1, max_size=12),
+    st.floats(0.6, 0.99),
+)
+def test_law_differences_turn_round(first: list[float], second: list[float], confidence: float) -> None:
+    """Swapping the sides mirrors the interval; it holds the estimate, has a width, and grows with confidence."""
+    for function in (two_means, welch):
+        found, turned = function(first, second, confidence), function(second, first, confidence)
+        assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low), abs=1e-5)
+        assert found.low <= found.value <= found.high
+        assert found.low < found.high
+        assert found.value == pytest.approx(np.mean(first) - np.mean(second))
+        wider = function(first, second, (1 + confidence) / 2)
+        assert wider.low <= found.low and wider.high >= found.high
+
+
+@pytest.mark.parametrize("statistic", ["mass", "lift"])
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize(("left", "right"), [([0.5] * 9, [0.5] * 9), ([0.9], [0.1])])
+def test_degenerate_data_is_inconclusive(statistic: str, paired: bool, left: Any, right: Any) -> None:
+    """Ties and single prompts have an interval with width, around 0."""
+    row = row_of(left, right, statistic=statistic, paired=paired)
+    assert row["verdict"] == "inconclusive"
+    assert row["low"] < 0 < row["high"]
+    assert row["effect"]["value"] is None
+
+
+def test_one_constant_side_is_no_certainty() -> None:
+    """A side that does not vary adds its own room to Welch's interval."""
+    found = welch([2.0, 3.0, 4.0, 3.0], [1.0] * 4)
+    assert found.method == "rule-of-three"
+    assert found.high - found.low > 2 * (3 / 4) * 3.0
+    assert "constant" in str(found.assumption)
+
+
+def test_cohens_d_needs_a_spread() -> None:
+    """None, never infinite; the textbook value otherwise."""
+    assert cohens_d([1.0, 1.0], [2.0, 2.0]) is None
+    assert cohens_d([1.0], [2.0]) is None
+    assert cohens_d([2.0, 4.0, NAN], [1.0, 1.0]) == pytest.approx(2.0)
+
+
+def test_prompts_without_a_value_are_left_out() -> None:
+    """Paired: a prompt without one side is in neither. Unpaired: each side has its own prompts."""
+    left, right = [0.9, NAN, 0.7, 0.8], [0.1, 0.2, NAN, 0.3]
+    row = row_of(left, right, paired=True)
+    assert (row["n"], row["other"]["n"], row["estimate"]) == (2, 2, pytest.approx(0.65))
+    assert row["sides"] == {"left": pytest.approx(0.85), "right": pytest.approx(0.2)}
+    assert row["warnings"][0] == "2 of 4 prompts have no such query and key, and are left out"
+    row = row_of(left, right)
+    assert (row["n"], row["other"]["n"], row["estimate"]) == (3, 3, pytest.approx(0.6))
+    assert [warning[:22] for warning in row["warnings"][:2]] == ["1 of 4 prompts of a ha", "1 of 4 prompts of b ha"]
+
+
+def test_what_cannot_be_compared_is_unmeasurable() -> None:
+    """No eligible query on one side, numbers that are not finite, an exclusion that takes nearly everything."""
+    cases = [
+        (side([NAN] * 3), side(OTHERS, head="4.4"), "match nothing in these prompts (any -> 1.5)"),
+        (side(HIGH), side([0.1, INF, 0.1], head="4.4"), "not finite on 1 of 3"),
+        (side(HIGH, removed=0.97), side(OTHERS, removed=0.2), "excluding bos removes 0.97"),
+    ]
+    for left, right, reason in cases:
+        row = compared_row({}, left, right, "mass", False, by(0.0), HOW, "bos")
+        assert row["verdict"] == "unmeasurable"
+        assert reason in row["reason"]
+        assert {"sides", "other", "more_than", "effect", "uniform", "low", "corrected"} <= set(row)
+    pair = compared_row({}, side([NAN, 0.5]), side([0.5, NAN]), "mass", True, by(0.0), HOW)
+    assert (pair["verdict"], pair["n"]) == ("unmeasurable", 0)
+
+
+def test_uniform_attention_satisfies_only_what_it_exceeds() -> None:
+    """Two heads with one selector tie under uniform attention, which is no "more"; other base rates are told."""
+    tie = compared_row({}, side(HIGH), side(LOW), "mass", True, by(0.0), HOW)
+    assert tie["uniform"] == 0.0
+    assert "uniform_holds" not in tie
+    assert compared_row({}, side(HIGH), side(LOW), "mass", True, by(-0.1), HOW)["uniform_holds"]
+    row = compared_row({}, side(HIGH, 0.4), side(LOW, 0.1), "mass", True, by(0.2), HOW)
+    assert row["uniform_holds"]
+    assert "uniform attention (0.3)" in row["warnings"][-1]
+    assert "uniform_holds" not in compared_row({}, side(HIGH, 0.4), side(LOW, 0.1), "mass", True, OBSERVED, HOW)
+
+
+def test_a_census_of_both_sides_has_no_interval() -> None:
+    """The values decide, equality included."""
+    how = Asked(0.95, 1, census=True)
+    for paired in (True, False):
+        row = row_of([0.5, 0.75], [0.25, 0.5], by(0.25), paired=paired, how=how)
+        assert (row["verdict"], row["low"], row["interval"]) == ("supported", None, None)
+        assert row_of([0.5, 0.75], [0.25, 0.5], by(0.26), paired=paired, how=how)["verdict"] == "refuted"
+
+
+def test_a_side_is_taken_from_measured_values() -> None:
+    """Left or right of a question, of one head, with its base rate and the mass that was excluded."""
+    left, right = np.arange(6.0).reshape(1, 2, 3) / 10, np.arange(6.0, 12.0).reshape(1, 2, 3) / 20
+    removed = np.full((1, 2, 3), 0.25)
+    values = AttentionValues(left, right, np.full(3, 0.1), np.full(3, 0.2), removed, np.zeros((1, 2), dtype=int))
+    found = side_of(values, (0, 1), "name -> n-1", "ones", right=True)
+    assert found.values.tolist() == right[0, 1].tolist()
+    assert (found.uniform[0], found.removed, found.head, found.attends, found.prompts) == (
+        0.2, 0.25, "0.1", "name -> n-1", "ones",
+    )  # fmt: skip
+    assert side_of(values, (0, 1), "", "").values.tolist() == left[0, 1].tolist()
+    only = AttentionValues(left, None, np.full(3, 0.1), None, None, None)
+    assert side_of(only, (0, 0), "", "").removed is None
+    with pytest.raises(ValueError, match="no right side"):
+        side_of(only, (0, 0), "", "", right=True)

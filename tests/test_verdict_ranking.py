@@ -1,0 +1,525 @@
+"""A head among the others: places, ``top: k``, ``heads: {any}`` and exact scores, each on numbers made by hand."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from circuits.claims.claim import Ablate, Bound
+from circuits.claims.heads import Component
+from circuits.claims.selector import parse
+from circuits.measure.attention import AttentionValues
+from circuits.measure.cells import Question
+from circuits.verdict.estimate import bounded_mean, corrected, mean_t
+from circuits.verdict.ranking import (
+    OBSERVED,
+    ablation_top_row,
+    any_row,
+    attention_top_row,
+    icl_row,
+    rank,
+    score_row_exact,
+    top_row,
+)
+from circuits.verdict.rows import Asked, Task, ablation_row, attention_row
+
+NAN, INF = float("nan"), float("inf")
+HOW, CENSUS = Asked(0.95, 1), Asked(0.95, 1, census=True)
+A = 0.025
+RUNS = 600
+ALLOWED = A + 3 * math.sqrt(A * (1 - A) / RUNS)  # three standard errors of a rate
+FILLED = {"estimate": 0.5, "corrected": None}  # a row with its numbers, so that only the verdict is computed
+
+
+def top(k: int) -> Bound:
+    return Bound("top", None, None, f"top {k}", k=k)
+
+
+def at_least(value: float) -> Bound:
+    return Bound("at_least", value, None, f"at_least {value}")
+
+
+def at_most(value: float) -> Bound:
+    return Bound("at_most", None, value, f"at_most {value}")
+
+
+def between(low: float, high: float) -> Bound:
+    return Bound("between", low, high, f"between {low} and {high}")
+
+
+def asked(statistic: str = "mass", right: bool = False, excluding: tuple[str, ...] = ()) -> Question:
+    return Question(parse("any -> n-1"), parse("any -> n-2") if right else None, statistic, excluding)
+
+
+def heads(*each: Any, right: Any = None, uniform: float = 0.1, removed: Any = None) -> AttentionValues:
+    """The values of one layer of heads, one array a head."""
+    left = np.array([np.asarray(values, dtype=float) for values in each])[None]
+    count = left.shape[2]
+    gone = None if removed is None else np.repeat(np.array(removed, dtype=float)[None, :, None], count, axis=2)
+    return AttentionValues(
+        left,
+        None if right is None else np.array([np.asarray(values, dtype=float) for values in right])[None],
+        np.full(count, uniform),
+        None if right is None else np.full(count, 0.04),
+        gone,
+        None if removed is None else np.zeros(left.shape[:2], dtype=int),
+    )
+
+
+def around(mean: float, n: int = 48, seed: int = 0, spread: float = 0.05) -> np.ndarray:
+    """Values in [0, 1] with exactly this mean."""
+    noise = np.random.default_rng(seed).uniform(-spread, spread, n)
+    return mean + noise - noise.mean()
+
+
+def best_capital(values: np.ndarray, mean: float) -> float:
+    """The largest capital against 'the mean is at most ``mean``', one value at a time, from the published bets."""
+    n = len(values)
+    shares, best, total, squares = [1.0, 1.0, 1.0], 0.0, 0.5, 0.25
+    for seen, value in enumerate(values):
+        guess, variance = total / (seen + 1), squares / (seen + 1)
+        bets = [math.sqrt(2 * math.log(1 / 0.025) / (h * variance)) for h in (n, n / 2)]
+        bets.append((guess - mean) / (variance + (guess - mean) ** 2))
+        shares = [s * (1 + min(max(b, 0), 0.9 / mean) * (value - mean)) for s, b in zip(shares, bets, strict=True)]
+        best = max(best, sum(shares) / 3)
+        total += value
+        squares += (value - total / (seen + 2)) ** 2
+    return best
+
+
+# ---- rank ----
+
+
+def test_rank_counts_strictly_higher_means_and_puts_missing_heads_last() -> None:
+    """Ties share a place; heads without a value, or an infinite one, come after all others."""
+    values = heads([0.0, 0.5], [0.5, 0.5], [0.25, 0.25], [NAN, NAN], [0.9, INF], [0.1, NAN])
+    assert [rank(values, (0, head)) for head in range(6)] == [[2, 6], [1, 6], [2, 6], [5, 6], [5, 6], [4, 6]]
+    compared = heads([0.5, 0.5], [0.9, 0.9], right=[[0.1, 0.1], [0.8, 0.8]])
+    assert [rank(compared, (0, head)) for head in range(2)] == [[1, 2], [2, 2]]  # .4 against .1
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=1, max_size=6))
+def test_law_ranks_are_those_of_scipy(each: list[list[float]]) -> None:
+    """The places are scipy's 'min' ranks of the negated means."""
+    values = heads(*each)
+    expected = stats.rankdata(-values.left.mean(axis=2).ravel(), method="min")
+    assert [rank(values, (0, head))[0] for head in range(len(each))] == expected.tolist()
+
+
+# ---- top: k ----
+
+
+@pytest.mark.parametrize(
+    ("k", "head", "verdict"),
+    [
+        (1, 0, "supported"), (1, 1, "refuted"), (2, 1, "supported"), (2, 2, "refuted"), (3, 2, "supported"),
+        (3, 0, "supported"), (3, 3, "refuted"), (1, 3, "refuted"), (4, 3, "inconclusive"), (4, 4, "inconclusive"),
+    ],
+)  # fmt: skip
+def test_the_k_highest_of_five_heads(k: int, head: int, verdict: str) -> None:
+    """Heads far apart are placed surely; two that tie for fourth are not told apart."""
+    tied = around(0.1, seed=9)
+    values = np.array([[around(0.8, seed=1), around(0.6, seed=2), around(0.4, seed=3), tied, tied.copy()]])
+    row = top_row({}, values, (0, head), top(k), HOW)
+    assert row["verdict"] == verdict
+    assert row["rank"] == [min(head, 3) + 1, 5]
+    assert (row["bound"], row["bound_low"], row["bound_high"], row["k"]) == (f"top {k}", None, None, k)
+    assert (row["heads_passing"], row["guaranteed"], row["observe"]) == (None, True, False)
+    own = bounded_mean(values[0, head])
+    assert (row["estimate"], row["low"], row["high"]) == pytest.approx((own.value, own.low, own.high))
+    drops = top_row({}, values * 30 - 10, (0, head), top(k), HOW, span=None)
+    assert (drops["verdict"], drops["guaranteed"]) == (verdict, False)
+    assert "near-normal" in drops["assumption"]
+    assert drops["interval"] == "t"
+
+
+@pytest.mark.parametrize(("census_k", "head", "verdict"), [(1, 0, "supported"), (1, 1, "supported"), (2, 2, "refuted")])
+def test_on_a_census_the_place_decides(census_k: int, head: int, verdict: str) -> None:
+    """No interval; two heads that tie for first are both among the first."""
+    values = np.array([[[0.5, 0.7], [0.6, 0.6], [0.5, 0.6]]])
+    row = top_row({}, values, (0, head), top(census_k), CENSUS)
+    assert (row["verdict"], row["low"], row["interval"]) == (verdict, None, None)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_top_by_t_tests_equals_scipys_paired_tests(seed: int) -> None:
+    """The counts of one-sided p values at a/k and a/(rows (m-k+1)), from scipy, give the same verdict."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(rng.normal(0, 0.4, 6)[:, None], 1, (6, 30))
+    own, others = values[0], values[1:]
+    for k in (1, 2, 4):
+        for rows in (1, 5):
+            up = [stats.ttest_rel(own, other, alternative="greater").pvalue for other in others]
+            down = [stats.ttest_rel(other, own, alternative="greater").pvalue for other in others]
+            supported = sum(p < A / k for p in up) >= 5 - k + 1
+            refuted = sum(p < A / rows / (5 - k + 1) for p in down) >= k
+            expected = "supported" if supported else "refuted" if refuted else "inconclusive"
+            row = top_row(dict(FILLED), values[None], (0, 0), top(k), Asked(0.95, rows), span=None)
+            assert row["verdict"] == expected
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_top_by_betting_equals_a_plain_loop(seed: int) -> None:
+    """The counts of capitals that reach k/a and (m-k+1)/a, one value at a time, give the same verdict."""
+    rng = np.random.default_rng(seed)
+    values = np.clip(rng.normal(rng.normal(0.5, 0.08, 5)[:, None], 0.15, (5, 40)), 0, 1)
+    for k in (1, 3):
+        up = [best_capital((values[0] - other + 1) / 2, 0.5) for other in values[1:]]
+        down = [best_capital((other - values[0] + 1) / 2, 0.5) for other in values[1:]]
+        higher = values[1:].mean(axis=1) > values[0].mean()
+        supported = sum(e >= k / A and not h for e, h in zip(up, higher, strict=True)) >= 4 - k + 1
+        refuted = sum(e >= (4 - k + 1) / A and h for e, h in zip(down, higher, strict=True)) >= k
+        expected = "supported" if supported else "refuted" if refuted else "inconclusive"
+        assert top_row(dict(FILLED), values[None], (0, 0), top(k), HOW)["verdict"] == expected
+
+
+@pytest.mark.parametrize("kind", ["t", "betting"])
+@pytest.mark.parametrize(("others", "wrong"), [([0.0, 0.0, -9.0], "supported"), ([9.0, 0.0, 0.0], "refuted")])
+def test_top_errs_no_more_often_than_promised(kind: str, others: list[float], wrong: str) -> None:
+    """At the boundary (second place shared by two others, or just kept) each wrong verdict stays under 2.5%."""
+    rng, found = np.random.default_rng(5), 0
+    for _ in range(RUNS):
+        values = rng.normal(np.array([0.0, *others])[:, None], 1, (4, 24))
+        if kind == "betting":
+            values = 1 / (1 + np.exp(-values))
+        span = None if kind == "t" else (0.0, 1.0)
+        found += top_row(dict(FILLED), values[None], (0, 0), top(2), HOW, span)["verdict"] == wrong
+    assert found / RUNS <= ALLOWED
+    if kind == "t":
+        assert found > 0  # the test has power, so the promise is not kept by never deciding
+
+
+def test_top_of_a_whole_model_is_fast() -> None:
+    """270 heads on 128 prompts are judged in under two seconds."""
+    values = np.random.default_rng(0).random((30, 9, 128)) * 0.3
+    values[16, 0] += 0.6
+    start = time.perf_counter()
+    row = top_row({}, values, (16, 0), top(3), HOW)
+    assert row["verdict"] == "supported"
+    assert row["rank"] == [1, 270]
+    assert top_row({}, values, (3, 3), top(3), HOW)["verdict"] == "inconclusive"
+    assert time.perf_counter() - start < 2.0
+
+
+@pytest.mark.parametrize("span", [None, (0.0, 1.0)])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[0.5] * 32, [0.5] * 32],  # equal and constant
+        [[0.5] * 32, [0.5 - 1e-9] * 32],  # but for rounding
+        [[0.9], [0.1]],  # one prompt
+        [[0.9] + [NAN] * 20, [0.1] + [NAN] * 20],
+        [[0.9, NAN, 0.8], [NAN, 0.1, 0.2]],  # one prompt in common
+        [around(0.5), around(0.5)],  # varying, but the same values
+    ],
+)
+def test_degenerate_data_places_no_head(values: Any, span: Any) -> None:
+    """Ties and too few prompts are inconclusive, never a place."""
+    row = top_row({}, np.array([values], dtype=float), (0, 0), top(1), HOW, span)
+    assert row["verdict"] == "inconclusive"
+    assert row["low"] < row["high"]
+
+
+def test_a_place_that_cannot_be_had_is_unmeasurable() -> None:
+    """No value, numbers that are not finite, more places than heads: the reason is said."""
+    fine = [0.5, 0.6, 0.7]
+    cases = [
+        ([[NAN] * 3, fine], 1, "has no value"),
+        ([[0.5, INF, 0.5], fine], 1, "not finite on 1 of 3 prompts"),
+        ([fine, [0.5, INF, 0.5]], 1, "not finite for 1 of the other 1 heads"),
+        ([fine, fine], 2, "only 2 heads"),
+    ]
+    for values, k, reason in cases:
+        row = top_row({}, np.array([values]), (0, 0), top(k), HOW)
+        assert row["verdict"] == "unmeasurable"
+        assert reason in row["reason"]
+    before = top_row({"reason": "the task is not done"}, np.array([[around(0.9), around(0.1)]]), (0, 0), top(1), HOW)
+    assert (before["verdict"], before["reason"]) == ("unmeasurable", "the task is not done")
+    left = top_row({}, np.array([[around(0.3), np.full(48, NAN)]]), (0, 0), top(1), HOW)
+    assert left["verdict"] == "supported"  # a head without any value has no place above this one
+    with pytest.raises(ValueError, match="number of heads of at least 1"):
+        top_row({}, np.array([[fine]]), (0, 0), at_least(0.5), HOW)
+
+
+def test_attention_rows_of_top_have_their_own_numbers() -> None:
+    """estimate, effect and uniform are the head's; lift is compared by the t test."""
+    values = heads(around(0.6, seed=1), around(0.2, seed=2), around(0.1, seed=3))
+    row = attention_top_row({}, asked(), values, (0, 0), top(1), HOW)
+    assert (row["verdict"], row["rank"], row["uniform"]) == ("supported", [1, 3], pytest.approx(0.1))
+    assert row["effect"] == {"kind": "lift", "value": pytest.approx(6.0)}
+    assert row["heads_passing"] is None
+    assert "uniform_holds" not in row
+    assert attention_top_row({}, asked(), values, (0, 2), top(1), HOW)["verdict"] == "refuted"
+    lifted = attention_top_row({}, asked("lift"), values, (0, 0), top(1), HOW)
+    assert (lifted["verdict"], lifted["guaranteed"]) == ("supported", False)
+    empty = attention_top_row({}, asked(), heads([NAN] * 4, [0.5] * 4), (0, 0), top(1), HOW)
+    assert (empty["verdict"], empty["estimate"]) == ("unmeasurable", None)
+    assert empty["reason"].startswith("the selectors match nothing")
+
+
+@pytest.mark.parametrize(
+    ("metric", "clean", "after", "highest"),
+    [
+        ("logit_diff", 5.0, [4.8, 2.0, 4.9], 1),  # the largest fall
+        ("answer_prob", 0.9, [0.8, 0.85, 0.1], 2),
+        ("loss", 2.0, [3.0, 2.1, 2.0], 0),  # for a loss a rise is the harm
+        ("kl", 0.0, [0.1, 0.9, 0.2], 1),
+    ],
+)
+def test_top_of_ablations_is_by_harm(metric: str, clean: float, after: list[float], highest: int) -> None:
+    """The head whose ablation does the most harm is first; its own numbers are those of its ablation row."""
+
+    def run(mean: float, seed: int) -> dict[str, Any]:
+        return {metric: around(mean, seed=seed), "answer_rank": np.ones(48), "logit_diff": around(5.0)} | {
+            metric: around(mean, seed=seed)
+        }
+
+    each = {(0, head): run(mean, head) for head, mean in enumerate(after)}
+    for head in range(3):
+        what = Ablate((Component(0, head),), "mean", "change_in", metric)
+        row = ablation_top_row({}, what, run(clean, 7), each, (0, head), top(1), Task({"top1": 0.5}), HOW)
+        assert row["verdict"] == ("supported" if head == highest else "refuted")
+        assert row["estimate"] == pytest.approx(after[head] - clean)
+        assert row["baseline"]["ablated"] == pytest.approx(after[head])
+    unsure = run(clean, 7) | {"answer_rank": np.full(48, 2.0)}
+    row = ablation_top_row({}, what, unsure, each, (0, highest), top(1), Task({"top1": 0.5}), HOW)
+    assert row["verdict"] == "unmeasurable"
+    assert "does not do this task" in row["reason"]
+
+
+def test_every_row_has_its_place_or_its_ranks() -> None:
+    """Attention rows say the head's place; ablation rows with answers say what became of the answer."""
+    values = heads(around(0.6, seed=1), around(0.2, seed=2), right=[around(0.5, seed=3), around(0.05, seed=4)])
+    row = attention_row({}, asked(right=True), values, (0, 1), at_least(0.0), HOW)
+    assert row["rank"] == [1, 2]  # .15 more than its right side, the other only .1
+    assert attention_row({}, asked(), heads([NAN] * 3, [0.5] * 3), (0, 0), at_least(0.1), HOW)["rank"] is None
+    clean = {"logit_diff": around(5.0), "answer_rank": np.ones(48), "loss": around(2.0)}
+    ranks = np.array([1.0] * 40 + [2.0] * 5 + [7.0] * 3)
+    after = clean | {"answer_rank": ranks, "top_text": np.array([" six"] * 44 + [" the"] * 4)}
+    for effect, metric in (("drop_in", "logit_diff"), ("change_in", "loss"), ("after", "top5")):
+        what = Ablate((Component(0, 0),), "mean", effect, metric)
+        found = ablation_row({}, what, clean, after, OBSERVED, Task({"top1": 0.5}), HOW)
+        assert found["ranks"] == {"median": 1.0, "first": 40 / 48, "counts": {"1": 40, "2": 5, "7": 3}}
+        assert found["fell_to"] == ([[" the", 3]] if metric == "top5" else [[" six", 4], [" the", 4]])
+    unanswered = {name: np.full(48, NAN) for name in ("logit_diff", "answer_rank")} | {"loss": around(2.0)}
+    found = ablation_row(
+        {}, Ablate((Component(0, 0),), "mean", "after", "loss"), unanswered, unanswered, OBSERVED, Task({}), HOW
+    )
+    assert not {"ranks", "fell_to"} & set(found)
+
+
+# ---- heads: {any: ...} ----
+
+SOME = heads(around(0.7, seed=1), around(0.5, seed=2), around(0.06, seed=3, spread=0.03), around(0.1, seed=4))
+ALL = [(0, 0), (0, 1), (0, 2), (0, 3)]
+
+
+@pytest.mark.parametrize(
+    ("candidates", "bound", "verdict", "best", "passing"),
+    [
+        (ALL, at_least(0.6), "supported", "0.0", 1),
+        (ALL, at_least(0.3), "supported", "0.0", 2),
+        (ALL, at_least(0.9), "refuted", "0.0", 0),
+        (ALL, at_least(0.69), "inconclusive", "0.0", 1),
+        (ALL[2:], at_least(0.6), "refuted", "0.3", 0),  # the wrong heads
+        (ALL, at_most(0.3), "supported", "0.2", 2),
+        (ALL[:2], at_most(0.3), "refuted", "0.1", 0),
+        (ALL, between(0.4, 0.6), "supported", "0.1", 1),
+        (ALL, between(0.2, 0.4), "refuted", "0.1", 0),
+    ],
+)
+def test_some_head_does(candidates: Any, bound: Bound, verdict: str, best: str, passing: int) -> None:
+    """Existence: one head on the right side supports, all on the wrong side refute; the best head is shown."""
+    row = any_row({}, asked(), SOME, candidates, bound, HOW)
+    m = len(candidates)
+    assert row["verdict"] == verdict
+    names = None if m == 4 else [f"0.{head}" for _, head in candidates]
+    assert row["any"] == {"of": m, "passing": passing, "best": best, "among": names}
+    assert row["head"] == best
+    own = bounded_mean(SOME.left[0, int(best[2])], confidence=corrected(0.95, m))
+    assert (row["estimate"], row["low"], row["high"]) == pytest.approx((own.value, own.low, own.high))
+    assert row["confidence"] == pytest.approx(1 - 0.05 / m)
+    assert row["corrected"]["confidence"] == 0.95
+    assert row["corrected"]["low"] >= row["low"]
+    assert row["uniform"] == pytest.approx(0.1)
+    assert row.get("uniform_holds", False) == bound.holds(0.1)
+    assert (row["bound"], row["observe"]) == (bound.text, False)
+
+
+def test_some_head_agrees_with_each_heads_interval() -> None:
+    """Mass, lift and differences: SUPPORTED and REFUTED are those of the intervals at a/m and a, head by head."""
+    rng, seen = np.random.default_rng(0), set()
+    for trial in range(24):
+        left = np.clip(rng.normal((rng.uniform(-0.15, 0.15, 4) + 0.2 + 0.015 * trial)[:, None], 0.15, (4, 32)), 0, 1)
+        right = np.clip(rng.normal(0.2, 0.1, (4, 32)), 0, 1)
+        for statistic, two, limit in (("mass", False, 0.45), ("lift", False, 0.45), ("mass", True, 0.25)):
+            each = left - right if two else left
+            values = heads(*left, right=right if two else None)
+
+            def of(
+                head: int, confidence: float, each: Any = each, lift: bool = statistic == "lift", two: bool = two
+            ) -> Any:
+                if lift:
+                    return mean_t(each[head], confidence)
+                return bounded_mean(each[head], -1.0 if two else 0.0, 1.0, confidence)
+
+            supported = any(of(head, corrected(0.95, 4)).low >= limit for head in range(4))
+            refuted = all(of(head, corrected(0.95, 3)).high < limit for head in range(4))
+            row = any_row({}, asked(statistic, two), values, ALL, at_least(limit), Asked(0.95, 3))
+            expected = "supported" if supported else "refuted" if refuted else "inconclusive"
+            assert row["verdict"] == expected, trial
+            assert row["guaranteed"] is (statistic != "lift")
+            assert (row["low"] >= limit) == supported
+            seen.add((statistic, two, expected))
+    assert len(seen) >= 8
+
+
+@pytest.mark.parametrize("statistic", ["lift", "mass"])
+@pytest.mark.parametrize(("means", "wrong"), [([0.5, 0.5, 0.5], "supported"), ([0.5, 0.1, 0.1], "refuted")])
+def test_some_head_errs_no_more_often_than_promised(statistic: str, means: list[float], wrong: str) -> None:
+    """All heads just under the bound, or one just on it: each wrong verdict stays under 2.5%."""
+    rng, found, runs = np.random.default_rng(8), 0, 600 if statistic == "lift" else 150
+    for _ in range(runs):
+        left = np.clip(rng.normal(np.array(means)[:, None], 0.1, (3, 20)), 0, 1)
+        found += any_row({}, asked(statistic), heads(*left), ALL[:3], at_least(0.5), HOW)["verdict"] == wrong
+    assert found / runs <= A + 3 * math.sqrt(A * (1 - A) / runs)
+    if statistic == "lift":
+        assert found > 0
+
+
+def test_the_head_that_supports_is_shown_before_one_with_a_higher_estimate() -> None:
+    """A noisy head has the larger mean, a steady one the surer interval: the steady one is the best."""
+    noisy = np.tile([1.0, 1.0, 1.0, 0.0, 1.0, 0.0], 4)
+    row = any_row({}, asked(), heads(noisy, around(0.64, 24, spread=0.01)), ALL[:2], at_least(0.5), HOW)
+    assert row["verdict"] == "supported"
+    assert (row["head"], row["any"]["passing"]) == ("0.1", 2)
+    assert row["low"] >= 0.5
+
+
+def test_some_head_of_a_whole_model_is_fast() -> None:
+    """270 heads on 128 prompts are decided in under two seconds, either way."""
+    values = heads(*(np.random.default_rng(0).random((270, 128)) * 0.5))
+    candidates = [(0, head) for head in range(270)]
+    for limit, verdict in ((0.9, "refuted"), (0.27, "inconclusive"), (0.1, "supported")):
+        start = time.perf_counter()
+        row = any_row({}, asked(), values, candidates, at_least(limit), HOW)
+        assert time.perf_counter() - start < 2.0
+        assert row["verdict"] == verdict
+
+
+def test_some_head_on_a_census_is_decided_by_the_values() -> None:
+    """Equality satisfies; there is no interval."""
+    values = heads([0.2, 0.4], [0.5, 0.5])
+    row = any_row({}, asked(), values, ALL[:2], at_least(0.5), CENSUS)
+    assert (row["verdict"], row["head"], row["low"], row["corrected"]) == ("supported", "0.1", None, None)
+    assert any_row({}, asked(), values, ALL[:2], at_least(0.51), CENSUS)["verdict"] == "refuted"
+
+
+def test_some_head_with_missing_and_broken_candidates() -> None:
+    """Heads without a value are left out and told; broken ones neither support nor refute."""
+    fine = around(0.7)
+    row = any_row({}, asked(), heads(fine, np.full(48, NAN)), ALL[:2], at_least(0.5), HOW)
+    assert row["verdict"] == "supported"
+    assert "1 of 2 heads have no value" in row["warnings"][0]
+    broken = heads(fine, np.full(48, INF))
+    assert any_row({}, asked(), broken, ALL[:2], at_least(0.5), HOW)["verdict"] == "supported"
+    row = any_row({}, asked(), broken, ALL[:2], at_least(0.95), HOW)
+    assert (row["verdict"], row["reason"]) == ("unmeasurable", "the model's numbers are not finite for 1 of 2 heads")
+    row = any_row({}, asked(), heads([NAN] * 3, [NAN] * 3), ALL[:2], at_least(0.5), HOW)
+    assert (row["verdict"], row["estimate"]) == ("unmeasurable", None)
+    with pytest.raises(ValueError, match="at least one head"):
+        any_row({}, asked(), SOME, [], at_least(0.5), HOW)
+
+
+def test_a_head_whose_attention_is_nearly_all_excluded_cannot_be_the_one() -> None:
+    """It supports nothing, and keeps the claim from being refuted; alone it is UNMEASURABLE."""
+    both = heads(around(0.9, seed=1), around(0.1, seed=2), removed=[0.95, 0.2])
+    row = any_row({}, asked(excluding=("bos",)), both, ALL[:2], at_least(0.5), HOW)
+    assert (row["verdict"], row["head"]) == ("inconclusive", "0.1")
+    assert "nearly all attention of 1 of 2 heads" in row["warnings"][0]
+    alone = any_row({}, asked(excluding=("bos",)), both, ALL[:1], at_least(0.5), HOW)
+    assert alone["verdict"] == "unmeasurable"
+    assert "removes 0.95" in alone["reason"]
+
+
+def test_some_head_observed_has_numbers_and_no_verdict() -> None:
+    """observe: true shows the highest head."""
+    row = any_row({}, asked(), SOME, ALL, OBSERVED, HOW)
+    assert (row["verdict"], row["observe"], row["head"], row["heads_passing"]) == (None, True, "0.0", None)
+    assert row["any"]["passing"] is None
+
+
+# ---- exact scores ----
+
+HITS = np.array([[[1, 1, 1, 0], [0, 1, 0, 0], [NAN, NAN, NAN, NAN], [1, NAN, 1, 1]]], dtype=float)
+PROFILES = np.array([[[0.1, 0.0, 0.8, 0.1], [0.9, 0.0, 0.1, 0.0], [NAN] * 4, [0.0, 0.0, 1.0, 0.0]]])
+
+
+def exact(head: int, bound: Bound, how: Asked = HOW) -> dict[str, Any]:
+    return score_row_exact({}, HITS, PROFILES, (0, head), bound, how, "numerals", ["eleventy"])
+
+
+def test_scores_of_weights_are_exact() -> None:
+    """The share of hits itself is judged, equality included, without an interval whatever the sampling."""
+    row = exact(0, at_least(0.75))
+    assert (row["verdict"], row["estimate"], row["n"]) == ("supported", 0.75, 4)
+    assert (row["low"], row["high"], row["interval"], row["corrected"]) == (None, None, None, None)
+    assert row["exact"] is True
+    assert row["prompts"] is None
+    assert row["profile"] == {"self": 0.1, "previous": 0.0, "next": 0.8, "next_but_one": 0.1}
+    assert (row["members"], row["left_out"]) == ("numerals", ["eleventy"])
+    assert (row["heads_passing"], row["rank"]) == ([2, 4], [2, 4])
+    assert exact(1, at_least(0.75))["verdict"] == "refuted"
+    assert (exact(3, at_least(1.0))["estimate"], exact(3, at_least(1.0))["n"], exact(3, OBSERVED)["skipped"]) == (
+        1,
+        3,
+        1,
+    )
+    assert exact(0, OBSERVED)["verdict"] is None
+
+
+@pytest.mark.parametrize(("head", "k", "verdict"), [(3, 1, "supported"), (0, 1, "refuted"), (0, 2, "supported")])
+def test_top_of_exact_scores_is_the_place(head: int, k: int, verdict: str) -> None:
+    """Among the k highest, decided by the values."""
+    row = exact(head, top(k))
+    assert (row["verdict"], row["k"], row["bound"], row["interval"]) == (verdict, k, f"top {k}", None)
+
+
+def test_a_head_that_writes_nothing_is_unmeasurable() -> None:
+    """All members without a value: a reason, no number and no profile."""
+    for bound in (at_least(0.5), top(1)):
+        row = exact(2, bound)
+        assert (row["verdict"], row["estimate"], row["profile"], row["rank"]) == ("unmeasurable", None, None, None)
+        assert "no member has a value" in row["reason"]
+
+
+# ---- in-context learning ----
+
+
+def test_in_context_learning_is_a_mean_difference_of_losses() -> None:
+    """Student's interval of the per-prompt differences; no head, no uniform attention."""
+    values = np.array([-0.5, -0.7, -0.4, -0.6, -0.55, NAN])
+    note = "second-half minus first-half loss"
+    row = icl_row({}, values, note, at_most(-0.3), HOW)
+    half = stats.t.ppf(0.975, 4) * np.nanstd(values, ddof=1) / math.sqrt(5)
+    assert (row["low"], row["high"]) == pytest.approx((-0.55 - half, -0.55 + half))
+    assert (row["verdict"], row["n"], row["skipped"], row["guaranteed"]) == ("supported", 5, 1, False)
+    assert (row["head"], row["uniform"], row["statistic"], row["statistic_note"]) == (
+        None, None, "in_context_learning", note,
+    )  # fmt: skip
+    assert row["effect"]["value"] == pytest.approx(-0.55 / np.nanstd(values, ddof=1))
+    assert icl_row({}, -values, note, at_most(-0.3), HOW)["verdict"] == "refuted"
+    assert icl_row({}, np.full(6, -0.5), note, at_most(-0.49), HOW)["verdict"] == "inconclusive"
+    assert icl_row({}, np.array([-0.5]), note, at_most(-0.3), HOW)["verdict"] == "inconclusive"
+    for bad, reason in ((np.full(3, NAN), "long enough"), (np.array([1.0, INF]), "not finite")):
+        row = icl_row({}, bad, note, at_most(-0.3), HOW)
+        assert row["verdict"] == "unmeasurable"
+        assert reason in row["reason"]
