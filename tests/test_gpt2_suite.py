@@ -81,7 +81,7 @@ def test_no_claim_of_the_notes_holds_on_random_weights(folder: Path, tmp_path: P
     """Every claim is measured or says why it cannot be; none is supported; what needs the task is unmeasurable."""
     models = {"gpt2": str(folder)}
     items = [item for path in SUITES for item in items_of(suite(path, models), path.parent)]
-    evaluator = Evaluator(Options(models=models, n=16), tmp_path)
+    evaluator = Evaluator(Options(models=models, n=12), tmp_path)
     evaluator.plan(items)
     verdicts: Counter[str] = Counter()
     kinds: Counter[str] = Counter()

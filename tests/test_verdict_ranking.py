@@ -228,6 +228,20 @@ def test_degenerate_data_places_no_head(values: Any, span: Any) -> None:
     assert row["low"] < row["high"]
 
 
+def test_a_row_made_with_a_top_bound_waits_for_its_place() -> None:
+    """Before it is compared with the others a row has its numbers and no verdict, but UNMEASURABLE with a reason."""
+    clean = {"logit_diff": around(5.0), "answer_rank": np.ones(48), "top_text": np.array([" a"] * 48)}
+    what = Ablate((Component(0, 0),), "mean", "drop_in", "logit_diff")
+    row = ablation_row({}, what, clean, clean | {"logit_diff": around(2.0, seed=1)}, top(1), Task({"top1": 0.5}), HOW)
+    assert (row["verdict"], row["estimate"]) == (None, pytest.approx(0.6))
+    values = np.array([[around(-2.0, seed=1), around(-5.0, seed=2)]])
+    judged = top_row(row, values, (0, 0), top(1), HOW, span=None)
+    assert (judged["verdict"], judged["estimate"], judged["interval"]) == ("supported", pytest.approx(0.6), "fieller")
+    lost = ablation_row({}, what, clean | {"answer_rank": np.full(48, 9.0)}, clean, top(1), Task({"top1": 0.5}), HOW)
+    assert lost["verdict"] == "unmeasurable"
+    assert attention_row({}, asked(), SOME, (0, 0), top(1), HOW)["heads_passing"] is None
+
+
 def test_a_place_that_cannot_be_had_is_unmeasurable() -> None:
     """No value, numbers that are not finite, more places than heads: the reason is said."""
     fine = [0.5, 0.6, 0.7]

@@ -116,7 +116,7 @@ def _no_path(text: str, arrows: list[re.Match[str]]) -> PathError:
     wrong = _WRONG_ARROW.search(text)
     if wrong is not None:
         return PathError(f"{wrong[0]!r} is not the arrow of a path", wrong.start(), len(wrong[0]))
-    at = len(text) - len(text.lstrip())
+    at = len(text) - len(text.lstrip()) if text.strip() else 0
     return PathError(f"a path is SENDER -> RECEIVER.INPUT, but {text.strip()!r} has no arrow", at, len(text.strip()))
 
 

@@ -50,7 +50,7 @@ def decide(row: Row, bound: Bound, interval: Interval | None, asked: Asked) -> R
 
     ``interval(confidence)`` gives the estimate at a confidence; None means that there is nothing to
     estimate (the row says why in ``reason``). A reason that is there already makes it UNMEASURABLE,
-    with its numbers kept. An observed row gets the numbers and no verdict of its own.
+    with its numbers kept. An observed row gets no verdict, nor does one of ``top: k``: ``ranking.top_row`` judges it.
     """
     row |= {"bound": bound.text, "bound_low": bound.low, "bound_high": bound.high, "percent": bound.percent}
     row |= {"observe": bound.kind == "observe", "confidence": asked.confidence}
@@ -69,9 +69,7 @@ def decide(row: Row, bound: Bound, interval: Interval | None, asked: Asked) -> R
                 row |= {"low": finite(plain.low), "high": finite(plain.high), "interval": plain.method}
                 row |= {"guaranteed": plain.guaranteed, "assumption": plain.assumption}
                 row["corrected"] = {"low": finite(wide.low), "high": finite(wide.high), "confidence": level}
-            if bound.kind == "observe":
-                return row
-            if not row.get("reason"):
+            if not row.get("reason") and bound.kind not in ("observe", "top"):
                 if not math.isfinite(plain.value):
                     row["reason"] = "the value is not a finite number"
                 elif asked.census:
@@ -90,9 +88,7 @@ def finite(value: float | None) -> float | None:
 
 def mean_of(values: Floats | None) -> float | None:
     """The mean over the prompts that have a value, or None."""
-    if values is None or np.isnan(values).all():
-        return None
-    return finite(float(np.nanmean(values)))
+    return None if values is None or np.isnan(values).all() else finite(float(np.nanmean(values)))
 
 
 def attention_row(
@@ -157,7 +153,7 @@ def attention_interval(left: Floats, right: Floats | None, lift: bool) -> Interv
 
 def note_uniform(row: Row, bound: Bound) -> None:
     """Say in the row that uniform attention satisfies the bound too, where it does."""
-    if bound.kind != "observe" and row["uniform"] is not None and bound.holds(row["uniform"]):
+    if not (bound.low is bound.high is None) and row["uniform"] is not None and bound.holds(row["uniform"]):
         row["uniform_holds"] = True
         row["warnings"].append(
             f"uniform attention ({row['uniform']:.3g}) satisfies this bound too: it says little about the head"
@@ -183,7 +179,7 @@ def uniform_value(values: AttentionValues) -> float | None:
 
 def heads_passing(means: Floats, bound: Bound) -> list[int] | None:
     """[k, H]: how many of the model's H heads, of ``means`` Float[layer, head], satisfy the bound themselves."""
-    if bound.kind == "observe":
+    if bound.low is None and bound.high is None:
         return None
     return [sum(bound.holds(mean) for mean in means[~np.isnan(means)].tolist()), means.size]
 
@@ -254,12 +250,10 @@ def task_reason(clean: Values, task: Task, how: Asked) -> str | None:
             continue
         span = bounded_span(name)
         assert span is not None, f"{name} cannot be required"
-        exact = name.startswith("top")
-        found = (
-            estimate.share(values, how.confidence)
-            if exact
-            else estimate.bounded_mean(values, *span, how.confidence)
-        )
+        if name.startswith("top"):
+            found = estimate.share(values, how.confidence)
+        else:
+            found = estimate.bounded_mean(values, *span, how.confidence)
         if not (found.value if how.census else found.low) > least:
             bound = "all possible prompts" if how.census else f"lower bound {found.low:.3g} on {found.n} prompts"
             return (
