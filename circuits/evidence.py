@@ -91,7 +91,7 @@ def _loss_map(row: Row, draw: Draw) -> Figure:
 def _effects(row: Row, draw: Draw) -> Figure:
     """A circuit against random ones of its size, or an effect beside those it is made of."""
     beside, random = row.get("beside"), row.get("random") or {}
-    if not beside and random.get("median") is None:
+    if not beside and (random.get("median") is None or row["statistic"] not in ("recovers", "faithfulness")):
         return None
     rows: list[tuple[str, float, float | None, float | None, str]] = []
     label = (
@@ -103,8 +103,16 @@ def _effects(row: Row, draw: Draw) -> Figure:
     for other in [beside] if isinstance(beside, dict) else beside or []:
         if other.get("value") is not None:
             rows.append((other["label"], other["value"], other.get("low"), other.get("high"), "beside"))
-    if random.get("median") is not None:
-        rows.append((f"{random['count']} random circuits", random["median"], random["min"], random["max"], "random"))
+    if random.get("median") is not None and row["statistic"] in ("recovers", "faithfulness"):
+        rows.append(
+            (
+                f"{random['count']} random circuits (median, range)",
+                random["median"],
+                random["min"],
+                random["max"],
+                "random",
+            )
+        )
     drawn = EffectsFigure(tuple(rows), row["bound_low"], row["bound_high"], row["percent"], str(row["check"]))
     return _drawn(
         draw(drawn, f"effects-{digest([rows, row['bound'], row['check']])[:16]}"),

@@ -339,6 +339,7 @@ def test_a_path_goes_upwards(low: int, head: int, mlp: bool, high: int, other: i
     assert parse_path(f"{sender}->logits").receiver is None
 
 
+@settings(max_examples=400)
 @given(st.text("0123456789.qkvx ->→<=LHMPlogits[]", max_size=24))
 def test_any_path_is_read_or_refused_at_its_place(text: str) -> None:
     """Whatever is written, a PathError lies inside the text, or the path goes upwards."""
@@ -348,9 +349,9 @@ def test_any_path_is_read_or_refused_at_its_place(text: str) -> None:
         assert ends.receiver is None or ends.receiver.layer > ends.sender.layer
     except PathError as error:
         found.append(error)
-    for error in found:
-        assert 0 <= error.at <= error.at + error.width <= max(1, len(text))
-        assert error.hint
+    for wrong in found:
+        assert 0 <= wrong.at < wrong.at + wrong.width <= max(1, len(text))
+        assert wrong.hint
 
 
 VALUES = (

@@ -110,9 +110,8 @@ def parse_path(text: str) -> PathEnds:
 def _no_path(text: str, arrows: list[re.Match[str]]) -> PathError:
     """The error for a text with no arrow, or with more than one."""
     if arrows:
-        return PathError(
-            "two arrows in one path", arrows[1].start(), 2, "one path has one sender and one receiver; write two checks"
-        )
+        second, hint = arrows[1], "one path has one sender and one receiver; write two checks"
+        return PathError("two arrows in one path", second.start(), len(second[0]), hint)
     wrong = _WRONG_ARROW.search(text)
     if wrong is not None:
         return PathError(f"{wrong[0]!r} is not the arrow of a path", wrong.start(), len(wrong[0]))

@@ -69,7 +69,8 @@ def _beside(asked: Asked, components: tuple[Component, ...]) -> _Beside:
         faults.add(asked.key("given_ablated"), message, "write two checks")
     if inner is None and given_node is not None and not misspelt(node, ("interaction",)):
         message = "given_ablated without interaction: nothing says what to measure"
-        faults.add(asked.key("given_ablated"), message, "add interaction: {at_least: 5%}, with drop_in: METRIC")
+        hint = "add interaction: {at_least: 5%} (or {observe: true}), with drop_in: METRIC"
+        faults.add(asked.key("given_ablated"), message, hint)
     if given_node is None and inner is not None and not misspelt(node, ("given_ablated",)):
         message = "interaction without given_ablated: with which components?"
         faults.add(asked.key("interaction"), message, 'add given_ablated: ["4.4"]')

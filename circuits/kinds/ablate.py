@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
-from circuits.claims.bounds import metric as metric_facts
 from circuits.claims.claim import Ablate, Circuit
 from circuits.claims.heads import Component
 from circuits.errors import Unmeasurable
 from circuits.kinds.kind import Cell, Here, Kind, Quantity, all_heads, task_of
 from circuits.measure.ablation import Ablation
 from circuits.measure.group import Group
-from circuits.measure.metrics import Values, metric_values
 from circuits.measure.subsets import complement, random_sets_outside
 from circuits.verdict.circuit_rows import interaction_row, necessity_row, within_row
-from circuits.verdict.ranking import top_row
+from circuits.verdict.ranking import ablation_top_row
 from circuits.verdict.rows import FEW_REFERENCE, Asked, Row, ablation_row
 
 
@@ -113,26 +109,12 @@ def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     if what.effect == "partial_necessity":
         drawn = [value for name, value in values.items() if name.startswith("random ")]
         return necessity_row(row, what, clean, alone, drawn, bound, task, how, group.seed)
-    row = ablation_row(row, what, clean, alone, bound, task, how)
-    if bound.kind == "top" and not row["reason"]:
-        head = what.components[0]
-        assert head.head is not None
-        losses = _losses(what, clean, values, here)
-        facts = metric_facts(what.metric)
-        assert facts is not None
-        width = facts[1] - facts[0]
-        row = top_row(row, losses, (head.layer, head.head), bound, how, (-width, width) if width < np.inf else None)
-    return row
-
-
-def _losses(what: Ablate, clean: Values, values: dict[str, Values], here: Here) -> np.ndarray:
-    """How much lower the metric is without each head: Float[layer, head, prompt], larger = lost more."""
-    before = metric_values(what.metric, clean)
-    found = np.full((here.layers, here.heads, len(before)), np.nan)
-    for head in all_heads(here):
-        assert head.head is not None
-        found[head.layer, head.head] = before - metric_values(what.metric, values[f"head {head}"])
-    return found
+    if bound.kind == "top":
+        each = {(head.layer, head.head): values[f"head {head}"] for head in all_heads(here) if head.head is not None}
+        only = what.components[0]
+        assert only.head is not None
+        return ablation_top_row(row, what, clean, each, (only.layer, only.head), bound, task, how)
+    return ablation_row(row, what, clean, alone, bound, task, how)
 
 
 ABLATE = Kind(_plan, _row)

@@ -242,9 +242,7 @@ class Group:
     @property
     def clean(self) -> Values:
         """The unablated model's metrics: Float[prompt] each (``loss`` only when planned)."""
-        return self._cached_values(
-            "clean", self._loss, lambda: self._clean_run().values
-        )
+        return self._cached_values("clean", self._loss, lambda: self._clean_run().values)
 
     def ablated(self, ablation: Ablation) -> Values:
         """The metrics of a planned ablation: Float[prompt] each."""

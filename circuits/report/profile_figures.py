@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,8 @@ FRAMED: Any = {"facecolor": "none", "edgecolor": "black", "linestyle": (0, (3, 1
 MOST_DISTANCES = 40
 MOST_RANDOM_ROWS = 8  # more random sets than this share one row of dots
 
-LossPoint = tuple[str, float, float, float]
-EffectRow = tuple[str, float, float | None, float | None, str]
+LossPoint = tuple[str, float | None, float | None, float | None]
+EffectRow = tuple[str, float | None, float | None, float | None, str]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class LossMapFigure:
 class EffectsFigure:
     """Values with intervals against a bound: (label, value, low, high, kind) each, from top to bottom.
 
-    ``kind``: "claimed" (in the claim's colour), "random" (a control; many of them share a row) or any other.
+    ``kind``: "claimed" (in the claim's colour), "random" (a control, whose ends are a range; many of them share a row) or any other. None: no number.
     The bound runs from ``bound_low`` to ``bound_high`` (None: open to that side; both None: no bound).
     ``percent``: values are shares. ``quantity`` names the axis.
     """
@@ -255,6 +255,11 @@ def _table(axes: Axes, names: Sequence[str], matrix: NDArray[np.floating[Any]], 
     axes.set_ylabel("query", fontsize=9)
 
 
+def _finite(number: float | None) -> TypeGuard[float]:
+    """Whether there is a number to draw: data read from JSON have None where there is none."""
+    return number is not None and math.isfinite(number)
+
+
 def _short(text: str, most: int) -> str:
     """The text in one line; the middle of a long one is left out, since names often differ at their ends."""
     line, front = _one_line(text), 2 * most // 3
@@ -268,7 +273,7 @@ def _loss_map(figure: LossMapFigure) -> Figure:
     for point in figure.points:
         if len(point) != 4:
             raise ValueError(f"the point {point!r} has {len(point)} parts, expected name, x, y, loss")
-    kept = [point for point in figure.points if math.isfinite(point[1]) and math.isfinite(point[2])]
+    kept = [point for point in figure.points if _finite(point[1]) and _finite(point[2])]
     xy = np.array([point[1:3] for point in kept], dtype=float).reshape(-1, 2)
     losses = np.array([point[3] for point in kept], dtype=float)
     clean = np.array([point[0] == "clean" for point in kept], dtype=bool)
@@ -300,7 +305,7 @@ def _loss_map(figure: LossMapFigure) -> Figure:
     axes.grid(color="#eeeeee", zorder=-1)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8)
-    shares = [f" ({100 * share:.0f}% of the variance)" if math.isfinite(share) else "" for share in figure.explained]
+    shares = [f" ({100 * share:.0f}% of the variance)" if _finite(share) else "" for share in figure.explained]
     axes.set_xlabel("PC1" + shares[0], fontsize=9)
     axes.set_ylabel("PC2" + shares[1], fontsize=9)
     left_out = len(figure.points) - len(kept)
@@ -374,28 +379,27 @@ def _effects(figure: EffectsFigure) -> Figure:
     canvas = _sheet(WIDTH, each * max(count, 2) + (0.5 if random else 0.0) + 1.7)
     axes = canvas.add_subplot()
     low, high = _span(figure)
-    shaded = figure.bound_low is not None or figure.bound_high is not None
-    if shaded:
-        left, right = (low if figure.bound_low is None else figure.bound_low), figure.bound_high
-        axes.axvspan(left, high if right is None else right, color=SHADE, zorder=0, linewidth=0)
-        for edge in (figure.bound_low, figure.bound_high):
-            if edge is not None and math.isfinite(edge):
-                axes.axvline(edge, color=CLAIMED, linewidth=1.4, zorder=1)
+    edges = [edge for edge in (figure.bound_low, figure.bound_high) if _finite(edge)]
+    if edges:
+        left, right = figure.bound_low, figure.bound_high
+        between = (left if _finite(left) else low, right if _finite(right) else high)
+        axes.axvspan(*between, color=SHADE, zorder=0, linewidth=0)
+        for edge in edges:
+            axes.axvline(edge, color=CLAIMED, linewidth=1.4, zorder=1)
     if low < 0 < high:
         axes.axvline(0, color="#999999", linewidth=0.8, zorder=1)
     for place, (_, value, lower, upper, kind) in enumerate(alone):
         colour = {"claimed": CLAIMED, "random": GREY}.get(kind, BLUE)
-        if math.isfinite(value):
-            ends = [lower if lower is not None else value, upper if upper is not None else value]
-            ends = [min(max(end, low), high) for end in ends if not math.isnan(end)]
-            if ends and ends[0] != ends[-1]:
-                axes.plot([ends[0], ends[-1]], [place, place], color="black", linewidth=4.0, zorder=3)
-                axes.plot([ends[0], ends[-1]], [place, place], color=colour, linewidth=2.4, zorder=3.1)
+        if _finite(value):
+            if _is_number(lower) and _is_number(upper):
+                ends = [min(max(end, low), high) for end in (lower, upper)]
+                axes.plot(ends, [place, place], color="black", linewidth=4.0, zorder=3)
+                axes.plot(ends, [place, place], color=colour, linewidth=2.4, zorder=3.1)
             style: Any = {"marker": "D" if kind == "claimed" else "o", "edgecolors": "black", "linewidths": 0.8}
             axes.scatter([value], [place], s=52, color=colour, zorder=4, **style)
-        _number(axes, place, _told(value, lower, upper, figure.percent))
+        _number(axes, place, _told(value, lower, upper, kind, figure.percent))
     if random:
-        values = np.array([row[1] for row in random if math.isfinite(row[1])])
+        values = np.array([row[1] for row in random if _finite(row[1])])
         _swarm(axes, values, len(alone), low, high)
         if len(values):
             parts = [_value(number, figure.percent) for number in (np.median(values), values.min(), values.max())]
@@ -414,9 +418,9 @@ def _effects(figure: EffectsFigure) -> Figure:
         axes.spines[side].set_visible(False)
     if figure.quantity:
         _words(axes.set_xlabel(_short(figure.quantity, 70), fontsize=9))
-    told = any(row[2] is not None and row[3] is not None for row in figure.rows)
+    told = any(_is_number(low) and _is_number(high) and kind != "random" for *_, low, high, kind in figure.rows)
     _title(canvas, figure.title, "value, and its interval in brackets" if told else "", WIDTH)
-    if shaded:
+    if edges:
         held = _patch(f"the bound: {_bound(figure)}")
         held.set(facecolor=SHADE, edgecolor=CLAIMED)
         _legend(canvas, [held])
@@ -435,7 +439,7 @@ def _span(figure: EffectsFigure) -> tuple[float, float]:
     """The x axis: every number that is shown, and the bound."""
     found = [number for _, value, low, high, _ in figure.rows for number in (value, low, high)]
     found += [figure.bound_low, figure.bound_high]
-    finite = [float(number) for number in found if number is not None and math.isfinite(number)]
+    finite = [float(number) for number in found if _finite(number)]
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
     low = 0.0 if 0 < low < 0.5 * (high - low) else low
     margin = 0.08 * (high - low) or max(0.1, 0.1 * abs(high))
@@ -463,15 +467,24 @@ def _value(value: float, percent: bool) -> str:
     return f"{100 * value:.1f}".removesuffix(".0") + "%" if percent else f"{value:.3g}"
 
 
-def _told(value: float, low: float | None, high: float | None, percent: bool) -> str:
-    if not math.isfinite(value):
+def _told(value: float | None, low: float | None, high: float | None, kind: str, percent: bool) -> str:
+    if not _finite(value):
         return "no number"
     text = _value(value, percent)
-    return text if low is None or high is None else f"{text}\n[{_value(low, percent)}, {_value(high, percent)}]"
+    if not _is_number(low) or not _is_number(high):
+        return text
+    ends = _value(low, percent), _value(high, percent)
+    return f"{text}\n{ends[0]} to {ends[1]}" if kind == "random" else f"{text}\n[{ends[0]}, {ends[1]}]"
+
+
+def _is_number(end: float | None) -> TypeGuard[float]:
+    """Whether an interval has this end, which may be infinite."""
+    return end is not None and not math.isnan(end)
 
 
 def _bound(figure: EffectsFigure) -> str:
-    low, high = (None if end is None else _value(end, figure.percent) for end in (figure.bound_low, figure.bound_high))
+    ends = (figure.bound_low, figure.bound_high)
+    low, high = (_value(end, figure.percent) if _finite(end) else None for end in ends)
     if low is not None and high is not None:
         return f"{low} to {high}"
     return f"at least {low}" if low is not None else f"at most {high}"

@@ -121,7 +121,8 @@ def _about(entry: Entry) -> list[str]:
     facts = [f"Model {code(entry['model'])}."] if entry.get("model") else []
     heads = [str(head) for head in entry.get("heads") or []]
     if heads:
-        facts.append(f"{'Head' if len(heads) == 1 else 'Heads'} {prose(', '.join(heads))}.")
+        kind = "Component" if any(head.startswith("MLP") for head in heads) else "Head"
+        facts.append(f"{kind}{'' if len(heads) == 1 else 's'} {prose(', '.join(heads))}.")
     source = entry.get("source")
     if isinstance(source, Mapping) and source:
         facts.append("Source: " + "; ".join(f"{prose(key)} {prose(source[key])}" for key in sorted(source)) + ".")

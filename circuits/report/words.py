@@ -237,7 +237,7 @@ def beside(row: Row) -> list[str]:
     if row.get("removed_mass") is not None:
         found.append(f"The keys left out had held {number(row['removed_mass'], True)} of the attention.")
     base = row.get("baseline") or {}
-    if base.get("clean") is not None or base.get("ablated") is not None:
+    if not row.get("parts") and (base.get("clean") is not None or base.get("ablated") is not None):
         found.append(f"Mean clean value {number(base.get('clean'))}, mean ablated value {number(base.get('ablated'))}.")
     clean = row.get("clean") or {}
     if clean.get("top1") is not None:
@@ -280,7 +280,14 @@ def _made_of(row: Row) -> list[str]:
         limits = f" [{number(other.get('low'), percent)}, {number(other.get('high'), percent)}]"
         found.append(f"Beside it, {prose(other.get('label'))}: {number(other.get('value'), percent)}{limits}.")
     random = row.get("random") or {}
-    if random.get("median") is not None:
+    shares = row.get("statistic") in ("sufficiency", "partial_necessity")
+    if random.get("median") is not None and shares:
+        found.append(
+            f"With random circuits the mean is {number(random['median'])} away from F(M) in the median "
+            f"({number(random.get('min'))} to {number(random.get('max'))}); {number(random.get('as_good'))} of "
+            f"{number(random['count'])} do at least as well as the claimed one."
+        )
+    elif random.get("median") is not None:
         found.append(
             f"{number(random['count'])} random circuits of the same size come to {number(random['median'], percent)} in "
             f"the median ({number(random.get('min'), percent)} to {number(random.get('max'), percent)}); "

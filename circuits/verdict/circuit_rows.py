@@ -339,7 +339,9 @@ class _Folded:
 def _folded(name: str, first: Values, second: Values) -> _Folded:
     """The interval of the distance of a metric's means in two runs of the same prompts."""
     one, other, span = metric_values(name, first), metric_values(name, second), bounded_span(name)
-    scale = span[1] - span[0] if span else max(observed_range(one) or 0.0, observed_range(other) or 0.0)
+    sizes = [abs(mean_of(each) or 0.0) for each in (one, other)]
+    # Runs that do not vary show no range; an unseen prompt could then differ by as much as the metric itself.
+    scale = span[1] - span[0] if span else max(observed_range(one) or 0.0, observed_range(other) or 0.0) or max(sizes)
 
     def signed(confidence: float) -> Estimate:
         if span:
