@@ -12,9 +12,11 @@ from circuits.kinds.attends import candidates, mean_over_prompts, questions
 from circuits.kinds.kind import Cell, Draw, Here
 from circuits.measure.cache import digest
 from circuits.measure.cells import SCORE_SELECTORS, question
+from circuits.measure.group import Group
 from circuits.measure.profile import profile_json
+from circuits.report.effect_figures import EffectsFigure, LossMapFigure
 from circuits.report.figures import AttentionFigure, ScoreFigure
-from circuits.report.profile_figures import EffectsFigure, LossMapFigure, ProfileFigure
+from circuits.report.profile_figures import ProfileFigure
 from circuits.verdict.rows import Row
 
 Figure = dict[str, str] | None
@@ -129,7 +131,7 @@ def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str,
             continue
         group = here.prompts
         key = (str(cell.head), group.prompt_set.title)
-        marked = _offsets(what)
+        marked = _offsets(what, group)
         if key in found:
             found[key]["marked"] = sorted({*found[key]["marked"], *marked})
             continue
@@ -154,8 +156,14 @@ def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str,
     return list(found.values())
 
 
-def _offsets(what: Attends) -> set[int]:
-    """The fixed distances that a check names: n-3 is 3."""
+def _offsets(what: Attends, group: Group) -> set[int]:
+    """The distances that a check names, n-3 or n-{period-1}, where all prompts share the period or variable."""
+    values = {"period": group.facts["period"], **group.prompt_set.variables}
     selectors = [what.selector, *([what.more_than] if what.more_than is not None else [])]
-    backs = (part for selector in selectors for part in walk(selector.key) if isinstance(part, Back))
-    return {back.constant for back in backs if back.variable is None}
+    backs = [part for selector in selectors for part in walk(selector.key) if isinstance(part, Back)]
+    found = {back.constant for back in backs if back.variable is None}
+    for back in backs:
+        value = values.get(back.variable) if back.variable is not None else None
+        if value is not None:
+            found.add(back.factor * int(value) + back.constant)
+    return {distance for distance in found if distance > 0}

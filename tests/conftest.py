@@ -20,7 +20,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
     import hypothesis  # noqa: F401  (its pytest plugin imports it at the end of a session)
 
     from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
-    from circuits.report.drawing import draw_figure
+    from circuits.report.drawing import draw
     from circuits.report.write import write_run
 
     folder = tmp_path_factory.mktemp("warm")
@@ -28,7 +28,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
     path.write_text(ALL)
 
     def figure(drawn: object, name: str) -> str:
-        draw_figure(drawn, folder / f"{name}.png")
+        draw(drawn, folder / f"{name}.png")
         return f"{name}.png"
 
     evaluator = Evaluator(Options(), Path(folder / "cache"), figure)

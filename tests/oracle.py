@@ -8,7 +8,7 @@ from predicates over token lists that are written out by hand.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -164,20 +164,26 @@ class Plain:
         return kept
 
     @contextmanager
-    def replaced(self, values: Mapping[HeadOrMlp, Any]) -> Iterator[None]:
-        """The model with these activations put in (for every prompt run inside)."""
+    def replaced(self, values: Mapping[HeadOrMlp, Any], at: Sequence[int] | None = None) -> Iterator[None]:
+        """The model with these activations put in (for every prompt run inside), at all or some positions."""
+        where: Any = slice(None) if at is None else list(at)
 
         def head(part: HeadOrMlp, value: Any) -> Callable[..., Any]:
             def hook(module: Any, args: Any) -> Any:
                 changed = args[0].clone()
                 size = changed.shape[-1] // self.heads
-                changed[0, :, part[1] * size : (part[1] + 1) * size] = value  # type: ignore[operator]
+                changed[0, where, part[1] * size : (part[1] + 1) * size] = value[where]  # type: ignore[operator]
                 return (changed,)
 
             return hook
 
         def mlp(value: Any) -> Callable[..., Any]:
-            return lambda module, args, out: value[None].to(out.dtype)
+            def hook(module: Any, args: Any, out: Any) -> Any:
+                changed = out.clone()
+                changed[0, where] = value[where].to(out.dtype)
+                return changed
+
+            return hook
 
         handles = []
         for part, value in values.items():
@@ -205,8 +211,12 @@ class Plain:
         method: str,
         corrupted: Sequence[int] | None = None,
         reference: Sequence[Sequence[int]] = (),
+        at: Sequence[int] | None = None,
     ) -> np.ndarray:
-        """Logits Float[pos, vocabulary] with parts replaced: zeros, the partner's, or the reference's mean."""
+        """Logits Float[pos, vocabulary] with parts replaced: zeros, the partner's, or the reference's mean.
+
+        ``at``: only at these positions.
+        """
         import torch
 
         values: dict[HeadOrMlp, Any] = {}
@@ -218,8 +228,166 @@ class Plain:
         else:
             each = [self.activations(row, parts) for row in reference]
             values = {part: torch.stack([one[part] for one in each]).mean(0) for part in parts}
-        with self.replaced(values):
+        with self.replaced(values, at):
             return self.logits(ids)
+
+    # -- direct paths ----------------------------------------------------------------------------
+
+    def write(self, ids: Sequence[int], part: HeadOrMlp) -> Any:
+        """What a head (its z through its rows of the output projection) or an MLP adds: Float[pos, d_model]."""
+        value, (layer, head) = self.activations(ids, [part])[part], part
+        if head is None:
+            return value
+        rows = slice(head * value.shape[-1], (head + 1) * value.shape[-1])
+        weight = self._projection(layer).weight
+        return value @ (weight[:, rows].T if self.llama else weight[rows]).detach()
+
+    def path(
+        self, ids: Sequence[int], partner: Sequence[int], sender: HeadOrMlp, receiver: HeadOrMlp | None, into: str
+    ) -> np.ndarray:
+        """Logits Float[pos, vocabulary] with the sender's write corrupted where one input of the receiver reads it.
+
+        The receiver's layer sees the clean stream; only the rows of q, k or v that are the receiver's come from
+        the model's own norm and projection of (clean stream + difference), and only the receiver's own z is kept.
+        """
+        import torch
+
+        delta = self.write(partner, sender) - self.write(ids, sender)
+        inner = self.model.model if self.llama else self.model.transformer
+        if receiver is None:
+            with _hooked((inner.norm if self.llama else inner.ln_f, "pre", lambda module, args: (args[0] + delta,))):
+                return self.logits(ids)
+        layer, head = receiver
+        assert head is not None
+        block, streams = self.layers[layer], []
+        norm = block.input_layernorm if self.llama else block.ln_1
+        with _hooked((norm, "pre", lambda module, args: streams.append(args[0].clone()))):
+            self.logits(ids)
+        size = int(self.model.config.hidden_size) // self.heads
+        if self.llama:
+            reader = getattr(block.self_attn, f"{into}_proj")
+            groups = int(self.model.config.num_key_value_heads)
+            start = (head if into == "q" else head * groups // self.heads) * size
+        else:
+            reader = block.attn.c_attn
+            start = "qkv".index(into) * size * self.heads + head * size
+        with torch.no_grad():
+            patched = reader(norm(streams[0] + delta))
+
+        def put(module: Any, args: Any, out: Any) -> Any:
+            changed = out.clone()
+            changed[..., start : start + size] = patched[..., start : start + size]
+            return changed
+
+        found: list[Any] = []
+
+        def read(module: Any, args: Any) -> None:
+            found.append(args[0][0, :, head * size : (head + 1) * size].clone())
+
+        with _hooked((reader, "post", put), (self._projection(layer), "pre", read)):
+            self.logits(ids)
+        with self.replaced({receiver: found[0]}):
+            return self.logits(ids)
+
+    def written_logits(self, ids: Sequence[int], layer: int, bos: int) -> np.ndarray:
+        """What each head's OV circuit writes for single tokens: Float[head, token, vocabulary].
+
+        Block 0's output at the token in [BOS, token], through the layer's norm, the head's (or its group's) value
+        and output weights without their biases, the final norm and the unembedding.
+        """
+        import torch
+
+        inner, block = (self.model.model if self.llama else self.model.transformer), self.layers[layer]
+        size = int(self.model.config.hidden_size) // self.heads
+        with torch.no_grad():
+            rows = torch.tensor([[bos, token] for token in ids])
+            states = self.model(rows, output_hidden_states=True).hidden_states[1][:, -1]
+            if self.llama:
+                groups = int(self.model.config.num_key_value_heads)
+                values = block.input_layernorm(states) @ block.self_attn.v_proj.weight.T
+                out, final = block.self_attn.o_proj.weight.T, inner.norm
+            else:
+                groups = self.heads
+                values = block.ln_1(states) @ block.attn.c_attn.weight[:, 2 * size * self.heads :]
+                out, final = block.attn.c_proj.weight, inner.ln_f
+            each = []
+            for head in range(self.heads):
+                start = head * groups // self.heads * size
+                written = values[:, start : start + size] @ out[head * size : (head + 1) * size]
+                each.append((final(written) @ self.model.lm_head.weight.T).double().numpy())
+        return np.stack(each)
+
+
+@contextmanager
+def _hooked(*hooks: tuple[Any, str, Callable[..., Any]]) -> Iterator[None]:
+    """Forward hooks ("post") and pre-hooks ("pre") on modules, while inside."""
+    handles = []
+    for module, kind, hook in hooks:
+        register = module.register_forward_pre_hook if kind == "pre" else module.register_forward_hook
+        handles.append(register(hook))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class Runs:
+    """F of the formulas: a metric's mean over prompts in the whole model without some components.
+
+    ``ids`` and ``partners``: the prompts and their corrupted partners. The mean of mean ablation is over the partners
+    of one length. Every run is made once.
+    """
+
+    def __init__(
+        self,
+        model: Plain,
+        ids: Sequence[Sequence[int]],
+        partners: Sequence[Sequence[int]],
+        answers: Sequence[Sequence[int]],
+        foils: Sequence[Sequence[int]],
+    ):
+        self.model, self.ids, self.partners, self.answers, self.foils = model, ids, partners, answers, foils
+        self.logits = [model.logits(row) for row in ids]
+        self.layers, self.heads = len(model.layers), model.heads
+        self.known: dict[Any, list[dict[str, float]]] = {}
+        everything = self.outside([], [])
+        for row in [*ids, *partners]:
+            model.activations(row, everything)  # one pass for all that is asked later
+
+    def read(self, number: int, logits: np.ndarray) -> dict[str, float]:
+        """Every metric of one prompt."""
+        return metrics(logits, self.logits[number], self.ids[number], self.answers[number], self.foils[number])
+
+    def without(
+        self, removed: Iterable[HeadOrMlp], method: str, at: Sequence[Sequence[int]] | None = None
+    ) -> list[dict[str, float]]:
+        """Every metric of every prompt. ``at``: the positions of each prompt at which is replaced."""
+        parts = sorted(set(removed), key=str)
+        key = (tuple(parts), method, None if at is None else tuple(map(tuple, at)))
+        if key not in self.known:
+            self.known[key] = []
+            for number, ids in enumerate(self.ids):
+                alike = [row for row in self.partners if len(row) == len(ids)]
+                places = None if at is None else at[number]
+                logits = self.logits[number]
+                if parts:
+                    logits = self.model.ablated(ids, parts, method, self.partners[number], alike, places)
+                self.known[key].append(self.read(number, logits))
+        return self.known[key]
+
+    def f(
+        self, metric: str, removed: Iterable[HeadOrMlp], method: str, at: Sequence[Sequence[int]] | None = None
+    ) -> float:
+        """The metric's mean over the prompts."""
+        return float(np.mean([values[metric] for values in self.without(removed, method, at)]))
+
+    def outside(self, heads: Iterable[HeadOrMlp], mlps: Iterable[HeadOrMlp] | None) -> list[HeadOrMlp]:
+        """Every component but these; all MLPs stay where none are named (None)."""
+        kept = set(heads) | set(mlps or ())
+        found: list[HeadOrMlp] = [(layer, head) for layer in range(self.layers) for head in range(self.heads)]
+        found += [(layer, None) for layer in range(self.layers)] if mlps is not None else []
+        return [part for part in found if part not in kept]
 
 
 def metrics(

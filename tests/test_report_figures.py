@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from circuits.report.figures import AblationFigure, AttentionFigure, ScoreFigure, boundary_edges, draw
+from circuits.report.drawing import draw
+from circuits.report.figures import AblationFigure, AttentionFigure, ScoreFigure, boundary_edges
 
 PNG = b"\x89PNG\r\n\x1a\n"
 ODD = ("<|endoftext|>", "$x$", "日本", "\n", "\\frac{", "a_b^c", "🙂", "\x00", "", " ")

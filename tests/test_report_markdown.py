@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from circuits.errors import CircuitsError
 from circuits.report import markdown
-from circuits.report.pages import claim_name
 from circuits.report.markdown import MARKER, page_name, write_reports
+from circuits.report.pages import claim_name
 
 FILE = "hypotheses/smollm2/heads.yaml"
 PAGE = "hypotheses--smollm2--heads.md"

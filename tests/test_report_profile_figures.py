@@ -10,15 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from circuits.report import profile_figures
-from circuits.report.profile_figures import (
-    EffectsFigure,
-    LessonFigure,
-    LessonPanel,
-    LossMapFigure,
-    ProfileFigure,
-    draw_more,
-)
+from circuits.report import effect_figures, profile_figures
+from circuits.report.drawing import draw as draw_more
+from circuits.report.effect_figures import EffectsFigure, LossMapFigure
+from circuits.report.profile_figures import LessonFigure, LessonPanel, ProfileFigure
 
 PNG = b"\x89PNG\r\n\x1a\n"
 RNG = np.random.default_rng(0)
@@ -58,13 +53,14 @@ def words_of(figure: Any, monkeypatch: pytest.MonkeyPatch, path: Path) -> tuple[
     from matplotlib.text import Text
 
     sheets: list[Any] = []
-    plain = profile_figures._sheet
+    plain = profile_figures.new_sheet
 
     def keep(width: float, height: float) -> Any:
         sheets.append(plain(width, height))
         return sheets[-1]
 
-    monkeypatch.setattr(profile_figures, "_sheet", keep)
+    for module in (profile_figures, effect_figures):
+        monkeypatch.setattr(module, "new_sheet", keep)
     draw_more(figure, path)
     found = [text for text in sheets[0].findobj(Text) if text.get_visible() and text.get_text().strip()]
     return sheets[0], [text.get_text() for text in found]
@@ -101,6 +97,9 @@ EXTREMES = [
     effects(0, rows=()),
     effects(0, rows=(("a " * 80, math.nan, None, None, "x"), ("$b", 1.0, -math.inf, math.inf, "claimed"))),
     effects(2, bound_low=None, percent=False),
+    effects(0, rows=(("none", None, None, None, "x"), ("nan", 1.0, math.nan, 2.0, "x")), bound_high=math.inf),
+    LossMapFigure((("clean", 0.0, 0.0, None), ("a", None, None, None)), (math.nan, math.nan), "null"),
+    profile(2, offsets=np.array([0.5, None], dtype=float), matrix=np.array([[1, 0], [None, None]], dtype=float)),
     effects(2, bound_low=-1.0, bound_high=1.0, quantity="drop_in: logit_diff $"),
     lesson(4),
     lesson(4, 5, 6, 7),
@@ -190,6 +189,10 @@ def test_many_random_sets_share_a_row(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.undo()
     _, many = words_of(effects(9), monkeypatch, tmp_path / "x.png")
     assert "random 0" not in many
+    rows = (("40 random ones", 0.5, 0.25, 0.75, "random"), ("lost", None, None, None, "x"))
+    monkeypatch.undo()
+    _, one = words_of(effects(rows=rows), monkeypatch, tmp_path / "x.png")
+    assert {"50%\n25% to 75%", "no number"} <= {*one}, "a range is in no brackets: it is no interval"
     assert {"9 random ones,\na dot each", "median 4%\n0% to 8%", "80%\n[75%, 85%]", "the bound: at least 70%"} <= {
         *many
     }

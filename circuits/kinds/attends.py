@@ -18,7 +18,7 @@ from circuits.verdict.rows import Asked, Row, attention_row, clean_facts
 
 
 def _plan(cell: Cell, here: Here) -> list[Quantity]:
-    what = _what(cell)
+    what = _what(cell, here)
     asked, other = questions(what)
     pictured = [cell.place] if cell.head is not None and here.draw is not None else []
     found: list[Quantity] = [(here.prompts, here.prompts.plan_attention(asked, pictured))]
@@ -28,9 +28,11 @@ def _plan(cell: Cell, here: Here) -> list[Quantity]:
     return found
 
 
-def _what(cell: Cell) -> Attends:
-    assert isinstance(cell.check.what, Attends)
-    return cell.check.what
+def _what(cell: Cell, here: Here) -> Attends:
+    what = cell.check.what
+    assert isinstance(what, Attends)
+    # A variant compared with itself was measured on the same prompts, so it is paired like any other.
+    return replace(what, other_prompts=None) if here.other is not None and here.other is here.group else what
 
 
 def questions(what: Attends) -> tuple[Question, Question | None]:
@@ -42,7 +44,7 @@ def questions(what: Attends) -> tuple[Question, Question | None]:
 
 
 def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
-    what, group, bound = _what(cell), here.prompts, cell.check.bound
+    what, group, bound = _what(cell, here), here.prompts, cell.check.bound
     asked, elsewhere = questions(what)
     row |= {"statistic": what.statistic, "metric": None, "method": None, "ablated": None}
     row |= {"excluding": list(what.excluding), "more_than": what.more_than.text if what.more_than else None}
@@ -62,7 +64,7 @@ def _compared(
     row: Row, cell: Cell, here: Here, asked: Question, elsewhere: Question | None, values: AttentionValues, how: Asked
 ) -> Row:
     """A comparison with another head, on the same prompts (paired) or on others."""
-    what = _what(cell)
+    what = _what(cell, here)
     head = what.other_head or cell.head
     assert head is not None and head.head is not None and what.more_than is not None
     other = (head.layer, head.head)

@@ -10,7 +10,7 @@ from circuits.measure.ablation import Ablation
 from circuits.measure.metrics import Values
 from circuits.measure.subsets import complement, random_circuits, subsets
 from circuits.verdict.circuit_rows import Pair, completeness_row, keep_row, minimality_row, sufficiency_row
-from circuits.verdict.rows import Asked, Row
+from circuits.verdict.rows import NOTHING_MEASURED, Asked, Row, clean_facts, decide, task_reason
 
 
 def _what(cell: Cell) -> Keep:
@@ -95,6 +95,11 @@ def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     }
     row |= {"ablated": None, "circuit": circuit_facts(what.circuit), "normalised": what.normalised}
     note_reference(row, group, what.method)
+    many = what.statistic in ("completeness", "minimality", "sufficiency")
+    undone = task_reason(group.clean, task, how) if many and bound.kind != "observe" else None
+    if undone is not None:  # many runs would be made for a row that cannot be judged
+        facts = {"reason": undone, "clean": clean_facts(group.clean, how.confidence)}
+        return decide(row | {**NOTHING_MEASURED, **facts}, bound, None, how)
     runs = Runs(cell, here)
     full, kept = group.clean, runs.values(runs.kept(what.circuit))
     others = [runs.values(runs.kept(drawn)) for drawn in runs.random]

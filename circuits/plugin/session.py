@@ -141,7 +141,7 @@ class State:
             path = folder / "figures" / f"{name}.png"
             try:
                 if not path.is_file():
-                    from circuits.report.drawing import draw_figure
+                    from circuits.report.drawing import draw as draw_figure
 
                     draw_figure(figure, path)
             except OSError:

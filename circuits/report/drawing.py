@@ -1,16 +1,30 @@
-"""Any figure of the report into its file, whichever module draws its kind."""
+"""Any figure of the report into its file: which function draws which kind."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from circuits.report import effect_figures, figures, profile_figures
+from circuits.report.sheet import save
 
-def draw_figure(figure: Any, path: Path) -> None:
-    """Write a figure to ``path`` as a PNG; the same figure always gives the same bytes. Raises ValueError on bad shapes."""
-    from circuits.report import figures, profile_figures
+_CANVAS: dict[type, Any] = {
+    figures.AttentionFigure: figures.attention_canvas,
+    figures.ScoreFigure: figures.score_canvas,
+    figures.AblationFigure: figures.ablation_canvas,
+    profile_figures.ProfileFigure: profile_figures.profile_canvas,
+    profile_figures.LessonFigure: profile_figures.lesson_canvas,
+    effect_figures.LossMapFigure: effect_figures.loss_map_canvas,
+    effect_figures.EffectsFigure: effect_figures.effects_canvas,
+}
 
-    if isinstance(figure, figures.AttentionFigure | figures.ScoreFigure | figures.AblationFigure):
-        figures.draw(figure, path)
-    else:
-        profile_figures.draw_more(figure, path)
+
+def draw(figure: Any, path: Path) -> None:
+    """Write a figure to ``path`` as a PNG; the same figure always gives the same bytes.
+
+    Raises ValueError when the shapes of its data do not fit together, TypeError when it is no figure.
+    """
+    canvas = _CANVAS.get(type(figure))
+    if canvas is None:
+        raise TypeError(f"{type(figure).__name__} is no figure of the report")
+    save(lambda: canvas(figure), path)

@@ -6,28 +6,31 @@ not on the user's matplotlib settings, not on the time, not on what was drawn be
 
 from __future__ import annotations
 
-import io
 import math
 import re
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.report.record import write_atomically
+from circuits.report.sheet import (
+    CLAIMED,
+    COMPARED,
+    MAP,
+    guard_words,
+    new_sheet,
+    one_line,
+    put_legend,
+    put_title,
+    round_up,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DPI = 130  # with 7 to 9 inches of width: about 1,000 pixels, what a page on GitHub shows
-CLAIMED = "#ff5a1f"  # orange and white with dark edges stay apart from the map and from each other for all eyes
-COMPARED = "#ffffff"
-MAP = "viridis"  # perceptually uniform; its 0 is dark, so that it cannot be taken for a masked (white) cell
 MOST_LABELS = 48
 
 Segment = tuple[tuple[int, int], tuple[int, int]]
@@ -78,38 +81,6 @@ class AblationFigure:
     title: str
 
 
-def draw(figure: AttentionFigure | ScoreFigure | AblationFigure, path: Path) -> None:
-    """Write the figure to ``path`` as a PNG; the same figure always gives the same bytes.
-
-    Raises ValueError when the shapes of the figure's arrays do not fit together.
-    """
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        matplotlib.rcdefaults()
-        warnings.filterwarnings("ignore", message=r"(?s).*Glyph")
-        warnings.filterwarnings("ignore", message=r"(?s).*[Mm]issing from")
-        if isinstance(figure, AttentionFigure):
-            canvas = _attention(figure)
-        elif isinstance(figure, ScoreFigure):
-            canvas = _score(figure)
-        else:
-            canvas = _ablation(figure)
-        buffer = io.BytesIO()
-        FigureCanvasAgg(canvas)
-        canvas.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None}, facecolor="white")
-    write_atomically(Path(path), buffer.getvalue())
-
-
-def _sheet(width: float, height: float) -> Figure:
-    """An empty figure of this size in inches that keeps its parts apart."""
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    return Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
-
-
 def boundary_edges(cells: NDArray[np.bool_]) -> list[Segment]:
     """The outline of a set of cells of a grid: straight segments between corners, adjacent cells merged.
 
@@ -151,12 +122,12 @@ def _legend_entry(colour: str, label: str, dashed: bool = False) -> Any:
     from matplotlib.lines import Line2D
     from matplotlib.patheffects import Normal, Stroke
 
-    line = Line2D([], [], color=colour, linewidth=1.8, linestyle="--" if dashed else "-", label=_one_line(label))
+    line = Line2D([], [], color=colour, linewidth=1.8, linestyle="--" if dashed else "-", label=one_line(label))
     line.set_path_effects([Stroke(linewidth=3.4, foreground="black"), Normal()])
     return line
 
 
-def _attention(figure: AttentionFigure) -> Figure:
+def attention_canvas(figure: AttentionFigure) -> Figure:
     """Query rows, key columns, the upper triangle white, the claim's cells outlined."""
     import matplotlib
 
@@ -171,10 +142,10 @@ def _attention(figure: AttentionFigure) -> Figure:
     shown = np.ma.masked_where(~visible | ~np.isfinite(mean), mean)
     top = float(shown.max()) if shown.count() else 0.0
     map_size = min(7.4, max(3.0, 0.27 * count)) if count <= MOST_LABELS else 7.6
-    canvas = _sheet(map_size + 1.9, map_size + 1.5)
+    canvas = new_sheet(map_size + 1.9, map_size + 1.5)
     axes = canvas.add_subplot()
     colours = matplotlib.colormaps[MAP].with_extremes(bad="white")
-    image = axes.imshow(shown, cmap=colours, vmin=0.0, vmax=_round_up(top), interpolation="nearest", aspect="equal")
+    image = axes.imshow(shown, cmap=colours, vmin=0.0, vmax=round_up(top), interpolation="nearest", aspect="equal")
     entries = []
     width = 1.7 if count <= 30 else 1.3 if count <= MOST_LABELS + 12 else 0.9
     if figure.other_cells is not None and np.any(figure.other_cells & visible):
@@ -184,13 +155,13 @@ def _attention(figure: AttentionFigure) -> Figure:
         _outline(axes, figure.cells & visible, CLAIMED, width)
         entries.insert(0, _legend_entry(CLAIMED, figure.cells_label))
     _token_ticks(axes, figure.labels, map_size)
-    _words(axes.set_xlabel("key"), axes.set_ylabel("query"))
+    guard_words(axes.set_xlabel("key"), axes.set_ylabel("query"))
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     bar = canvas.colorbar(image, ax=axes, shrink=0.72, pad=0.02, aspect=26)
     bar.set_label("mean attention")
-    _title(canvas, figure.title, f"head {figure.head}, mean over {figure.n} prompts", map_size + 1.9)
-    _legend(canvas, entries)
+    put_title(canvas, figure.title, f"head {figure.head}, mean over {figure.n} prompts", map_size + 1.9)
+    put_legend(canvas, entries)
     return canvas
 
 
@@ -200,16 +171,16 @@ def _token_ticks(axes: Axes, labels: Sequence[str], map_size: float) -> None:
     step = max(1, math.ceil(count / MOST_LABELS))
     size = float(np.clip(map_size / count * 72 * step * 0.75, 5.5, 9.0))
     places = list(range(0, count, step))
-    texts = [_one_line(labels[k]) for k in places]
+    texts = [one_line(labels[k]) for k in places]
     if step > 1:
         texts = [f"{text}  {k}" for k, text in zip(places, texts, strict=True)]
     axes.set_xticks(places, texts, rotation=90, fontsize=size)
     axes.set_yticks(places, texts, fontsize=size)
     axes.tick_params(length=2, pad=2)
-    _words(*axes.get_xticklabels(), *axes.get_yticklabels())
+    guard_words(*axes.get_xticklabels(), *axes.get_yticklabels())
 
 
-def _score(figure: ScoreFigure) -> Figure:
+def score_canvas(figure: ScoreFigure) -> Figure:
     """Layer rows, head columns; claimed heads outlined, named with their value at the right edge."""
     import matplotlib
 
@@ -223,10 +194,10 @@ def _score(figure: ScoreFigure) -> Figure:
     cell_height = float(np.clip(6.0 / layers, 0.15, 0.34))
     cell_width = float(np.clip(5.4 / heads, 0.17, 0.42))
     size = (max(3.6, cell_width * heads) + 2.6, cell_height * layers + 1.6)
-    canvas = _sheet(*size)
+    canvas = new_sheet(*size)
     axes = canvas.add_subplot()
     colours = matplotlib.colormaps[MAP].with_extremes(bad="#d9d9d9")
-    top = _round_up(high) if low == 0 else max(high, -low)
+    top = round_up(high) if low == 0 else max(high, -low)
     image = axes.imshow(shown, cmap=colours, vmin=low, vmax=top, interpolation="nearest", aspect="auto")
     claimed = np.zeros(values.shape, dtype=bool)
     for layer, head in figure.claimed:
@@ -238,16 +209,16 @@ def _score(figure: ScoreFigure) -> Figure:
         _outline(axes, claimed, CLAIMED, 1.7)
         entries.append(_legend_entry(CLAIMED, "claimed" + (f" ({figure.bound})" if figure.bound else "")))
         _name_rows(axes, values, claimed)
-    _words(axes.set_xlabel("head"), axes.set_ylabel("layer"))
+    guard_words(axes.set_xlabel("head"), axes.set_ylabel("layer"))
     bar = canvas.colorbar(image, ax=axes, pad=0.03, aspect=30)
-    _words(bar.ax.set_ylabel(_one_line(f"{figure.name} score")))
+    guard_words(bar.ax.set_ylabel(one_line(f"{figure.name} score")))
     for edge in _numbers(figure.bound):
         if low < edge < top:
             bar.ax.axhline(edge, color="black", linewidth=3.2)
             bar.ax.axhline(edge, color=CLAIMED, linewidth=1.7)
     missing = ", grey: not measured" if shown.count() < values.size else ""
-    _title(canvas, figure.title, f"every head of the model, mean over {figure.n} prompts{missing}", size[0])
-    _legend(canvas, entries)
+    put_title(canvas, figure.title, f"every head of the model, mean over {figure.n} prompts{missing}", size[0])
+    put_legend(canvas, entries)
     return canvas
 
 
@@ -281,7 +252,7 @@ def _name_rows(axes: Axes, values: NDArray[np.floating[Any]], claimed: NDArray[n
         )
 
 
-def _ablation(figure: AblationFigure) -> Figure:
+def ablation_canvas(figure: AblationFigure) -> Figure:
     """One dot a prompt, clean against ablated, with the line on which nothing changes.
 
     A scatter keeps every prompt's pair visible at n = 256, where the lines of a slope plot cover each
@@ -293,7 +264,7 @@ def _ablation(figure: AblationFigure) -> Figure:
     kept = np.isfinite(clean) & np.isfinite(ablated)
     dropped = int((~kept).sum())
     clean, ablated = clean[kept], ablated[kept]
-    canvas = _sheet(6.4, 6.3)
+    canvas = new_sheet(6.4, 6.3)
     axes = canvas.add_subplot()
     low, high = _range(np.concatenate([clean, ablated]))
     axes.plot([low, high], [low, high], color="#555555", linewidth=1.0, linestyle="--", label="no change", zorder=1)
@@ -312,12 +283,12 @@ def _ablation(figure: AblationFigure) -> Figure:
         style: Any = {"s": 70, "marker": "D", "color": CLAIMED, "edgecolors": "black", "zorder": 5}
         axes.scatter([clean.mean()], [ablated.mean()], label="mean over prompts", **style)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    name = _one_line(figure.metric)
-    _words(axes.set_xlabel(f"{name}, clean"), axes.set_ylabel(f"{name}, ablated"))
+    name = one_line(figure.metric)
+    guard_words(axes.set_xlabel(f"{name}, clean"), axes.set_ylabel(f"{name}, ablated"))
     axes.grid(color="#eeeeee", zorder=-1)
     axes.set_axisbelow(True)
     skipped = f", {dropped} without a value left out" if dropped else ""
-    _title(canvas, figure.title, f"{len(clean)} prompts{skipped}; below the line: the ablation lowers it", 6.4)
+    put_title(canvas, figure.title, f"{len(clean)} prompts{skipped}; below the line: the ablation lowers it", 6.4)
     axes.legend(loc="upper left", fontsize=8, framealpha=0.9)
     return canvas
 
@@ -331,45 +302,6 @@ def _range(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _round_up(value: float) -> float:
-    """The end of the colour bar: the next tenth, at least 0.1 (below 1), else the value itself."""
-    return value if value > 1 else max(0.1, math.ceil(value * 10 - 1e-9) / 10)
-
-
 def _numbers(bound: str | None) -> list[float]:
     found = re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?%?", bound or "")
     return [float(text.rstrip("%")) / (100 if text.endswith("%") else 1) for text in found]
-
-
-def _one_line(text: str) -> str:
-    return re.sub(r"[\n\r]", "⏎", str(text)).replace("\t", "⇥").replace("\x00", "")
-
-
-def _words(*texts: Any) -> None:
-    """Take labels as they are: a token may hold a dollar sign, which would start mathematics."""
-    for text in texts:
-        text.set_parse_math(False)
-
-
-def _title(canvas: Figure, title: str, detail: str, inches: float) -> None:
-    import textwrap
-
-    width = max(24, int(inches * 11.5))
-    lines = textwrap.wrap(_one_line(title), width) + textwrap.wrap(_one_line(detail), width)
-    _words(canvas.suptitle("\n".join(lines), fontsize=10))
-
-
-def _legend(canvas: Figure, entries: Iterable[Any]) -> None:
-    found = list(entries)
-    if not found:
-        return
-    legend = canvas.legend(
-        handles=found,
-        loc="outside lower center",
-        ncols=1,
-        fontsize=8.5,
-        facecolor="#9a9a9a",
-        labelcolor="black",
-    )
-    legend.get_frame().set(edgecolor="none", facecolor="#ececec")
-    _words(*legend.get_texts())

@@ -1,0 +1,281 @@
+"""What interventions do: effects with intervals against a bound, and a map of ablations by the losses of every token."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.report.sheet import (
+    BLUE,
+    CLAIMED,
+    GREY,
+    MAP,
+    SHADE,
+    WIDTH,
+    guard_words,
+    is_number,
+    new_sheet,
+    patch_entry,
+    put_legend,
+    put_title,
+    shorten,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_RANDOM_ROWS = 8  # more random sets than this share one row of dots
+
+LossPoint = tuple[str, float | None, float | None, float | None]
+EffectRow = tuple[str, float | None, float | None, float | None, str]
+
+
+@dataclass(frozen=True)
+class LossMapFigure:
+    """Ablations placed by the losses that they cause: (name, x, y, mean loss in nats) each.
+
+    ``explained``: the shares (0 to 1) of the variance along the two axes. The point named "clean" is the
+    unablated model. Points that are no finite numbers are left out and counted.
+    """
+
+    points: tuple[LossPoint, ...]
+    explained: tuple[float, float]
+    title: str
+
+
+@dataclass(frozen=True)
+class EffectsFigure:
+    """Values with intervals against a bound: (label, value, low, high, kind) each, from top to bottom.
+
+    ``kind``: "claimed" (in the claim's colour), "random" (a control,
+    whose ends are a range; many of them share a row) or any other. None: no number.
+    The bound runs from ``bound_low`` to ``bound_high`` (None: open to that side; both None: no bound).
+    ``percent``: values are shares. ``quantity`` names the axis.
+    """
+
+    rows: tuple[EffectRow, ...]
+    bound_low: float | None
+    bound_high: float | None
+    percent: bool
+    title: str
+    quantity: str = ""
+
+
+def loss_map_canvas(figure: LossMapFigure) -> Figure:
+    """A labelled scatter, the distances true on both axes, coloured by mean loss."""
+    if len(figure.explained) != 2:
+        raise ValueError(f"explained has {len(figure.explained)} values, expected the shares of PC1 and PC2")
+    for point in figure.points:
+        if len(point) != 4:
+            raise ValueError(f"the point {point!r} has {len(point)} parts, expected name, x, y, loss")
+    kept = [point for point in figure.points if is_number(point[1]) and is_number(point[2])]
+    xy = np.array([point[1:3] for point in kept], dtype=float).reshape(-1, 2)
+    losses = np.array([point[3] for point in kept], dtype=float)
+    clean = np.array([point[0] == "clean" for point in kept], dtype=bool)
+    told = losses[np.isfinite(losses)]
+    middle = (xy.max(0) + xy.min(0)) / 2 if len(kept) else np.zeros(2)
+    half = 0.62 * np.ptp(xy, axis=0) if len(kept) else np.zeros(2)
+    wide = float(half.max()) or 0.62
+    tall = max(float(half[1]), 0.5 * wide)
+    canvas = new_sheet(WIDTH, 1.5 + 4.8 * tall / wide)
+    axes = canvas.add_subplot()
+    look: Any = {"s": 46, "edgecolors": "black", "linewidths": 0.6, "zorder": 3, "c": BLUE}
+    coloured = bool(len(told)) and np.ptp(told) > 1e-9 and not clean.all()
+    if coloured:
+        shades = np.where(np.isfinite(losses), losses, np.nan)[~clean]
+        look |= {"c": shades, "cmap": MAP, "vmin": told.min(), "vmax": told.max(), "plotnonfinite": True}
+    drawn = axes.scatter(*xy[~clean].T, **look)
+    if coloured:
+        bar = canvas.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02, aspect=30)
+        bar.set_label("mean loss (nats)", fontsize=9)
+        bar.ax.tick_params(labelsize=8)
+    if clean.any():
+        loss = losses[clean][0]
+        label = "clean: the model as it is" + (f", loss {loss:.3g}" if math.isfinite(loss) else "")
+        gem: Any = {"s": 90, "marker": "D", "color": CLAIMED, "edgecolors": "black", "zorder": 4, "label": label}
+        axes.scatter(*xy[clean].T, **gem)
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), fontsize=8.5, frameon=False, borderaxespad=0.1)
+    axes.set(xlim=(middle[0] - wide, middle[0] + wide), ylim=(middle[1] - tall, middle[1] + tall))
+    axes.set_aspect("equal", adjustable="box")
+    axes.grid(color="#eeeeee", zorder=-1)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=8)
+    shares = [f" ({100 * share:.0f}% of the variance)" if is_number(share) else "" for share in figure.explained]
+    axes.set_xlabel("PC1" + shares[0], fontsize=9)
+    axes.set_ylabel("PC2" + shares[1], fontsize=9)
+    left_out = len(figure.points) - len(kept)
+    detail = "near each other: ablations that change the loss of the same tokens alike"
+    put_title(canvas, figure.title, detail + (f"; {left_out} without numbers left out" if left_out else ""), WIDTH)
+    _place_labels(
+        canvas, axes, [(shorten(point[0], 26), x, y) for point, (x, y) in zip(kept, xy.tolist(), strict=True)]
+    )
+    return canvas
+
+
+def _place_labels(canvas: Figure, axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
+    """A label beside each point that covers no other label and no point; a line leads to one that is far.
+
+    Places are tried outwards, ring by ring; where nothing is free the place that covers least is taken.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.patheffects import withStroke
+
+    FigureCanvasAgg(canvas)
+    for _ in range(2):  # settles the layout, so that pixels are known
+        canvas.draw_without_rendering()
+    canvas.set_layout_engine("none")
+    if not points:
+        return
+    dots = axes.transData.transform([(x, y) for _, x, y in points])
+    frame = np.array(axes.get_window_extent().extents)
+    taken = np.concatenate([dots - 8, dots + 8], axis=1)
+    for (name, *_), (x, y) in zip(points, dots, strict=True):
+        text = axes.text(0, 0, name, fontsize=9, fontweight="bold" if name == "clean" else "normal", zorder=6)
+        text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
+        guard_words(text)
+        extent = text.get_window_extent()
+        half = np.array([extent.width / 2 + 2, extent.height / 2 + 1])
+        best, least = np.array([x, y]), math.inf
+        for radius in range(9, 400, 9):
+            for angle in np.arange(16) * np.pi / 8:
+                way = np.array([math.cos(angle), math.sin(angle)])
+                centre = np.array([x, y]) + way * (radius + half)
+                box = np.concatenate([centre - half, centre + half])
+                outside = np.maximum(frame[:2] - box[:2], 0).sum() + np.maximum(box[2:] - frame[2:], 0).sum()
+                covers = 1e4 * outside + _common(box, taken)
+                if covers < least:
+                    best, least = centre, covers
+            if least == 0:
+                break
+        taken = np.vstack([taken, np.concatenate([best - half, best + half])])
+        text.set_position(tuple(axes.transData.inverted().transform(best)))
+        text.set(ha="center", va="center")
+        near = np.clip([x, y], best - half, best + half)
+        if math.dist(near, (x, y)) > 14:
+            ends = axes.transData.inverted().transform([(x, y), near])
+            axes.plot(ends[:, 0], ends[:, 1], color="#777777", linewidth=0.7, zorder=2)
+
+
+def _common(one: NDArray[np.floating[Any]], others: NDArray[np.floating[Any]]) -> float:
+    """The area that a box (x0, y0, x1, y1) shares with others, Float[box, 4]."""
+    sides = np.minimum(one[2:], others[:, 2:]) - np.maximum(one[:2], others[:, :2])
+    return float(np.prod(np.maximum(sides, 0.0), axis=1).sum())
+
+
+def effects_canvas(figure: EffectsFigure) -> Figure:
+    """A row each: label, point with interval, numbers; the bound shaded behind all."""
+    for row in figure.rows:
+        if len(row) != 5:
+            raise ValueError(f"the row {row!r} has {len(row)} parts, expected label, value, low, high, kind")
+    random = [row for row in figure.rows if row[4] == "random"]
+    random = random if len(random) > MOST_RANDOM_ROWS else []
+    alone = [row for row in figure.rows if not random or row[4] != "random"]
+    count = len(alone) + bool(random)
+    labels = [textwrap.wrap(shorten(label, 44), 24) or [""] for label, *_ in alone]
+    labels += [[f"{len(random)} random ones,", "a dot each"]] if random else []
+    each = max(0.34, 0.22 * max(map(len, labels), default=1) + 0.08)
+    canvas = new_sheet(WIDTH, each * max(count, 2) + (0.5 if random else 0.0) + 1.7)
+    axes = canvas.add_subplot()
+    low, high = _span(figure)
+    edges = [edge for edge in (figure.bound_low, figure.bound_high) if is_number(edge)]
+    if edges:
+        left, right = figure.bound_low, figure.bound_high
+        between = (left if is_number(left) else low, right if is_number(right) else high)
+        axes.axvspan(*between, color=SHADE, zorder=0, linewidth=0)
+        for edge in edges:
+            axes.axvline(edge, color=CLAIMED, linewidth=1.4, zorder=1)
+    if low < 0 < high:
+        axes.axvline(0, color="#999999", linewidth=0.8, zorder=1)
+    for place, (_, value, lower, upper, kind) in enumerate(alone):
+        colour = {"claimed": CLAIMED, "random": GREY}.get(kind, BLUE)
+        if is_number(value):
+            if is_number(lower) and is_number(upper):
+                ends = [min(max(end, low), high) for end in (lower, upper)]
+                axes.plot(ends, [place, place], color="black", linewidth=4.0, zorder=3)
+                axes.plot(ends, [place, place], color=colour, linewidth=2.4, zorder=3.1)
+            style: Any = {"marker": "D" if kind == "claimed" else "o", "edgecolors": "black", "linewidths": 0.8}
+            axes.scatter([value], [place], s=52, color=colour, zorder=4, **style)
+        _number(axes, place, _told(value, lower, upper, kind, figure.percent))
+    if random:
+        values = np.array([row[1] for row in random if is_number(row[1])])
+        _swarm(axes, values, len(alone), low, high)
+        if len(values):
+            parts = [_value(number, figure.percent) for number in (np.median(values), values.min(), values.max())]
+            _number(axes, len(alone), f"median {parts[0]}\n{parts[1]} to {parts[2]}")
+    axes.set(xlim=(low, high), ylim=(max(count, 1) - (0.25 if random else 0.4), -0.6))
+    axes.set_yticks(range(count), ["\n".join(parts) for parts in labels], fontsize=9)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.tick_params(axis="y", length=0, pad=4)
+    guard_words(*axes.get_yticklabels())
+    if figure.percent:
+        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
+    axes.locator_params(axis="x", nbins=6)
+    axes.grid(axis="x", color="#eeeeee", zorder=-1)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    if figure.quantity:
+        guard_words(axes.set_xlabel(shorten(figure.quantity, 70), fontsize=9))
+    told = any(is_number(low) and is_number(high) and kind != "random" for *_, low, high, kind in figure.rows)
+    put_title(canvas, figure.title, "value, and its interval in brackets" if told else "", WIDTH)
+    if edges:
+        held = patch_entry(f"the bound: {_bound(figure)}")
+        held.set(facecolor=SHADE, edgecolor=CLAIMED)
+        put_legend(canvas, [held])
+    return canvas
+
+
+def _span(figure: EffectsFigure) -> tuple[float, float]:
+    """The x axis: every number that is shown, and the bound."""
+    found = [number for _, value, low, high, _ in figure.rows for number in (value, low, high)]
+    found += [figure.bound_low, figure.bound_high]
+    finite = [float(number) for number in found if is_number(number)]
+    low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
+    low = 0.0 if 0 < low < 0.5 * (high - low) else low
+    margin = 0.08 * (high - low) or max(0.1, 0.1 * abs(high))
+    return low - margin, high + margin
+
+
+def _swarm(axes: Axes, values: NDArray[np.floating[Any]], row: int, low: float, high: float) -> None:
+    """Dots of one row, those of nearly equal value above each other."""
+    bins = np.floor((values - low) / (high - low) * 70).astype(int)
+    height = np.zeros(len(values))
+    for one in np.unique(bins):
+        same = np.flatnonzero(bins == one)
+        height[same] = (np.arange(len(same)) - (len(same) - 1) / 2) * min(0.14, 0.85 / len(same))
+    axes.scatter(values, row + height, s=14, color=GREY, edgecolors="none", alpha=0.8, zorder=2)
+
+
+def _number(axes: Axes, row: int, text: str) -> None:
+    place: Any = {"xycoords": ("axes fraction", "data"), "fontsize": 8.5, "va": "center", "ha": "left"}
+    axes.annotate(text, (1.015, row), annotation_clip=False, **place)
+
+
+def _value(value: float, percent: bool) -> str:
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    return f"{100 * value:.1f}".removesuffix(".0") + "%" if percent else f"{value:.3g}"
+
+
+def _told(value: float | None, low: float | None, high: float | None, kind: str, percent: bool) -> str:
+    if not is_number(value):
+        return "no number"
+    text = _value(value, percent)
+    if not is_number(low) or not is_number(high):
+        return text
+    ends = _value(low, percent), _value(high, percent)
+    return f"{text}\n{ends[0]} to {ends[1]}" if kind == "random" else f"{text}\n[{ends[0]}, {ends[1]}]"
+
+
+def _bound(figure: EffectsFigure) -> str:
+    ends = (figure.bound_low, figure.bound_high)
+    low, high = (_value(end, figure.percent) if is_number(end) else None for end in ends)
+    if low is not None and high is not None:
+        return f"{low} to {high}"
+    return f"at least {low}" if low is not None else f"at most {high}"
