@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from circuits.claims.claim import Suite
-from circuits.evaluate import items_of, knowledge, load
+from circuits.claims.claim import Claim, Suite
+from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
+from circuits.prompts.registry import FAMILIES
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = sorted((ROOT / "hypotheses").rglob("*.yaml"))
@@ -29,22 +30,31 @@ def test_every_shipped_suite_is_without_faults(path: Path) -> None:
         assert claim.words != claim.id, f"{claim.id} says nothing in words"
 
 
+def claims_of(folder: str) -> list[Claim]:
+    return [claim for path in SUITES if path.parent.name == folder for claim in suite(path).claims]
+
+
 def test_smollm2_has_enough_claims_over_all_families() -> None:
-    """At least 20 claims about real heads, over every family, at least 4 of them known negatives."""
-    claims = [claim for path in SUITES if path.parent.name == "smollm2" for claim in suite(path).claims]
+    """At least 60 claims about real heads, over every family, at least 15 of them known negatives."""
+    claims = claims_of("smollm2")
     families = Counter(s.family for claim in claims for s in claim.variants)
-    assert len(claims) >= 20
-    assert sum(claim.expect.kind == "refuted" for claim in claims) >= 4
-    assert set(families) == {"named_sequence", "interspersed_sequence", "repeated_tokens", "ioi", "texts"}
+    assert len(claims) >= 60
+    assert sum(claim.expect.kind == "refuted" for claim in claims) >= 15
+    assert set(families) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("folder", ["gpt2", "smollm2"])
+def test_every_row_of_the_notes_is_asked(folder: str) -> None:
+    """N1 to N18 each have at least one claim about either model."""
+    rows = {str(claim.source["note"]) for claim in claims_of(folder) if claim.source and "note" in claim.source}
+    assert rows == {f"N{row}" for row in range(1, 19)}
 
 
 def test_the_gpt2_suite_names_the_note_of_every_claim() -> None:
     """Each claim of the notes carries its row (N1 to N18)."""
-    for path in SUITES:
-        if path.parent.name == "gpt2":
-            for claim in suite(path).claims:
-                assert claim.source is not None
-                assert re.fullmatch(r"N\d+", str(claim.source["note"]))
+    for claim in claims_of("gpt2"):
+        assert claim.source is not None
+        assert re.fullmatch(r"N\d+", str(claim.source["note"]))
 
 
 def test_the_reference_suites_use_every_construct() -> None:
@@ -73,7 +83,7 @@ def test_the_reference_suites_use_every_construct() -> None:
     assert not needed - words - set(LATER) - {"reported", "mass"}
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/claims.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/claims.md", "docs/offset_or_induction.md"])
 def test_the_yaml_of_the_documentation_loads(page: str, tmp_path: Path) -> None:
     """A reader who copies an example gets a suite without faults."""
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), re.S)
@@ -95,5 +105,17 @@ def test_node_ids_of_variants() -> None:
     name = path.relative_to(ROOT).as_posix()
     assert f"{name}::head-14.3-number-to-number[numerals]" in ids
     assert f"{name}::head-14.3-number-to-number[done_in]" in ids
-    assert f"{name}::head-17.5-follows-the-period[longer_items,period=7]" in ids
     assert len(ids) == len(set(ids))
+    sweep = ROOT / "hypotheses" / "smollm2" / "periods.yaml"
+    ids = [item.node_id for item in items_of(suite(sweep), sweep.parent)]
+    assert f"{sweep.relative_to(ROOT).as_posix()}::head-17.5-follows-the-period[longer_items,period=7]" in ids
+
+
+def test_the_lesson_says_what_its_suite_shows(tmp_path: Path) -> None:
+    """On the model of which the answer is known, the page's claims are supported for every period."""
+    block = re.findall(r"```yaml\n(suite: .*?)```", (ROOT / "docs" / "offset_or_induction.md").read_text(), re.S)[0]
+    path = tmp_path / "lesson.yaml"
+    path.write_text(block)
+    lesson = load(path, knowledge())
+    verdicts = [Evaluator(Options()).evaluate(item).entry["verdict"] for item in items_of(lesson, tmp_path)]
+    assert verdicts == ["supported"] * 6
