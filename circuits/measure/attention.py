@@ -202,3 +202,16 @@ def _reduce(sink: _Sink, pattern: torch.Tensor, sound: torch.Tensor, layer: int,
             value = value.clamp(0.0, 1.0)  # rows of 16-bit softmax sum to 1 only roughly
         value = torch.where((rows & ~sound).any(-1), torch.full_like(value, float("inf")), value)
         target[layer][:, index] = precise(value).cpu().numpy().T
+
+
+def attention_arrays(value: AttentionValues) -> dict[str, NDArray[Any]]:
+    """The values as arrays for the cache."""
+    return {name: array for name, array in vars(value).items() if array is not None}
+
+
+def attention_from(found: Mapping[str, NDArray[Any]] | None) -> AttentionValues | None:
+    """The values kept as ``attention_arrays``, or None where something is missing."""
+    if found is None or not {"left", "uniform_left"} <= found.keys():
+        return None
+    names = ("left", "right", "uniform_left", "uniform_right", "removed", "skipped_rows")
+    return AttentionValues(**{name: found.get(name) for name in names})  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from circuits.claims.claim import PromptSet
 from circuits.claims.selector import variables as back_references
 from circuits.errors import PromptFault, Unmeasurable
 from circuits.measure.ablation import Ablation, CleanRun, Reference, clean_run, measure_ablation
-from circuits.measure.attention import AttentionValues, measure_attention
+from circuits.measure.attention import AttentionValues, attention_arrays, attention_from, measure_attention
 from circuits.measure.cache import ValueCache, code_digest, digest
 from circuits.measure.cells import Question, cells
 from circuits.measure.facts import describe
@@ -194,7 +194,7 @@ class Group:
     def _is_known(self, asked: Question) -> bool:
         """Whether nothing is left to measure of a question; what the cache has of it is read."""
         if asked not in self._attention:
-            found = _attention_from(self.cache.load(self.key_of(asked.key)))
+            found = attention_from(self.cache.load(self.key_of(asked.key)))
             if found is None:
                 return False
             self._attention[asked] = found
@@ -230,7 +230,7 @@ class Group:
         for question, value in values.items():
             self._attention[question] = value
             self.measured.add(question.key)
-            self.cache.save(self.key_of(question.key), _attention_arrays(value))
+            self.cache.save(self.key_of(question.key), attention_arrays(value))
         for question, head in pairs:
             shown = picture(question, self.prompts, variables, patterns[head], model.tokenizer.decode)
             self._pictures[question, head] = shown
@@ -396,14 +396,3 @@ def name_of(ablation: Ablation) -> tuple[str, bool]:
     """The name of an ablation's values, and whether the loss is among them."""
     about = [sorted(map(str, ablation.components)), ablation.method, *([ablation.at] if ablation.at else [])]
     return json.dumps(["ablation", *about]), ablation.loss
-
-
-def _attention_arrays(value: AttentionValues) -> dict[str, NDArray[Any]]:
-    return {name: array for name, array in vars(value).items() if array is not None}
-
-
-def _attention_from(found: dict[str, NDArray[Any]] | None) -> AttentionValues | None:
-    if found is None or not {"left", "uniform_left"} <= found.keys():
-        return None
-    names = ("left", "right", "uniform_left", "uniform_right", "removed", "skipped_rows")
-    return AttentionValues(**{name: found.get(name) for name in names})  # type: ignore[arg-type]

@@ -33,9 +33,7 @@ from circuits.verdict.rows import (
     observed_range,
 )
 
-RANDOM_ASSUMPTION = (
-    "the replicates are the random circuits, drawn independently; the prompts' means are taken as measured"
-)
+RANDOM_ASSUMPTION = "the random circuits are drawn independently; the prompts' means are taken as measured"
 
 
 @dataclass(frozen=True)
