@@ -246,6 +246,8 @@ def value_range(node: Node, kind: str) -> tuple[float, float]:
         metric = given.text.strip() if given is not None and given.kind == "text" else ""
         if bounds.metric(metric) is None:
             continue
+        if kind == "ablate" and name == "change_in" and metric == "kl" and node.get("within") is not None:
+            return -math.inf, math.inf  # from the circuit's own divergence, which is not 0
         if kind != "keep_only":
             return bounds.effect_range(name, metric)
         normalised = node.get("normalised")

@@ -38,7 +38,7 @@ def runs(cell: Cell, here: Here) -> dict[str, Ablation]:
         # Outside the circuit everything is gone at all positions; A only where the check says.
         return {
             "F(C)": ablation_of(outside, what.method, what.metric),
-            "F(C\\A)": ablation_of((*outside, *what.components), what.method, what.metric),
+            "F(C\\A)": replace(_alone(what), also=tuple(sorted(outside, key=str))),
         }
     if what.effect == "interaction":
         return {
@@ -113,7 +113,8 @@ def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
         each = {(head.layer, head.head): values[f"head {head}"] for head in all_heads(here) if head.head is not None}
         only = what.components[0]
         assert only.head is not None
-        return ablation_top_row(row, what, clean, each, (only.layer, only.head), bound, task, how)
+        row = ablation_top_row(row, what, clean, each, (only.layer, only.head), bound, task, how)
+        return row | {"percent": what.effect == "drop_in"}
     return ablation_row(row, what, clean, alone, bound, task, how)
 
 

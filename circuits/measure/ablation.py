@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -44,18 +44,20 @@ class Ablation:
     """Components ablated jointly, by one method. ``loss`` asks for the whole-prompt loss too.
 
     ``at``: a set of positions as a selector's query side ("end", "member"); None: all positions. No
-    component, or no such position in a prompt, leaves the prompt as the clean model has it.
+    component, or no such position in a prompt, leaves the prompt as the clean model has it. ``also``: components
+    that are replaced at all positions besides (those outside a circuit).
     """
 
     components: tuple[Component, ...]
     method: str
     loss: bool = False
     at: str | None = None
+    also: tuple[Component, ...] = ()
 
     @property
     def start(self) -> int:
         """The lowest layer that is touched (0: nothing is)."""
-        return min((component.layer for component in self.components), default=0)
+        return min((component.layer for component in (*self.components, *self.also)), default=0)
 
     def places(self, prompt: TokenPrompt, variables: Mapping[str, int]) -> list[int]:
         """The positions of a prompt that are replaced, ascending; none where there is no component.
@@ -243,7 +245,8 @@ def measure_ablation(
     start = ablation.start if ablation.start in run.residuals else 0
     for number, chunk in enumerate(run.chunks):
         batch = [run.prompts[i] for i in chunk]
-        untouched = [i for i, prompt in zip(chunk, batch, strict=True) if not ablation.places(prompt, variables)]
+        found_at = [bool(ablation.also or ablation.places(prompt, variables)) for prompt in batch]
+        untouched = [i for i, touched in zip(chunk, found_at, strict=True) if not touched]
         if len(untouched) < len(chunk) or (ablation.loss and not run.loss):
             partners = dict(run.partners.get(number, {}))
             hooks = replacing_hooks(model, ablation, batch, reference, variables, partners)
@@ -282,14 +285,16 @@ def replacing_hooks(
     """
     import torch
 
+    everywhere = replace(ablation, components=ablation.also, at=None, also=())
+    hooks = replacing_hooks(model, everywhere, batch, reference, variables, partners) if ablation.also else []
     places = [ablation.places(prompt, variables) for prompt in batch]
     if not any(places):
-        return []
+        return hooks
     mask = None
     if ablation.at is not None:
         mask = torch.tensor([[p in row for p in range(len(batch[0].ids))] for row in places], device=model.device)
     found = _replacements(model, ablation, batch, reference, {} if partners is None else partners)
-    return [(name, _replace(heads, value, mask)) for (name, heads), value in found]
+    return [*hooks, *((name, _replace(heads, value, mask)) for (name, heads), value in found)]
 
 
 def _replacements(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from circuits.claims.claim import PromptSet
 from circuits.claims.selector import variables as back_references
 from circuits.errors import PromptFault, Unmeasurable
-from circuits.measure.ablation import Ablation, CleanRun, Reference, clean_run, measure_ablation
+from circuits.measure.ablation import Ablation, CleanRun, Reference, clean_run, measure_ablation, site
 from circuits.measure.attention import AttentionValues, attention_arrays, attention_from, measure_attention
 from circuits.measure.cache import ValueCache, code_digest, digest
 from circuits.measure.cells import Question, cells
@@ -353,7 +353,7 @@ class Group:
 
             # One pass over the reference prompts serves all mean ablations that are still to be measured.
             planned = [a for a in self.ablations if a.method == "mean" and self._kept(*name_of(a)) is None]
-            sites = {place for ablation in planned for place in ablation.sites}
+            sites = {site(part) for ablation in planned for part in (*ablation.components, *ablation.also)}
             self._reference = Reference(self.model(), rows, self.settings.batch_tokens, sites)
         return self._reference
 
@@ -394,5 +394,6 @@ def _askable(asked: Question, prompts: list[TokenPrompt], variables: Mapping[str
 
 def name_of(ablation: Ablation) -> tuple[str, bool]:
     """The name of an ablation's values, and whether the loss is among them."""
-    about = [sorted(map(str, ablation.components)), ablation.method, *([ablation.at] if ablation.at else [])]
+    about: list[object] = [sorted(map(str, ablation.components)), ablation.method]
+    about += [ablation.at, sorted(map(str, ablation.also))] if ablation.at or ablation.also else []
     return json.dumps(["ablation", *about]), ablation.loss

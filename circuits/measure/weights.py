@@ -72,7 +72,7 @@ def sequence_tokens(members: Sequence[str], tokenizer: Tokenizer) -> SequenceTok
             # Some tokenizers split off the space; what follows it is then the member's token.
             if len(tokens) == 2 and not tokenizer.decode(tokens[0]).strip():
                 tokens = tokens[1:]
-            if len(tokens) == 1 and tokens[0] not in ways:
+            if len(tokens) == 1 and tokens[0] not in ways and tokens[0] not in tokenizer.special_ids:
                 ways.append(tokens[0])
         if ways:
             ids.append(ways[0])

@@ -367,7 +367,8 @@ def effect_interval(effect: str, name: str, before: Floats, after: Floats) -> In
     def change(confidence: float) -> Estimate:
         if span:
             return estimate.paired_difference(after, before, *span, confidence)
-        return estimate.mean_t(after - before, confidence, scale, nonneg=name == "kl")
+        # The clean model's divergence from itself is 0; that of a circuit is not, and can fall.
+        return estimate.mean_t(after - before, confidence, scale, nonneg=name == "kl" and not before.any())
 
     def value(confidence: float) -> Estimate:
         if name.startswith("top"):
