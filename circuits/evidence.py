@@ -8,7 +8,7 @@ from typing import Any
 
 from circuits.claims.claim import Ablate, Attends, Keep, LossMap, Score
 from circuits.claims.sets import Back, walk
-from circuits.kinds.attends import candidates, mean_over_prompts, questions
+from circuits.kinds.attends import candidates, mean_over_prompts, own_prompts, questions
 from circuits.kinds.kind import Cell, Draw, Here
 from circuits.measure.cache import digest
 from circuits.measure.cells import SCORE_SELECTORS, question
@@ -46,15 +46,15 @@ def _attention(row: Row, what: Attends, cell: Cell, here: Here) -> Figure:
     assert here.draw is not None
     if cell.check.any:
         return _map(row, what.statistic, f"attention, {what.selector.text}", cell, here)
-    asked, _ = questions(what)
+    asked, _ = questions(own_prompts(what, here))
     head, group = cell.place, here.prompts
     picture = group.picture(asked, head)
     other = asked.right.text if asked.right is not None and what.other_head is None else None
     drawn = AttentionFigure(
         str(cell.head), picture.mean, picture.labels, picture.cells, picture.others if other else None, picture.n,
-        f"Attention on {group.prompt_set.title}", asked.left.text, other,
+        f"Attention on {row['prompts']}", asked.left.text, other,
     )  # fmt: skip
-    path = here.draw(drawn, f"{cell.head}-attention-{group.key_of(asked.key + str(head))[:16]}")
+    path = here.draw(drawn, f"{cell.head}-attention-{group.key_of(asked.key + str(head) + str(row['prompts']))[:16]}")
     alt = f"mean attention pattern of head {cell.head}, cells of {asked.left.text} outlined"
     return _drawn(path, alt + (f" (statistic {what.statistic})" if what.statistic != "mass" else ""))
 
@@ -68,16 +68,16 @@ def _map(row: Row, name: str, title: str, cell: Cell, here: Here) -> Figure:
     assert here.draw is not None
     what, group, bound = cell.check.what, here.prompts, cell.check.bound
     assert isinstance(what, (Attends, Score))
-    asked = questions(what)[0] if isinstance(what, Attends) else question(what)
+    asked = questions(own_prompts(what, here))[0] if isinstance(what, Attends) else question(what)
     found = group.attention(asked)
     values = mean_over_prompts(found.left if found.right is None else found.left - found.right)
     if cell.check.any:
         claimed = tuple(place for place in candidates(cell, here) if bound.holds(float(values[place])))
     else:
         claimed = tuple((head.layer, head.head) for head in cell.check.heads if head.head is not None)
-    on = f"{title} on {group.prompt_set.title}"
+    on = f"{title} on {row['prompts']}"
     drawn = ScoreFigure(name, values, claimed, row["bound"], on, int(row["n"]))
-    named = json.dumps([asked.key, claimed, row["bound"]])
+    named = json.dumps([asked.key, claimed, row["bound"], row["prompts"]])
     path = here.draw(drawn, f"score-{group.key_of(named)[:16]}")
     outlined = ", ".join(f"{layer}.{head}" for layer, head in claimed[:12]) + (" and more" if len(claimed) > 12 else "")
     return _drawn(path, f"{title} by layer and head, {outlined or 'no head'} outlined")
@@ -96,11 +96,8 @@ def _effects(row: Row, draw: Draw) -> Figure:
     if not beside and (random.get("median") is None or row["statistic"] not in ("recovers", "faithfulness")):
         return None
     rows: list[tuple[str, float, float | None, float | None, str]] = []
-    label = (
-        "all of them"
-        if row["statistic"] in ("interaction",)
-        else str((row.get("circuit") or {}).get("name") or "claimed")
-    )
+    name = (row.get("circuit") or {}).get("name") or "claimed"
+    label = "interaction (their difference)" if row["statistic"] == "interaction" else str(name)
     rows.append((label, row["estimate"], row["low"], row["high"], "claimed"))
     for other in [beside] if isinstance(beside, dict) else beside or []:
         if other.get("value") is not None:
@@ -127,10 +124,11 @@ def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str,
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for cell, here in zip(cells, places, strict=True):
         what = cell.check.what
-        if not isinstance(what, Attends) or cell.head is None or here.draw is None:
+        if not isinstance(what, Attends) or cell.head is None:
             continue
         group = here.prompts
-        key = (str(cell.head), group.prompt_set.title)
+        assert cell.prompts is not None
+        key = (str(cell.head), cell.prompts.title)
         marked = _offsets(what, group)
         if key in found:
             found[key]["marked"] = sorted({*found[key]["marked"], *marked})
@@ -146,11 +144,13 @@ def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str,
         found[key]["draw"] = (here.draw, profile, group)
     for (head, prompts), entry in found.items():
         draw, profile, group = entry.pop("draw")
+        if draw is None:
+            continue
         drawn = ProfileFigure(
             head, profile.offsets, profile.bos, profile.classes, profile.matrix, profile.n,
             f"Where {head} looks on {prompts}", tuple(entry["marked"]),
         )  # fmt: skip
-        name = json.dumps(["profile", head, entry["marked"]])
+        name = json.dumps(["profile", head, prompts, entry["marked"]])
         path = draw(drawn, f"{head}-profile-{group.key_of(name)[:16]}")
         entry["figure"] = _drawn(path, f"attention of head {head} by distance from the query and from class to class")
     return list(found.values())

@@ -112,16 +112,16 @@ def test_missing_weights_take_two_seconds_at_most(pytester: pytest.Pytester, mon
 
 def test_a_bug_in_one_claim_leaves_the_others_alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """It fails with pytest's traceback and stands in the record as an error; the others keep their results."""
-    from circuits.evaluate import Evaluator
+    from circuits.kinds import attends
 
-    whole = Evaluator._attention
+    whole = attends.attention_row
 
-    def broken(self: Evaluator, row: dict[str, Any], *arguments: Any) -> Any:
+    def broken(row: dict[str, Any], *arguments: Any) -> Any:
         if row["head"] == "0.1":
             raise ZeroDivisionError("a bug")
-        return whole(self, row, *arguments)
+        return whole(row, *arguments)
 
-    monkeypatch.setattr(Evaluator, "_attention", broken)
+    monkeypatch.setattr(attends, "attention_row", broken)
     project(pytester.path, small=SMALL)
     result = pytester.runpytest_inprocess()
     result.assert_outcomes(passed=1, failed=1)

@@ -106,8 +106,8 @@ class Ablate:
 
     ``at``: a set of positions as a selector's query side ("end"); None: all positions. ``given`` are the
     components of ``given_ablated``; ``within`` the circuit outside which everything is ablated too.
-    ``circuit``: the name of the circuit whose components these are, where one was named. ``random`` and
-    ``seed``: how many random sets ``partial_necessity`` draws.
+    ``circuit``: the one whose components these are, where one was named. ``random``: how many random sets
+    ``partial_necessity`` draws.
     """
 
     components: tuple[Component, ...]

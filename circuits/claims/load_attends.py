@@ -70,6 +70,12 @@ def _other(asked: Asked, node: Node, main: Selector | None, excluding: tuple[str
             node, "more_than is an empty mapping", 'write more_than: {head: "0.1"}, {attends: ...} or {prompts: ...}'
         )
     attends_node, head_node, prompts_node = (node.get(key) for key in MORE_KEYS)
+    for key in ("head", "prompts"):
+        if asked.any and node.get(key) is not None:
+            message = (
+                f"heads: {{any: ...}} does not go with more_than: {{{key}: ...}}: which head is compared is not said"
+            )
+            faults.add(node.key(key) or node, message, "name the head, or compare with another selector")
     head = _other_head(asked, head_node) if head_node is not None else None
     prompts = _other_prompts(asked, prompts_node) if prompts_node is not None else None
     sets = (prompts,) if prompts is not None else asked.prompts if prompts_node is None else ()
@@ -118,7 +124,7 @@ def _apart(asked: Asked, node: Node, main: Selector, other: _Other) -> bool:
         return True
     if other.prompts is not None and other.prompts not in asked.prompts:
         return True
-    if other.head is not None and (asked.any or other.head not in asked.heads):
+    if other.head is not None and other.head not in asked.heads:
         return True
     head = f"head {other.head}" if other.head is not None else "the same head"
     if node.kind != "map" or (other.head is None and other.prompts is None):

@@ -38,7 +38,9 @@ def runs(cell: Cell, here: Here) -> dict[str, Ablation]:
         # Outside the circuit everything is gone at all positions; A only where the check says.
         return {
             "F(C)": ablation_of(outside, what.method, what.metric),
-            "F(C\\A)": replace(_alone(what), also=tuple(sorted(outside, key=str))),
+            "F(C\\A)": replace(_alone(what), also=tuple(sorted(outside, key=str)))
+            if what.at is not None
+            else ablation_of((*outside, *what.components), what.method, what.metric),
         }
     if what.effect == "interaction":
         return {

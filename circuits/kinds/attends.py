@@ -21,7 +21,8 @@ def _plan(cell: Cell, here: Here) -> list[Quantity]:
     what = _what(cell, here)
     asked, other = questions(what)
     pictured = [cell.place] if cell.head is not None and here.draw is not None else []
-    found: list[Quantity] = [(here.prompts, here.prompts.plan_attention(asked, pictured))]
+    profiled = [cell.place] if cell.head is not None else []
+    found: list[Quantity] = [(here.prompts, here.prompts.plan_attention(asked, pictured, profiled))]
     if other is not None:
         assert here.other is not None
         found.append((here.other, here.other.plan_attention(other, [])))
@@ -29,9 +30,12 @@ def _plan(cell: Cell, here: Here) -> list[Quantity]:
 
 
 def _what(cell: Cell, here: Here) -> Attends:
-    what = cell.check.what
-    assert isinstance(what, Attends)
-    # A variant compared with itself was measured on the same prompts, so it is paired like any other.
+    assert isinstance(cell.check.what, Attends)
+    return own_prompts(cell.check.what, here)
+
+
+def own_prompts(what: Attends, here: Here) -> Attends:
+    """The check as it is measured: a variant compared with itself has the same prompts, and is paired."""
     return replace(what, other_prompts=None) if here.other is not None and here.other is here.group else what
 
 
@@ -68,7 +72,7 @@ def _compared(
     head = what.other_head or cell.head
     assert head is not None and head.head is not None and what.more_than is not None
     other = (head.layer, head.head)
-    here_name, selector = here.prompts.prompt_set.title, what.more_than.text
+    here_name, selector = str(row["prompts"]), what.more_than.text
     left = side_of(values, cell.place, what.selector.text, here_name)
     if elsewhere is None:
         right = side_of(values, other, selector, here_name, right=True)

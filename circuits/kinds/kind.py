@@ -6,8 +6,8 @@ anything is measured; ``row`` takes the measured values and fills the cell's row
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from circuits.claims.claim import Check, PromptSet
@@ -63,7 +63,6 @@ class Kind:
 
     plan: Callable[[Cell, Here], list[Quantity]]
     row: Callable[[Row, Cell, Here, Asked], Row]
-    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 def all_heads(here: Here) -> tuple[Component, ...]:

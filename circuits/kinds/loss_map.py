@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from circuits.claims.claim import LossMap
+from circuits.errors import Unmeasurable
 from circuits.kinds.ablate import ablation_of, note_reference
 from circuits.kinds.kind import Cell, Here, Kind, Quantity
 from circuits.measure.ablation import Ablation
 from circuits.measure.group_losses import losses_name, token_losses
 from circuits.measure.losses import pca_map
-from circuits.verdict.rows import Asked, Row, decide
+from circuits.verdict.rows import Asked, Row, decide, finite
 
 CLEAN = "clean"
 
 
-@dataclass(frozen=True)
-class Points:
+def points(cell: Cell) -> list[tuple[str, Ablation | None]]:
     """Every run by its name, in the order of the claim, the clean model first."""
-
-    runs: tuple[tuple[str, Ablation | None], ...]
-
-
-def points(cell: Cell) -> Points:
-    """The runs whose losses are compared."""
     what = cell.check.what
     assert isinstance(what, LossMap)
     named = [(", ".join(map(str, parts)), ablation_of(parts, what.method, "loss")) for parts in what.ablations]
-    return Points(((CLEAN, None), *named))
+    return [(CLEAN, None), *named]
 
 
 def _plan(cell: Cell, here: Here) -> list[Quantity]:
     found: list[Quantity] = []
-    for _, ablation in points(cell).runs:
+    for _, ablation in points(cell):
         if ablation is not None:
             here.prompts.plan_ablation(ablation)  # so that one pass over the reference prompts serves all of them
         found.append((here.prompts, losses_name(ablation)))
@@ -45,13 +37,16 @@ def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     what = cell.check.what
     assert isinstance(what, LossMap)
     note_reference(row, here.prompts, what.method)
-    found = points(cell).runs
+    found = points(cell)
     losses = [np.concatenate(token_losses(here.prompts, ablation)) for _, ablation in found]
+    unmeasured = [name for (name, _), each in zip(found, losses, strict=True) if not np.isfinite(each).any()]
+    if unmeasured:
+        raise Unmeasurable(f"the losses are no finite numbers: {', '.join(unmeasured)}")
     places, explained = pca_map(np.stack(losses))
     row |= {"statistic": "token losses", "metric": "loss", "method": what.method, "excluding": [], "more_than": None}
     row |= {"ablated": None, "n": here.prompts.facts["n"], "explained": [float(share) for share in explained]}
     row["points"] = [
-        {"name": name, "x": float(x), "y": float(y), "loss": float(each.mean())}
+        {"name": name, "x": finite(x), "y": finite(y), "loss": finite(float(each.mean())) if each.size else None}
         for (name, _), (x, y), each in zip(found, places.tolist(), losses, strict=True)
     ]
     return decide(row, cell.check.bound, None, how)

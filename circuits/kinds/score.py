@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from circuits.claims.claim import Score
 from circuits.claims.keys import WEIGHT_SCORES
-from circuits.errors import Unmeasurable
 from circuits.kinds.attends import candidates, with_clean
 from circuits.kinds.kind import Cell, Here, Kind, Quantity
 from circuits.measure.cells import question
 from circuits.measure.group_losses import IN_CONTEXT, in_context
 from circuits.prompts.words import SEQUENCES
-from circuits.verdict.ranking import any_row, attention_top_row, icl_row, score_row_exact
+from circuits.verdict.ranking import any_row, attention_top_row, icl_row, merit, score_row_exact
 from circuits.verdict.rows import Asked, Row, attention_row, head_means
 
 
@@ -45,8 +42,6 @@ def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     group = here.prompts
     if what.name == "in_context_learning":
         values, note = in_context(group)
-        if np.isnan(values).all():
-            raise Unmeasurable("no prompt is long enough: the in-context-learning score reads the loss at token 500")
         return icl_row(row, values, note, bound, how)
     asked = question(what)
     attention = group.attention(asked)
@@ -66,13 +61,11 @@ def _weights(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     named = what.members if isinstance(what.members, str) else ", ".join(members(what))
     means = head_means(each)
     chosen = candidates(cell, here) if cell.check.any else [cell.place]
-    # The first that holds, else the highest: what decides whether some head does.
-    best = max(
-        chosen, key=lambda place: (bound.holds(float(means[place])), float(np.nan_to_num(means[place], nan=-1.0)))
-    )
+    # One that holds, else the one nearest to it: what decides whether some head does.
+    best = max(chosen, key=lambda place: (bound.holds(float(means[place])), merit(float(means[place]), bound)))
     row["head"] = f"{best[0]}.{best[1]}"
     if cell.check.any:
-        passing = sum(bound.holds(float(means[place])) for place in chosen)
+        passing = sum(bound.holds(float(means[place])) for place in chosen) if bound.kind != "observe" else None
         among = [str(head) for head in cell.check.heads] or None
         row["any"] = {"of": len(chosen), "passing": passing, "best": row["head"], "among": among}
     return score_row_exact(row, each, found.scores.profile, best, bound, how, str(named), found.left_out)

@@ -8,7 +8,7 @@ are there; only what is missing loads the model.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -107,11 +107,13 @@ class Group:
         names = (quantity, *(json.dumps([quantity, loss]) for loss in (False, True)))
         return tuple(self.key_of(name) for name in names)
 
-    def plan_attention(self, asked: Question, heads: list[tuple[int, int]]) -> str:
-        """Ask for a question (all heads) and the pictures and profiles of some heads; its name in ``measured``."""
+    def plan_attention(
+        self, asked: Question, pictured: list[tuple[int, int]], profiled: Iterable[tuple[int, int]] = ()
+    ) -> str:
+        """Ask for a question (all heads), pictures and profiles of some heads; returns its name in ``measured``."""
         self.questions.add(asked)
-        self.pictures |= {(asked, head) for head in heads}
-        self.profiles |= set(heads)
+        self.pictures |= {(asked, head) for head in pictured}
+        self.profiles |= set(profiled)
         return asked.key
 
     def plan_ablation(self, ablation: Ablation) -> str:

@@ -92,7 +92,7 @@ def in_context_learning(losses: Sequence[Floats], prompts: Sequence[TokenPrompt]
       (arXiv 2209.11895); without BOS the count starts at the text's first token. NaN for a prompt that
       does not reach token 500.
 
-    ``losses`` are those of ``measure_token_losses``. NaN also where both losses are infinite.
+    ``losses`` are those of ``measure_token_losses``. Infinite where a loss is no finite number.
     """
     repeated = bool(prompts) and all(p.roles.get(FIRST_COPY) and p.roles.get(SECOND_COPY) for p in prompts)
     values = np.full(len(prompts), np.nan)
@@ -103,8 +103,7 @@ def in_context_learning(losses: Sequence[Floats], prompts: Sequence[TokenPrompt]
             late, early = float(loss[LATE_TOKEN - 1]), float(loss[EARLY_TOKEN - 1])
         else:
             continue
-        if np.isfinite(late) or np.isfinite(early):
-            values[number] = late - early
+        values[number] = np.inf if np.isinf(late) or np.isinf(early) else late - early
     if repeated:
         return values, "second-half minus first-half loss"
     return values, f"loss at token {LATE_TOKEN} minus loss at token {EARLY_TOKEN}"

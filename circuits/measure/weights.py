@@ -54,7 +54,7 @@ class OVScores:
     ``copying``: Float[layer, head, member] in {0, 1}; ``successor`` the same, NaN for members whose next
     one is no single token or not there. ``profile``: Float[layer, head, offset], the share of members
     whose largest logit within the sequence is at self, previous, next, next but one (PROFILE);
-    NaN for a head that writes nothing at all.
+    NaN for a head that writes nothing at all. Scores are infinite where the weights give no finite numbers.
     """
 
     copying: NDArray[np.float64]
@@ -97,7 +97,10 @@ def ov_scores(model: LoadedModel, tokens: SequenceTokens) -> OVScores:
         written = _written(model, layer, embedded)
         for head in range(heads):
             logits = written[head]  # [member, vocabulary]
-            if not np.isfinite(logits).all() or np.ptp(logits) == 0:
+            if not np.isfinite(logits).all():
+                copying[layer, head] = successor[layer, head] = np.inf  # marked, so that it is never taken for a 0
+                continue
+            if np.ptp(logits) == 0:
                 continue  # a head that writes nothing ranks nothing
             top = np.argpartition(-logits, TOP, axis=1)[:, :TOP]
             within = np.stack([logits[:, list(ways)].max(axis=1) for ways in tokens.written], axis=1)

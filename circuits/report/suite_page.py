@@ -136,7 +136,10 @@ def _check(row: Mapping[str, Any], prompts: Mapping[str, Any]) -> str:
     chosen = prompts.get(str(row.get("prompts"))) or None
     label = "Check" if row.get("index") is None else f"Check {number(row['index'])}"
     sentences = [words.what(row)]
-    if row.get("estimate") is not None or not row.get("reason"):
+    if row.get("points"):
+        seed = f" (seed {row['seed']})" if row.get("seed") is not None else ""
+        sentences.append(f"Measured on {number(row.get('n'))} prompts of {code(row.get('prompts'))}{seed}.")
+    elif row.get("estimate") is not None or not row.get("reason"):
         sentences.append(words.how_much(row, chosen))
     sentences += [words.why(row, chosen), *words.beside(row)]
     warnings = "".join(f"\n  - **Warning:** {prose(text)}" for text in row.get("warnings") or [])
@@ -173,7 +176,11 @@ def _check_row(row: Mapping[str, Any]) -> list[str]:
         prose(row.get("head") or "") or ", ".join(prose(name) for name in row.get("ablated") or []) or DASH,
         code(row["prompts"]) if row.get("prompts") else DASH,
         number(row.get("n")),
-        "not measured" if row.get("estimate") is None else number(row["estimate"], percent, beside),
+        DASH
+        if row.get("points")
+        else "not measured"
+        if row.get("estimate") is None
+        else number(row["estimate"], percent, beside),
         words.interval_limits(row),
         "observed" if row.get("observe") else words.bound(row) or DASH,
         number(row.get("uniform"), percent),

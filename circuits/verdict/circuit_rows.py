@@ -31,6 +31,7 @@ from circuits.verdict.rows import (
     intervention_facts,
     mean_of,
     observed_range,
+    observed_rank,
 )
 
 RANDOM_ASSUMPTION = "the random circuits are drawn independently; the prompts' means are taken as measured"
@@ -60,6 +61,8 @@ def within_row(
     if not intervention_facts(row, what.metric, (clean, kept, without), task, how):
         return decide(row, bound, None, how)
     before, after = metric_values(what.metric, kept), metric_values(what.metric, without)
+    if what.metric == "answer_rank":
+        return observed_rank(row | {"parts": None}, what.effect, before, after, bound, how)
     if what.effect == "drop_in":
         base = estimate.ratio_drop(before, after, how.confidence, observed_range(before))
         row["reason"] = row["reason"] or denominator_reason(base, f"the circuit's {what.metric}", "drop", how)
@@ -250,7 +253,9 @@ def _share_row(
     distance = _distance(name, full, own)
     found = [_distance(name, full, run) for run in others]
     row["random"] = _random(found, seed, distance, sign)
-    values = np.where(np.isnan(found), np.nan, sign * np.array(found) < sign * distance)
+    # Runs that do the same may differ by rounding: a tie counts against the circuit.
+    tie = estimate.CONSTANT_TOLERANCE * max(abs(mean_of(metric_values(name, full)) or 0.0), distance)
+    values = np.where(np.isnan(found), np.nan, sign * np.array(found) < sign * distance - tie)
     row |= {"n": int((~np.isnan(values)).sum()), "skipped": int(np.isnan(values).sum())}
     if not row["n"]:
         row["reason"] = row["reason"] or "no random circuit was measured"

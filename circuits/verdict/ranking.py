@@ -112,7 +112,7 @@ def top_row(
     if k is None or k < 1:
         raise ValueError(f"top needs a number of heads of at least 1, got {k!r}")
     broken = not_finite(own)
-    if row.get("estimate") is None and not broken and not np.isnan(means[head]):
+    if row.get("estimate") is None and not row["reason"] and not broken and not np.isnan(means[head]):
 
         def interval(confidence: float) -> estimate.Estimate:
             if span is None:
@@ -204,7 +204,7 @@ def any_row(
     refuting = estimate.corrected(how.confidence, max(1, how.rows))
     measured = [head for head in candidates if not np.isnan(means[head])]
     usable = [head for head in measured if not _nearly_removed(values, head)]
-    ordered = sorted(usable, key=lambda head: _merit(float(means[head]), bound), reverse=True)
+    ordered = sorted(usable, key=lambda head: merit(float(means[head]), bound), reverse=True)
     passing = [head for head in ordered if bound.holds(float(means[head]))]
 
     def limits(head: Head, confidence: float) -> estimate.Estimate:
@@ -282,7 +282,7 @@ def _tell(row: Row, m: int, without: int, removed: int, asked: Question) -> None
         )
 
 
-def _merit(mean: float, bound: Bound) -> float:
+def merit(mean: float, bound: Bound) -> float:
     """Larger = further on the right side of the bound (for a band: nearer to its middle)."""
     if bound.low is not None and bound.high is not None:
         return -abs(mean - (bound.low + bound.high) / 2.0)

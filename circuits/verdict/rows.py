@@ -243,6 +243,9 @@ def task_reason(clean: Values, task: Task, how: Asked) -> str | None:
     """
     for name, least in task.requires.items():
         values = metric_values(name, clean)
+        broken = not_finite(values)
+        if broken:
+            return broken
         if np.isnan(values).all():
             if task.explicit:
                 missing = "no answers" if name.startswith("top") else "no answers or foils"
@@ -314,16 +317,22 @@ def ablation_row(row: Row, what: Ablate, clean: Values, ablated: Values, bound: 
         return decide(row, bound, None, how)
     before, after = metric_values(what.metric, clean), metric_values(what.metric, ablated)
     if what.metric == "answer_rank":
-        decided = decide(row, bound, None, how)
-        if what.effect == "change_in":
-            median, note = float(np.nanmedian(after - before)), "median change of the rank"
-        else:
-            median, note = float(np.nanmedian(after)), "median rank"
-        return decided | {"estimate": median, "statistic_note": note}
+        return observed_rank(row, what.effect, before, after, bound, how)
     if what.effect == "drop_in":
         base = estimate.ratio_drop(before, after, how.confidence, observed_range(before))
         row["reason"] = row["reason"] or denominator_reason(base, f"the clean {what.metric}", "drop", how)
     return decide(row, bound, effect_interval(what.effect, what.metric, before, after), how)
+
+
+def observed_rank(row: Row, effect: str, before: Floats, after: Floats, bound: Bound, how: Asked) -> Row:
+    """The row of ``answer_rank``, which is only shown: a median, for a mean of ranks says nothing."""
+    decided = decide(row, bound, None, how)
+    if effect == "change_in":
+        return decided | {
+            "estimate": float(np.nanmedian(after - before)),
+            "statistic_note": "median change of the rank",
+        }
+    return decided | {"estimate": float(np.nanmedian(after)), "statistic_note": "median rank"}
 
 
 def denominator_reason(ratio: RatioEstimate, name: str, noun: str, how: Asked) -> str | None:
