@@ -8,7 +8,6 @@ check asks and how its row is made lies in ``kinds``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -160,19 +159,8 @@ class Evaluator:
         model = partial(self._model, source)
         model_digest = source.digest or model().digest
         # A set's name and place in a file do not matter to its values; its seed and size do.
-        plain = replace(prompts, where=item.claim.where, requires=None)
-        key = digest(
-            [
-                model_digest,
-                plain.family,
-                dict(plain.parameters),
-                plain.bos,
-                dict(plain.roles),
-                dict(plain.variables),
-                seed,
-                n,
-            ]
-        )
+        about = [prompts.family, dict(prompts.parameters), prompts.bos, dict(prompts.roles), dict(prompts.variables)]
+        key = digest([model_digest, *about, seed, n])
         if key not in self.groups:
             family = self.families[prompts.family]
             self.groups[key] = Group(
@@ -246,17 +234,29 @@ class Evaluator:
         for cell in self._cells(item):
             for prompts in (cell.prompts, getattr(cell.check.what, "other_prompts", None)):
                 shown |= {prompts.title: prompts} if prompts is not None else {}
-        sets = [[s.title, s.family, dict(s.parameters), s.bos, dict(s.roles)] for s in shown.values()]
-        circuits = [
-            [circuit.name, [str(part) for part in circuit.components], circuit.mlps is None]
-            for check in item.claim.checks
-            for circuit in (getattr(check.what, key, None) for key in ("circuit", "within"))
-            if circuit is not None
+        sets = [
+            [s.title, s.family, dict(s.parameters), s.bos, dict(s.roles), dict(s.requires or {})]
+            for s in shown.values()
         ]
+        # The YAML names circuits; what they hold stands elsewhere.
+        circuits: list[Any] = []
+        for what in (check.what for check in item.claim.checks):
+            named = [getattr(what, key, None) for key in ("circuit", "within")]
+            parts = [[c.name, [str(p) for p in c.components], c.mlps is None] for c in named if c is not None]
+            circuits.append([*parts, [str(p) for p in (*_components(what), *getattr(what, "given", ()))]])
         seed = self.options.seed if self.options.seed is not None else sampling.seed
         n = self.options.n if self.options.n is not None else sampling.max
-        about = [item.claim.yaml, sets, item.suite.model, seed, n, sampling.confidence, str(expect), self.options.dtype]
-        about += [circuits] if circuits else []
+        about: list[Any] = [
+            item.claim.yaml,
+            sets,
+            item.suite.model,
+            seed,
+            n,
+            sampling.confidence,
+            str(expect),
+            self.options.dtype,
+        ]
+        about += [circuits, self.options.models.get(model_name(item.suite) or "")]
         return "sha256:" + digest([code_digest(), about])
 
     def _invalid(self, item: Item, faults: tuple[Fault, ...]) -> Outcome:
@@ -284,7 +284,7 @@ class Evaluator:
         verdict = combine(Verdict(row["verdict"]) for row in judged) if judged else None
         if verdict is None:  # only observed: nothing was claimed, so nothing can fail and nothing is supported
             entry["warnings"].append("every check is only observed: this claim asserts nothing")
-        cached = not any(name in holder.measured or self._fresh(holder, name) for holder, name in read)
+        cached = bool(read) and not any(name in holder.measured or self._fresh(holder, name) for holder, name in read)
         reasons = [row["reason"] for row in judged if row.get("reason")]
         met = self._met(item, verdict, rows)
         entry |= {

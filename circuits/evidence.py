@@ -76,7 +76,8 @@ def _map(row: Row, name: str, title: str, cell: Cell, here: Here) -> Figure:
     else:
         claimed = tuple((head.layer, head.head) for head in cell.check.heads if head.head is not None)
     on = f"{title} on {row['prompts']}"
-    drawn = ScoreFigure(name, values, claimed, row["bound"], on, int(row["n"]))
+    why = "heads that meet the bound" if cell.check.any else "claimed"
+    drawn = ScoreFigure(name, values, claimed, row["bound"], on, int(row["n"]), why)
     named = json.dumps([asked.key, claimed, row["bound"], row["prompts"]])
     path = here.draw(drawn, f"score-{group.key_of(named)[:16]}")
     outlined = ", ".join(f"{layer}.{head}" for layer, head in claimed[:12]) + (" and more" if len(claimed) > 12 else "")
@@ -84,10 +85,16 @@ def _map(row: Row, name: str, title: str, cell: Cell, here: Here) -> Figure:
 
 
 def _loss_map(row: Row, draw: Draw) -> Figure:
-    points = tuple((str(p["name"]), p["x"], p["y"], p["loss"]) for p in row["points"])
+    points = tuple((_few(str(p["name"])), p["x"], p["y"], p["loss"]) for p in row["points"])
     drawn = LossMapFigure(points, tuple(row["explained"]), f"Losses of every token on {row['prompts']}")
     path = draw(drawn, f"loss-map-{digest([row['points'], row['explained'], row['prompts']])[:16]}")
     return _drawn(path, "the model and its ablations on the first two principal components of their token losses")
+
+
+def _few(name: str, most: int = 3) -> str:
+    """The names of many components by the first few."""
+    parts = name.split(", ")
+    return name if len(parts) <= most else f"{', '.join(parts[:most])} and {len(parts) - most} more"
 
 
 def _effects(row: Row, draw: Draw) -> Figure:
@@ -97,7 +104,7 @@ def _effects(row: Row, draw: Draw) -> Figure:
         return None
     rows: list[tuple[str, float, float | None, float | None, str]] = []
     name = (row.get("circuit") or {}).get("name") or "claimed"
-    label = "interaction (their difference)" if row["statistic"] == "interaction" else str(name)
+    label = "interaction (the difference of the two below)" if row["statistic"] == "interaction" else str(name)
     rows.append((label, row["estimate"], row["low"], row["high"], "claimed"))
     for other in [beside] if isinstance(beside, dict) else beside or []:
         if other.get("value") is not None:

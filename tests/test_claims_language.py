@@ -264,15 +264,6 @@ def test_comparisons_with_another_head_or_prompt_set(tmp_path: Path) -> None:
     assert elsewhere(attends, "more_than: {head: 1.1, prompts: num}", prompts="prompts: swept")[1] is not None
 
 
-def test_a_head_of_a_group_that_need_not_hold_may_be_compared_with(tmp_path: Path) -> None:
-    """Some head of [1.1, 0.1] does more than 0.1: the other one may."""
-    lines = ("attends: any -> n-1", 'more_than: {head: "0.1"}')
-    assert check_of(tmp_path, *lines, head="heads: {any: [1.1, 0.1]}").any
-
-
-# -- the examples, and laws -----------------------------------------------------------------------------
-
-
 def example(name: str) -> Suite:
     return load(DATA / name, KNOWLEDGE, name)
 

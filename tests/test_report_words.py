@@ -142,7 +142,7 @@ WHY = {
     "supported between": (
         row(bound_low=-0.1, bound_high=0.1, percent=True),
         "Supported because the whole interval is between -10% and 10%; it would have been refuted had the whole interval "
-        "been below -10% or wholly above 10%.",
+        "been below -10% or above 10%.",
     ),
     "refuted": (
         row(verdict="refuted", estimate=0.35, low=0.31, high=0.38, corrected=STRICTER),
@@ -172,7 +172,7 @@ WHY = {
     ),
     "census": (
         row(interval=None, low=None, high=None),
-        "Supported because the value is at least 0.4; any other value would have refuted it.",
+        "Supported because the value is at least 0.4; a value that is not would have refuted it.",
     ),
     "census refuted": (
         row(interval=None, low=None, high=None, estimate=0.1, verdict="refuted"),
@@ -226,7 +226,7 @@ BESIDE = {
     ),
     "fell to": (
         row(fell_to=[["' 4'", 12], [" 3", 1]]),
-        ["Where the answer was lost, the new first choices are: `' 4'` (12 prompts) and `␣3` (1 prompt)."],
+        ["Where the answer was lost, the first choices are now: `' 4'` (12 prompts) and `␣3` (1 prompt)."],
     ),
     "ranks": (
         row(ranks={"median": 1, "first": 0.9, "counts": {"10": 1, "2": 4, "1": 60}}),

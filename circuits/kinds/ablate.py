@@ -9,7 +9,7 @@ from circuits.claims.heads import Component
 from circuits.errors import Unmeasurable
 from circuits.kinds.kind import Cell, Here, Kind, Quantity, all_heads, task_of
 from circuits.measure.ablation import Ablation
-from circuits.measure.group import Group
+from circuits.measure.group import CLEAN_RUN, Group
 from circuits.measure.subsets import complement, random_sets_outside
 from circuits.verdict.circuit_rows import interaction_row, necessity_row, within_row
 from circuits.verdict.ranking import ablation_top_row
@@ -63,7 +63,7 @@ def _random_sets(what: Ablate, here: Here) -> tuple[tuple[Component, ...], ...]:
 
 def _plan(cell: Cell, here: Here) -> list[Quantity]:
     group = here.prompts
-    return [(group, group.plan_ablation(ablation)) for ablation in runs(cell, here).values()]
+    return [(group, CLEAN_RUN), *((group, group.plan_ablation(ablation)) for ablation in runs(cell, here).values())]
 
 
 def note_reference(row: Row, group: Group, method: str) -> None:
@@ -115,8 +115,7 @@ def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
         each = {(head.layer, head.head): values[f"head {head}"] for head in all_heads(here) if head.head is not None}
         only = what.components[0]
         assert only.head is not None
-        row = ablation_top_row(row, what, clean, each, (only.layer, only.head), bound, task, how)
-        return row | {"percent": what.effect == "drop_in"}
+        return ablation_top_row(row, what, clean, each, (only.layer, only.head), bound, task, how)
     return ablation_row(row, what, clean, alone, bound, task, how)
 
 

@@ -7,6 +7,7 @@ from circuits.claims.heads import Component
 from circuits.kinds.ablate import ablation_of, circuit_facts, note_reference
 from circuits.kinds.kind import Cell, Here, Kind, Quantity, task_of
 from circuits.measure.ablation import Ablation
+from circuits.measure.group import CLEAN_RUN
 from circuits.measure.metrics import Values
 from circuits.measure.subsets import complement, random_circuits, subsets
 from circuits.verdict.circuit_rows import Pair, completeness_row, keep_row, minimality_row, sufficiency_row
@@ -81,7 +82,8 @@ def _pair(chosen: frozenset[Component], v: Component) -> tuple[frozenset[Compone
 
 
 def _plan(cell: Cell, here: Here) -> list[Quantity]:
-    return [(here.prompts, here.prompts.plan_ablation(ablation)) for ablation in Runs(cell, here).all()]
+    group = here.prompts
+    return [(group, CLEAN_RUN), *((group, group.plan_ablation(ablation)) for ablation in Runs(cell, here).all())]
 
 
 def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
@@ -103,6 +105,8 @@ def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     runs = Runs(cell, here)
     full, kept = group.clean, runs.values(runs.kept(what.circuit))
     others = [runs.values(runs.kept(drawn)) for drawn in runs.random]
+    if len(others) < what.random:
+        row["warnings"].append(f"only {len(others)} of {what.random} random circuits: there are no more of this size")
     if what.statistic == "recovers":
         empty = runs.values(runs.kept(runs.nothing))
         return keep_row(row, what, full, kept, empty, others, bound, task, how, group.seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from circuits.claims.claim import Ablate, Path
 from circuits.kinds.kind import Cell, Here, Kind, Quantity, task_of
+from circuits.measure.group import CLEAN_RUN
 from circuits.measure.paths import PathPatch
 from circuits.verdict.rows import Asked, Row, ablation_row
 
@@ -18,7 +19,7 @@ def _patch(what: Path) -> PathPatch:
 
 
 def _plan(cell: Cell, here: Here) -> list[Quantity]:
-    return [(here.prompts, here.prompts.plan_path(_patch(_what(cell))))]
+    return [(here.prompts, CLEAN_RUN), (here.prompts, here.prompts.plan_path(_patch(_what(cell))))]
 
 
 def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:

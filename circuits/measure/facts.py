@@ -36,6 +36,7 @@ def describe(
         "templates": sorted({prompt.template for prompt in prompts if prompt.template}),
         "period": first.period,
         "census": len(prompts) < wanted and not family.exhaustive,
+        "distinct_answers": len({prompt.answers[:1] for prompt in prompts if prompt.answers}),
         "answers": all(prompt.answers for prompt in prompts),
         "digest": "sha256:" + digest([[p.ids, p.corrupted, p.answers, p.foils] for p in prompts]),
     }

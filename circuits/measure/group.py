@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 
+CLEAN_RUN = "clean"
+"""The name of the unablated model's metrics among what a group measured."""
+
 
 @dataclass(frozen=True)
 class Settings:

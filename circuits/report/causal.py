@@ -67,7 +67,7 @@ def circuit_size(circuit: Mapping[str, Any]) -> str:
     heads, mlps = circuit.get("heads") or [], circuit.get("mlps")
     said = f"{number(len(heads))} {'head' if len(heads) == 1 else 'heads'}"
     if mlps is None:
-        return f"{said}, its MLPs not named"
+        return f"{said}; every MLP stays"
     return f"{said} and {number(len(mlps))} {'MLP' if len(mlps) == 1 else 'MLPs'}" if mlps else f"{said}, no MLP"
 
 
@@ -141,7 +141,7 @@ def what_keep(row: Row) -> str:
     if statistic == "minimality":
         return (
             f"Minimality: for each component v of the circuit the largest change |F(C less K) - F(C less K and v)| of "
-            f"the mean {of} over {drawn} subsets K, and of these the smallest over v, when only {alone}."
+            f"the mean {of} over {drawn} subsets K (the empty one among them), and of these the smallest over v, when only {alone}."
         )
     count = number((row.get("random") or {}).get("count"))
     return (

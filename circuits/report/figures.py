@@ -60,7 +60,7 @@ class AttentionFigure:
 class ScoreFigure:
     """A score of every head: ``values`` is Float[layer, head], NaN = not measured.
 
-    ``claimed`` are (layer, head) pairs, outlined and named; ``bound`` is the claim's bound as text.
+    ``claimed`` are (layer, head) pairs, outlined and named; ``bound`` is the claim's bound as text; ``outlined`` says why they are outlined.
     """
 
     name: str
@@ -69,6 +69,7 @@ class ScoreFigure:
     bound: str | None
     title: str
     n: int
+    outlined: str = "claimed"
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ def score_canvas(figure: ScoreFigure) -> Figure:
     entries = []
     if claimed.any():
         _outline(axes, claimed, CLAIMED, 1.7)
-        entries.append(_legend_entry(CLAIMED, "claimed" + (f" ({figure.bound})" if figure.bound else "")))
+        entries.append(_legend_entry(CLAIMED, figure.outlined + (f" ({figure.bound})" if figure.bound else "")))
         _name_rows(axes, values, claimed)
     guard_words(axes.set_xlabel("head"), axes.set_ylabel("layer"))
     bar = canvas.colorbar(image, ax=axes, pad=0.03, aspect=30)

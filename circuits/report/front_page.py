@@ -110,7 +110,10 @@ def _claim_row(file: str, entry: Entry) -> list[str]:
         return "<br>".join(found[:1] if len(set(found)) == 1 and len(found) == len(rows) else found + more) or DASH
 
     met = "skipped" if verdict_of(entry) == "skipped" else said(entry.get("met"), "yes", "**no**", DASH)
-    estimates = "<br>".join([_with_interval(row) for row in shown] + more) or "not measured"
+    several = len(rows) > 1
+    estimates = "<br>".join([_named(row, several) + _with_interval(row) for row in shown] + more) or "not measured"
+    if not rows and any(row.get("points") for row in entry.get("checks") or []):
+        estimates = "a map"
     return [
         prose(entry.get("suite") or file),
         f"[{prose(entry.get('claim') or claim_name(entry))}]({page_name(file)}#{anchor(entry)})"
@@ -122,6 +125,17 @@ def _claim_row(file: str, entry: Entry) -> list[str]:
         cells(number(row.get("n")) for row in shown),
         met,
     ]
+
+
+def _named(row: Mapping[str, Any], several: bool) -> str:
+    """Which head or components a number belongs to, where the claim has several."""
+    parts = [str(part) for part in row.get("ablated") or []]
+    path = row.get("path") or {}
+    name = row.get("head") or (", ".join(parts) if len(parts) <= 3 else f"{len(parts)} components")
+    if path:
+        name = f"{path.get('sender')} to {path.get('receiver') or 'logits'}"
+    name = name or (row.get("circuit") or {}).get("name")
+    return f"{prose(name)}: " if several and name else ""
 
 
 def _with_interval(row: Mapping[str, Any]) -> str:

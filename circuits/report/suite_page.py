@@ -113,6 +113,8 @@ def _expectation(entry: Entry) -> str:
         text = f"The suite expects {prose(expected)} of this claim."
     if verdict_of(entry) == "skipped":
         return f"{text} It was skipped."
+    if verdict_of(entry) == "observed":
+        return "This claim only shows what was measured: it sets no bound."
     outcome = said(entry.get("met"), ", as expected", ", **not as expected**", "")
     return f"{text} It came out {verdict_of(entry)}{outcome}."
 
@@ -125,7 +127,10 @@ def _about(entry: Entry) -> list[str]:
         facts.append(f"{kind}{'' if len(heads) == 1 else 's'} {prose(', '.join(heads))}.")
     source = entry.get("source")
     if isinstance(source, Mapping) and source:
-        facts.append("Source: " + "; ".join(f"{prose(key)} {prose(source[key])}" for key in sorted(source)) + ".")
+        told = (
+            prose(source[key]) if key == "title" else f"{prose(key)} {prose(source[key])}" for key in sorted(source)
+        )
+        facts.append(f"Source: {'; '.join(told)}.")
     elif source:
         facts.append(f"Source: {prose(source)}.")
     return facts
@@ -184,7 +189,7 @@ def _check_row(row: Mapping[str, Any]) -> list[str]:
         words.interval_limits(row),
         "observed" if row.get("observe") else words.bound(row) or DASH,
         number(row.get("uniform"), percent),
-        _effect(row.get("effect") or {}),
+        _effect({} if words.says_itself(row) else row.get("effect") or {}),
         f"{number(passing[0])} of {number(passing[1])}" if passing else DASH,
         f"{number(rank[0])} of {number(rank[1])}" if rank and rank[0] is not None else DASH,
         DASH if row.get("observe") else str(row.get("verdict") or "none").upper(),
@@ -251,6 +256,8 @@ def _prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
     if tokens:
         cut = f" and {len(tokens) - _MOST_TOKENS} more" if len(tokens) > _MOST_TOKENS else ""
         lines.append(f"- Its tokens: {' '.join(map(code, tokens[:_MOST_TOKENS]))}{cut}")
+    if prompts.get("distinct_answers"):
+        lines.append(f"- Different answers among them: {number(prompts['distinct_answers'])}")
     for key, title, rule in (
         ("answer", "Answer", ""),
         ("foil", "Foil", "foil_rule"),

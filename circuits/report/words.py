@@ -77,12 +77,18 @@ def how_much(row: Row, prompts: Mapping[str, Any] | None = None) -> str:
     elif row.get("low") is None and row.get("high") is None:
         shown += "; no interval was computed."
     else:
-        level = number(row["confidence"], True) + " interval" if row.get("confidence") is not None else "interval"
+        level = level_of(row["confidence"]) + " interval" if row.get("confidence") is not None else "interval"
         shown += f", {level} {interval_limits(row)}{_trust(row)}."
     if skipped:
         left = "prompt had no value and was" if skipped == 1 else "prompts had no value and were"
         shown += f" {number(skipped)} more {left} left out."
     return shown
+
+
+def level_of(confidence: float) -> str:
+    """A confidence in percent with enough digits that it never reads as 100%."""
+    text = number(confidence, True)
+    return f"{100 * confidence:.6g}%" if text == "100%" and confidence < 1 else text
 
 
 def _trust(row: Row) -> str:
@@ -115,7 +121,7 @@ def bound(row: Row) -> str:
 def _wrong_side(row: Row) -> str:
     low, high, percent = row.get("bound_low"), row.get("bound_high"), bool(row.get("percent"))
     if low is not None and high is not None:
-        return f"below {number(low, percent)} or wholly above {number(high, percent)}"
+        return f"below {number(low, percent)} or above {number(high, percent)}"
     return f"below {number(low, percent)}" if low is not None else f"above {number(high, percent)}"
 
 
@@ -151,7 +157,7 @@ def _why_census(row: Row) -> str:
     if not meets:
         return f"{verdict.capitalize()}; no bound was recorded."
     if verdict == "supported":
-        return f"Supported because the value is {meets}; any other value would have refuted it."
+        return f"Supported because the value is {meets}; a value that is not would have refuted it."
     return f"{verdict.capitalize()} because the value is not {meets}; a value {meets} would have supported it."
 
 
@@ -163,7 +169,7 @@ def _why_interval(row: Row) -> str:
         opposite = "it would have been refuted had the measurement shown the opposite"
         return f"{verdict.capitalize()} by the bound {meets}; {opposite}."
     corrected = row.get("corrected") or {}
-    level = f" ({number(corrected['confidence'], True)})" if corrected.get("confidence") is not None else ""
+    level = f" ({level_of(corrected['confidence'])})" if corrected.get("confidence") is not None else ""
     whole = f"the whole {'corrected ' if corrected else ''}interval"
     supports = f"supported had the whole interval been {meets}"
     refutes = f"refuted had {whole}{level} been {_wrong_side(row)}"
@@ -184,14 +190,22 @@ def _why_interval(row: Row) -> str:
 def _why_top(row: Row) -> str:
     verdict, (place, heads) = str(row.get("verdict")), row.get("rank") or (None, None)
     others = number(heads - row["k"]) if heads is not None else "enough"
-    rule = f"it is supported when it surely beats at least {others} of the other heads, compared head by head"
-    opposite = f"refuted when at least {number(row['k'])} of them surely beat it"
+    all_others = row["k"] == 1 and heads is not None
+    many = f"all {others} other heads" if all_others else f"at least {others} of the other heads"
+    rule = f"it is supported when it surely beats {many}, compared head by head"
+    few = "one of them surely beats it" if row["k"] == 1 else f"at least {number(row['k'])} of them surely beat it"
+    opposite = f"refuted when {few}"
     ranked = f"It ranks {ordinal(place)} of {number(heads)}. " if place is not None else ""
     return f"{ranked}{verdict.capitalize()}: the bound is {bound(row)}; {rule}, and {opposite}."
 
 
 def _why_any(row: Row) -> str:
     verdict, some = str(row.get("verdict")), row.get("any") or {}
+    if row.get("exact"):
+        return (
+            f"{verdict.capitalize()}: the bound is {bound(row)}; {number(some.get('passing'))} of "
+            f"{number(some.get('of'))} heads meet it, and the scores are exact."
+        )
     return (
         f"{verdict.capitalize()}: the bound is {bound(row)}; it is supported when some head surely meets it (each "
         f"tested with the error divided by {number(some.get('of'))}), refuted when every head surely misses it. "
@@ -224,7 +238,7 @@ def beside(row: Row) -> list[str]:
     if sides.get("left") is not None and sides.get("right") is not None:
         found.append(f"The two sides are {number(sides['left'], percent)} and {number(sides['right'], percent)}.")
     effect = row.get("effect") or {}
-    if effect.get("value") is not None:
+    if effect.get("value") is not None and not says_itself(row):
         found.append(_effect(effect))
     rank = row.get("rank")
     if rank and rank[0] is not None and row.get("k") is None:
@@ -250,12 +264,17 @@ def beside(row: Row) -> list[str]:
         found.append(
             f"Unablated, the model's first choice is the answer on {number(clean['top1'], True)} of prompts{low}{diff}."
         )
+    lost = row.get("lost")
+    if lost and lost[1]:
+        found.append(
+            f"Of the {number(lost[1])} prompts whose answer the clean model has there, {number(lost[0])} lose it."
+        )
     if row.get("fell_to"):
         tokens = listing(
             f"{code(token)} ({number(count)} {'prompt' if count == 1 else 'prompts'})"
             for token, count in row["fell_to"]
         )
-        found.append(f"Where the answer was lost, the new first choices are: {tokens}.")
+        found.append(f"Where the answer was lost, the first choices are now: {tokens}.")
     ranks = row.get("ranks") or {}
     if ranks:
         found.append(_ranks(ranks))
@@ -266,6 +285,12 @@ def beside(row: Row) -> list[str]:
 
 
 _PROFILE = {"self": "itself", "previous": "the one before", "next": "the next", "next_but_one": "the next but one"}
+
+
+def says_itself(row: Row) -> bool:
+    """Whether the row's value is its own effect size: a relative change needs no second one beside it."""
+    own = ("drop_in", "recovers", "faithfulness", "completeness", "minimality", "sufficiency", "partial_necessity")
+    return row.get("statistic") in own
 
 
 def _made_of(row: Row) -> list[str]:

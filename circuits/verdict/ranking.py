@@ -124,7 +124,7 @@ def top_row(
         row = decide({**NOTHING_MEASURED, **row}, OBSERVED, None, how)
     place = rank_of(means, head)
     row |= {"rank": None if np.isnan(means[head]) else place, "k": k, "heads_passing": None}
-    row |= {"bound": bound.text, "bound_low": None, "bound_high": None, "percent": False, "observe": False}
+    row |= {"bound": bound.text, "bound_low": None, "bound_high": None, "observe": False}
     others = [index for index in np.ndindex(means.shape) if index != head]
     m = len(others)
     infinite = sum(bool(np.isinf(values[other]).any()) for other in others)

@@ -52,7 +52,8 @@ def decide(row: Row, bound: Bound, interval: Interval | None, asked: Asked) -> R
     estimate (the row says why in ``reason``). A reason that is there already makes it UNMEASURABLE,
     with its numbers kept. An observed row gets no verdict, nor does one of ``top: k``: ``ranking.top_row`` judges it.
     """
-    row |= {"bound": bound.text, "bound_low": bound.low, "bound_high": bound.high, "percent": bound.percent}
+    row |= {"bound": bound.text, "bound_low": bound.low, "bound_high": bound.high}
+    row["percent"] = bound.percent or is_share(row)
     row |= {"observe": bound.kind == "observe", "confidence": asked.confidence}
     row |= {"estimate": None, "low": None, "high": None, "corrected": None, "interval": None}
     row |= {"guaranteed": None, "assumption": None, "verdict": None}
@@ -79,6 +80,12 @@ def decide(row: Row, bound: Bound, interval: Interval | None, asked: Asked) -> R
     if bound.kind != "observe" and row.get("reason"):
         row["verdict"] = str(Verdict.UNMEASURABLE)
     return row
+
+
+def is_share(row: Row) -> bool:
+    """Whether a row's value is a relative number, shown as a percentage however its bound was written."""
+    top = str(row.get("metric") or "").startswith("top") and row.get("statistic") in ("after", "change_in")
+    return top or row.get("statistic") in ("drop_in", "recovers", "interaction", "sufficiency", "partial_necessity")
 
 
 def finite(value: float | None) -> float | None:
@@ -153,7 +160,11 @@ def attention_interval(left: Floats, right: Floats | None, lift: bool) -> Interv
 
 def note_uniform(row: Row, bound: Bound) -> None:
     """Say in the row that uniform attention satisfies the bound too, where it does."""
-    if not (bound.low is bound.high is None) and row["uniform"] is not None and bound.holds(row["uniform"]):
+    value = row["uniform"]
+    if (bound.low is bound.high is None) or value is None:
+        return
+    # Uniform attention makes equal sides equal: a tie is not taken to satisfy "more".
+    if value > (bound.low or 0.0) if bound.kind == "by_at_least" else bound.holds(value):
         row["uniform_holds"] = True
         row["warnings"].append(
             f"uniform attention ({row['uniform']:.3g}) satisfies this bound too: it says little about the head"
@@ -300,10 +311,9 @@ def intervention_facts(
         row["reason"] = broken or f"{name} has no value on these prompts"
         return False
     row["reason"] = task_reason(clean, task, how)
-    ranks = last.get("answer_rank")
+    ranks = last.get("answer_rank") if name != "prob_diff" else None  # of a set of answers one rank says nothing
     if ranks is not None and np.isfinite(ranks).any():
-        row["ranks"] = _ranks(ranks)
-        row["fell_to"] = fell_to(last, int(name[3:]) if name.startswith("top") else 1)
+        row |= {"ranks": _ranks(ranks), **lost_answers(clean, last, int(name[3:]) if name.startswith("top") else 1)}
     if name == "answer_rank":
         row["baseline"] = None  # these would be means of ranks, which say nothing
     else:
@@ -399,10 +409,13 @@ def _ranks(ranks: Floats) -> dict[str, Any]:
     }
 
 
-def fell_to(ablated: Values, k: int, most: int = 8) -> list[list[Any]] | None:
-    """The new most likely tokens, with counts, on the prompts whose answer fell out of the first k."""
-    lost = ablated["answer_rank"] > k
-    if not lost.any():
-        return []
-    counts = Counter(str(text) for text in np.asarray(ablated["top_text"])[lost])
-    return [[text, count] for text, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most]]
+def lost_answers(clean: Values, ablated: Values, k: int, most: int = 8) -> dict[str, Any]:
+    """``fell_to``: the most likely tokens, with counts, on the prompts whose answer fell out of the first k.
+
+    ``lost``: [m, n], m of the n prompts whose answer had been among the first k of the clean model.
+    """
+    had = clean["answer_rank"] <= k
+    lost = had & (ablated["answer_rank"] > k)
+    counts = Counter(str(text) for text in np.asarray(ablated["top_text"])[lost]) if lost.any() else Counter()
+    told = [[text, count] for text, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most]]
+    return {"fell_to": told, "lost": [int(lost.sum()), int(had.sum())]}
