@@ -94,7 +94,7 @@ def _loss_map(row: Row, draw: Draw) -> Figure:
 def _few(name: str, most: int = 3) -> str:
     """The names of many components by the first few."""
     parts = name.split(", ")
-    return name if len(parts) <= most else f"{', '.join(parts[:most])} and {len(parts) - most} more"
+    return name if len(parts) <= most else f"{', '.join(parts[: most - 1])} + {len(parts) - most + 1}"
 
 
 def _effects(row: Row, draw: Draw) -> Figure:

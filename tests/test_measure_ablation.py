@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ COMPONENTS: dict[str, list[HeadOrMlp]] = {
     "head and mlp": [(1, 0), (2, None)],
     "head and mlp of one layer": [(3, 3), (3, None)],
 }
+PARTS: list[HeadOrMlp] = [(0, 1), (2, 3), (0, None), (3, None)]
 DROPS = ("logit_diff", "answer_prob", "pair_prob", "prob_diff", "top1", "top5")
 
 
@@ -139,20 +141,34 @@ def test_texts_without_answers_have_kl_and_loss_only(tiny: dict[str, Path], tmp_
 
 
 def test_the_answer_is_the_token_that_falls_out(tiny: dict[str, Path], tmp_path: Path) -> None:
-    """fell_to counts the ablated model's top tokens on the prompts that lost the answer; ranks count them all."""
-    claims = {"c": {"prompts": "p", "ablate": "0.1", "method": "zero", "after": "top1", "at_least": 0.5}}
-    text = suite({"path": str(tiny["llama"])}, {"p": {"family": "texts", "texts": texts_of(LITERALS)}}, claims)
+    """fell_to counts the ablated model's top tokens on the prompts that lost the answer; ranks count them all.
+
+    Only a prompt whose clean first choice is the answer can lose it: half of the answers are made so.
+    """
+    model = plain_model(tiny["llama"])
+    literals = []
+    for number, one in enumerate(LITERALS):
+        choice = WORDS[int(model.logits(one.ids())[-1].argmax())]
+        if number % 2 == 0 and choice.isalnum() and f" {choice}" not in one.foils:
+            one = replace(one, answers=(f" {choice}",))
+        literals.append(one)
+    claims = {"c": {"prompts": "p", "ablate": named(PARTS), "method": "zero", "after": "top1", "at_least": 0.5}}
+    text = suite({"path": str(tiny["llama"])}, {"p": {"family": "texts", "texts": texts_of(literals)}}, claims)
     entries, _ = answer(tmp_path / "s.yaml", text)
-    oracle = Expected(tiny["llama"], True)
     tops: dict[str, int] = {}
     ranks: list[float] = []
-    for number, ids in enumerate(oracle.ids):
-        logits = oracle.model.ablated(ids, [(0, 1)], "zero")
-        ranks.append(oracle.read(number, logits)["answer_rank"])
-        if ranks[-1] > 1:
-            word = WORDS[int(logits[-1].argmax())]
+    had = 0
+    for one in literals:
+        answer_id = WORDS.index(one.answers[0].strip())
+        clean, logits = model.logits(one.ids())[-1], model.ablated(one.ids(), PARTS, "zero")[-1]
+        ranks.append(1 + int((logits > logits[answer_id]).sum()))
+        had += int(clean.argmax()) == answer_id
+        if int(clean.argmax()) == answer_id and ranks[-1] > 1:
+            word = WORDS[int(logits.argmax())]
             tops[word] = tops.get(word, 0) + 1
     (row,) = rows(entries["c"])
+    assert tops, "nothing was lost, so nothing is tested"
     assert dict(row["fell_to"]) == tops
+    assert row["lost"] == [sum(tops.values()), had]
     assert row["ranks"]["median"] == float(np.median(ranks))
     assert math.isclose(row["ranks"]["first"], float(np.mean([rank == 1 for rank in ranks])))

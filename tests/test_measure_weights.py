@@ -26,19 +26,19 @@ def test_the_reference_models_copying_and_successor_heads(reference: LoadedModel
     scores = ov_scores(reference, sequence_tokens(SEQUENCES["numerals"], reference.tokenizer))
     copying = scores.copying.mean(axis=2)
     assert copying[2, 0] == 1
-    assert copying.sum() == 1
+    assert np.nansum(copying) == 1
     assert np.nanmean(scores.successor[1, 2]) == 1
     assert np.nanmean(scores.successor[2, 1]) == 1
     assert np.isnan(scores.successor[:, :, -1]).all(), "the last member has no next one"
     assert np.nanmean(scores.successor[2, 0]) == 0, "a copying head is no successor head"
-    assert scores.profile[1, 2, 2] == pytest.approx(11 / 12), "the largest is the next member, but for the last"
+    assert scores.profile[1, 2, 2] == 1, "the largest is the next member for every one that has a next"
     assert scores.profile[2, 0, 0] == 1
 
 
 def test_a_head_that_writes_nothing_ranks_nothing(reference: LoadedModel) -> None:
     """1.3 writes zeros: equal logits are no top 5."""
     scores = ov_scores(reference, sequence_tokens(SEQUENCES["months"], reference.tokenizer))
-    assert scores.copying[1, 3].sum() == 0
+    assert np.isnan(scores.copying[1, 3]).all()
     assert np.isnan(scores.successor[1, 3]).all()
     assert np.isnan(scores.profile[1, 3]).all()
 

@@ -13,11 +13,10 @@ from typing import Any
 import yaml
 
 from circuits.claims.source import Faults, Node
-from circuits.claims.yaml_problem import NotYaml, explain
+from circuits.claims.yaml_problem import MAX_DEPTH, explain, too_deep
 from circuits.errors import Position
 
 MAX_NODES = 200_000  # an alias bomb of nine lines unfolds into a billion nodes
-MAX_DEPTH = 40
 STAR_HINT = "put a text that begins with * in quotes"
 
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -69,7 +68,7 @@ class _Reader:
         """The node that an event begins, with all that is inside."""
         where = self.place(event.start_mark)
         if depth > MAX_DEPTH:
-            raise NotYaml(where, f"nested deeper than {MAX_DEPTH} levels", "a suite needs no more than ten")
+            raise too_deep(where)
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event)
         anchor = getattr(event, "anchor", None)

@@ -10,6 +10,7 @@ import yaml
 from circuits.errors import Position
 
 QUOTE_HINT = "put the text in quotes"
+MAX_DEPTH = 40
 
 
 class NotYaml(Exception):
@@ -28,6 +29,8 @@ def explain(error: yaml.YAMLError, text: str, lines: list[str], quoted: tuple[Po
     if not isinstance(error, yaml.MarkedYAMLError) or not (error.problem_mark or error.context_mark):
         return _unmarked(error, text)
     problem = error.problem or "bad YAML"
+    if "nesting depth" in problem:  # the C parser's own limit (libyaml 0.2.6), far beyond ours
+        return too_deep(_deepest_allowed(lines))
     mark, around = error.problem_mark or error.context_mark, error.context_mark
     here = _place(mark, lines)
     there = _place(around, lines) if around is not None else None
@@ -41,6 +44,22 @@ def explain(error: yaml.YAMLError, text: str, lines: list[str], quoted: tuple[Po
         return NotYaml(quoted[0], message, "a closing quote is missing on this line", quoted[0].line)
     message, hint, where = _words(problem, lines, here, there)
     return NotYaml(where, message, hint, context)
+
+
+def too_deep(where: Position) -> NotYaml:
+    """Nodes inside more than ``MAX_DEPTH`` others."""
+    return NotYaml(where, f"nested deeper than {MAX_DEPTH} levels", "a suite needs no more than ten")
+
+
+def _deepest_allowed(lines: list[str]) -> Position:
+    """The first bracket inside ``MAX_DEPTH`` open ones; brackets in quotes count too, which such a text forgives."""
+    depth = 0
+    for number, line in enumerate(lines, 1):
+        for column, char in enumerate(line, 1):
+            depth += (char in "[{") - (char in "]}")
+            if depth > MAX_DEPTH:
+                return Position("", number, column)
+    return Position("", 1, 1)
 
 
 def _unmarked(error: yaml.YAMLError, text: str) -> NotYaml:

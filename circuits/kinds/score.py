@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from circuits.claims.claim import Score
 from circuits.claims.keys import WEIGHT_SCORES
 from circuits.kinds.attends import candidates, with_clean
@@ -62,12 +64,18 @@ def _weights(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     means = head_means(each)
     chosen = candidates(cell, here) if cell.check.any else [cell.place]
     # One that holds, else the one nearest to it: what decides whether some head does.
-    best = max(chosen, key=lambda place: (bound.holds(float(means[place])), merit(float(means[place]), bound)))
+    # A head that writes nothing has no score and cannot be the one.
+    usable = [place for place in chosen if np.isfinite(means[place])] or chosen
+    best = max(usable, key=lambda place: (bound.holds(float(means[place])), merit(float(means[place]), bound)))
     row["head"] = f"{best[0]}.{best[1]}"
     if cell.check.any:
-        passing = sum(bound.holds(float(means[place])) for place in chosen) if bound.kind != "observe" else None
+        passing = sum(bound.holds(float(means[place])) for place in usable) if bound.kind != "observe" else None
         among = [str(head) for head in cell.check.heads] or None
         row["any"] = {"of": len(chosen), "passing": passing, "best": row["head"], "among": among}
+        if len(usable) < len(chosen):
+            row["warnings"].append(
+                f"{len(chosen) - len(usable)} of {len(chosen)} heads have no score: they write nothing"
+            )
     return score_row_exact(row, each, found.scores.profile, best, bound, how, str(named), found.left_out)
 
 

@@ -88,7 +88,7 @@ def sequence_tokens(members: Sequence[str], tokenizer: Tokenizer) -> SequenceTok
 def ov_scores(model: LoadedModel, tokens: SequenceTokens) -> OVScores:
     """The OV scores of every head of the model; see the module for what is computed."""
     layers, heads, count = model.shape.layers, model.shape.heads, len(tokens.ids)
-    copying = np.zeros((layers, heads, count))
+    copying = np.full((layers, heads, count), np.nan)
     successor = np.full((layers, heads, count), np.nan)
     profile = np.full((layers, heads, len(OFFSETS)), np.nan)
     by_place = {place: index for index, place in enumerate(tokens.places)}
@@ -101,7 +101,7 @@ def ov_scores(model: LoadedModel, tokens: SequenceTokens) -> OVScores:
                 copying[layer, head] = successor[layer, head] = np.inf  # marked, so that it is never taken for a 0
                 continue
             if np.ptp(logits) == 0:
-                continue  # a head that writes nothing ranks nothing
+                continue  # a head that writes nothing ranks nothing: it has no score, rather than a score of 0
             top = np.argpartition(-logits, TOP, axis=1)[:, :TOP]
             within = np.stack([logits[:, list(ways)].max(axis=1) for ways in tokens.written], axis=1)
             best = [tokens.places[index] for index in within.argmax(axis=1)]
@@ -112,7 +112,12 @@ def ov_scores(model: LoadedModel, tokens: SequenceTokens) -> OVScores:
                     hit = set(tokens.written[following]) & set(top[member].tolist())
                     successor[layer, head, member] = bool(hit)
             steps = np.array(best) - np.array(tokens.places)
-            profile[layer, head] = [(steps == offset).mean() for offset in OFFSETS]
+            # Of the members that have such a neighbour: the last one has no next, and a successor head is no worse for it.
+            there = [[place + offset in by_place for place in tokens.places] for offset in OFFSETS]
+            profile[layer, head] = [
+                (steps[has] == offset).mean() if any(has) else np.nan
+                for has, offset in zip(there, OFFSETS, strict=True)
+            ]
     return OVScores(copying, successor, profile)
 
 

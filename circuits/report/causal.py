@@ -170,10 +170,13 @@ def what_loss_map(row: Row) -> str:
     explained = row.get("explained") or []
     shares = " and ".join(number(share, True) for share in explained)
     names = listing(code(point.get("name")) for point in points)
+    how = (
+        f" In every run but the clean one the outputs of the components that name it are replaced{_method(row, True)}."
+    )
     return (
         f"Map of the next-token losses of every token: {names}, each a point by the first two principal components"
         + (f" (they hold {shares} of the variance)" if shares else "")
-        + f". Near points predict alike, token by token.{_losses(points)}"
+        + f".{how} Near points predict alike, token by token.{_losses(points)}"
     )
 
 

@@ -133,7 +133,8 @@ def _named(row: Mapping[str, Any], several: bool) -> str:
     path = row.get("path") or {}
     name = row.get("head") or (", ".join(parts) if len(parts) <= 3 else f"{len(parts)} components")
     if path:
-        name = f"{path.get('sender')} to {path.get('receiver') or 'logits'}"
+        into = f"{path['receiver']}.{path.get('input')}" if path.get("receiver") else "logits"
+        name = f"{path.get('sender')} to {into}"
     name = name or (row.get("circuit") or {}).get("name")
     return f"{prose(name)}: " if several and name else ""
 

@@ -47,7 +47,7 @@ def _scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
         "Not tested: other weights, other prompt families, templates and lengths than these, "
         "other heads than those named."
     )
-    causal = bool(kinds & {"ablate", "keep_only", "path"})
+    causal = bool(kinds & {"ablate", "keep_only", "path", "loss_map"})
     if kinds and not causal:
         missing += (
             " No check here intervenes on the model: attention says where a head looks, not what the model makes of it."

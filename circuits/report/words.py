@@ -196,6 +196,10 @@ def _why_top(row: Row) -> str:
     few = "one of them surely beats it" if row["k"] == 1 else f"at least {number(row['k'])} of them surely beat it"
     opposite = f"refuted when {few}"
     ranked = f"It ranks {ordinal(place)} of {number(heads)}. " if place is not None else ""
+    if row.get("exact"):
+        fewer = f"fewer than {number(row['k'])} heads have" if row["k"] != 1 else "no head has"
+        rule = f"the scores are exact, so it is supported when {fewer} a higher one (a tie is no harm), else refuted"
+        return f"{ranked}{verdict.capitalize()}: the bound is {bound(row)}; {rule}."
     return f"{ranked}{verdict.capitalize()}: the bound is {bound(row)}; {rule}, and {opposite}."
 
 
@@ -254,7 +258,7 @@ def beside(row: Row) -> list[str]:
     if not row.get("parts") and (base.get("clean") is not None or base.get("ablated") is not None):
         found.append(f"Mean clean value {number(base.get('clean'))}, mean ablated value {number(base.get('ablated'))}.")
     clean = row.get("clean") or {}
-    if clean.get("top1") is not None:
+    if clean.get("top1") is not None and row.get("metric") != "prob_diff":  # of a set of answers one choice says little
         low = f" (lower limit {number(clean['top1_low'], True)})" if clean.get("top1_low") is not None else ""
         diff = (
             f", with a mean logit difference of {number(clean['logit_diff'])}"
