@@ -193,15 +193,7 @@ class Evaluator:
             self._last.release()  # clean residuals of one prompt set at a time
         self._last = here.group
         check, sampling = cell.check, item.suite.sampling
-        row: Row = {
-            "index": check.index, "kind": check.kind, "check": check.text, "head": str(cell.head) if cell.head else None,
-            "prompts": cell.prompts.title if cell.prompts else None, "seed": here.group.seed if here.group else None,
-            "line": check.where.line, "warnings": [], "reason": None,
-            "reported": dict(check.reported) if check.reported else None, "figure": None,
-            # A key that a row cannot fill is null, never absent.
-            "statistic": None, "estimate": None, "low": None, "high": None, "confidence": sampling.confidence,
-            "n": None, "effect": None, "uniform": None, "heads_passing": None, "rank": None, "clean": None, "verdict": None,
-        }  # fmt: skip
+        row = self._blank(item, cell) | {"seed": here.group.seed if here.group else None}
         census = all(bool(group.facts["census"]) for _, group in self._shown(cell, here)) and here.group is not None
         how = Asked(sampling.confidence, max(1, judged), census)
         try:
@@ -210,6 +202,20 @@ class Evaluator:
         except Unmeasurable as problem:
             return decide(row | {**NOTHING_MEASURED, "reason": str(problem)}, check.bound, None, how)
         return row
+
+    @staticmethod
+    def _blank(item: Item, cell: Cell) -> Row:
+        """A row before anything is measured: what is asked and what was reported, every number null."""
+        check, sampling = cell.check, item.suite.sampling
+        return {
+            "index": check.index, "kind": check.kind, "check": check.text, "head": str(cell.head) if cell.head else None,
+            "prompts": cell.prompts.title if cell.prompts else None, "seed": None,
+            "line": check.where.line, "warnings": [], "reason": None,
+            "reported": dict(check.reported) if check.reported else None, "figure": None,
+            # A key that a row cannot fill is null, never absent.
+            "statistic": None, "estimate": None, "low": None, "high": None, "confidence": sampling.confidence,
+            "n": None, "effect": None, "uniform": None, "heads_passing": None, "rank": None, "clean": None, "verdict": None,
+        }  # fmt: skip
 
     # -- from rows to an entry -------------------------------------------------------------------
 
@@ -268,6 +274,12 @@ class Evaluator:
 
     def _skipped(self, item: Item, reason: str) -> Outcome:
         entry = self._entry(item)
+        checks = []
+        for cell in self._cells(item):
+            bound = cell.check.bound
+            limits = {"bound": bound.text, "bound_low": bound.low, "bound_high": bound.high, "percent": bound.percent}
+            checks.append(self._blank(item, cell) | limits | {"k": bound.k, "observe": bound.kind == "observe"})
+        entry["checks"] = checks
         entry |= {"status": "skipped", "verdict": str(Verdict.UNMEASURABLE), "reason": reason, "met": None}
         return Outcome(entry, None, skip=reason)
 

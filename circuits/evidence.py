@@ -6,18 +6,24 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from circuits.claims.claim import Ablate, Attends, Keep, LossMap, Score
+from circuits.claims.keys import WEIGHT_SCORES
 from circuits.claims.sets import Back, walk
+from circuits.kinds.ablate import alone
 from circuits.kinds.attends import candidates, mean_over_prompts, own_prompts, questions
-from circuits.kinds.kind import Cell, Draw, Here
+from circuits.kinds.kind import Cell, Draw, Here, all_heads, profiled
+from circuits.kinds.score import members
 from circuits.measure.cache import digest
 from circuits.measure.cells import SCORE_SELECTORS, question
 from circuits.measure.group import Group
+from circuits.measure.metrics import metric_values
 from circuits.measure.profile import profile_json
 from circuits.report.effect_figures import EffectsFigure, LossMapFigure
 from circuits.report.figures import AttentionFigure, ScoreFigure
 from circuits.report.profile_figures import ProfileFigure
-from circuits.verdict.rows import Row
+from circuits.verdict.rows import Row, mean_of
 
 Figure = dict[str, str] | None
 
@@ -31,8 +37,12 @@ def figure_of(row: Row, cell: Cell, here: Here) -> Figure:
         return _attention(row, what, cell, here)
     if isinstance(what, Score) and what.name in SCORE_SELECTORS:
         return _score(row, what, cell, here)
+    if isinstance(what, Score) and what.name in WEIGHT_SCORES and row.get("estimate") is not None:
+        return _weights_map(row, what, cell, here)
     if isinstance(what, LossMap) and row.get("points"):
         return _loss_map(row, here.draw)
+    if isinstance(what, Ablate) and cell.check.bound.kind == "top" and row.get("estimate") is not None:
+        return _ablations_map(row, what, cell, here)
     if isinstance(what, (Ablate, Keep)) and row.get("estimate") is not None:
         return _effects(row, here.draw)
     return None
@@ -44,7 +54,7 @@ def _drawn(path: str | None, alt: str) -> Figure:
 
 def _attention(row: Row, what: Attends, cell: Cell, here: Here) -> Figure:
     assert here.draw is not None
-    if cell.check.any:
+    if cell.check.any or cell.check.bound.kind == "top":
         return _map(row, what.statistic, f"attention, {what.selector.text}", cell, here)
     asked, _ = questions(own_prompts(what, here))
     head, group = cell.place, here.prompts
@@ -64,23 +74,61 @@ def _score(row: Row, what: Score, cell: Cell, here: Here) -> Figure:
 
 
 def _map(row: Row, name: str, title: str, cell: Cell, here: Here) -> Figure:
-    """A map of all heads: the claimed ones outlined, or those of the top k, or those that satisfy "some head"."""
-    assert here.draw is not None
-    what, group, bound = cell.check.what, here.prompts, cell.check.bound
+    """A map of all heads on attention: the claimed ones outlined, or the top k, or those that satisfy "some head"."""
+    what, group = cell.check.what, here.prompts
     assert isinstance(what, (Attends, Score))
     asked = questions(own_prompts(what, here))[0] if isinstance(what, Attends) else question(what)
     found = group.attention(asked)
     values = mean_over_prompts(found.left if found.right is None else found.left - found.right)
-    if cell.check.any:
-        claimed = tuple(place for place in candidates(cell, here) if bound.holds(float(values[place])))
+    named = group.key_of(json.dumps([asked.key, row["bound"], row["prompts"]]))
+    return _map_of(row, values, cell, here, name, title, f" on {row['prompts']}", named)
+
+
+def _weights_map(row: Row, what: Score, cell: Cell, here: Here) -> Figure:
+    """A copying or successor score of every head; grey are those that write nothing."""
+    named = members(what)
+    found = here.ov.scores(named).scores
+    values = mean_over_prompts(found.copying if what.name == "copying" else found.successor)
+    key = here.ov.key_of(json.dumps([what.name, list(named), row["bound"]]))
+    return _map_of(row, values, cell, here, what.name, f"{what.name} score", f", {row['members']}", key)
+
+
+def _ablations_map(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
+    """The effect of ablating each head of the model alone."""
+    group = here.prompts
+    values = np.full((here.layers, here.heads), np.nan)
+    clean = mean_of(metric_values(what.metric, group.clean))
+    for head in all_heads(here):
+        after = mean_of(metric_values(what.metric, group.ablated(alone(what, head))))
+        if head.head is None or after is None or clean is None:
+            continue
+        change = after - clean
+        values[head.layer, head.head] = {
+            "drop_in": -change / clean if clean else np.nan, "change_in": change, "after": after,
+        }[what.effect]  # fmt: skip
+    key = group.key_of(json.dumps(["effects of all heads", what.metric, what.effect, what.method, row["bound"]]))
+    title = f"{what.effect} {what.metric} without each head ({what.method})"
+    sign = 1 if what.effect == "drop_in" or what.metric in ("kl", "loss") else -1
+    return _map_of(row, values, cell, here, what.effect, title, f" on {row['prompts']}", key, sign)
+
+
+def _map_of(
+    row: Row, values: np.ndarray, cell: Cell, here: Here, name: str, title: str, on: str, key: str, sign: int = 1
+) -> Figure:
+    """Draw Float[layer, head] with lines over the cells that matter; ``sign`` -1: the lowest are the highest."""
+    assert here.draw is not None
+    check, bound = cell.check, cell.check.bound
+    if check.any:
+        chosen, why = [p for p in candidates(cell, here) if bound.holds(float(values[p]))], "heads that meet the bound"
+    elif bound.kind == "top" and bound.k is not None:
+        ordered = sorted(zip(*np.nonzero(np.isfinite(values)), strict=True), key=lambda p: -sign * values[p])
+        chosen, why = [(int(layer), int(head)) for layer, head in ordered[: bound.k]], "the highest"
     else:
-        claimed = tuple((head.layer, head.head) for head in cell.check.heads if head.head is not None)
-    on = f"{title} on {row['prompts']}"
-    why = "heads that meet the bound" if cell.check.any else "claimed"
-    drawn = ScoreFigure(name, values, claimed, row["bound"], on, int(row["n"]), why)
-    named = json.dumps([asked.key, claimed, row["bound"], row["prompts"]])
-    path = here.draw(drawn, f"score-{group.key_of(named)[:16]}")
-    outlined = ", ".join(f"{layer}.{head}" for layer, head in claimed[:12]) + (" and more" if len(claimed) > 12 else "")
+        chosen, why = [(head.layer, head.head) for head in check.heads if head.head is not None], "claimed"
+    places = tuple(chosen)
+    drawn = ScoreFigure(name, values, places, row["bound"], title + on, int(row["n"]), why)
+    path = here.draw(drawn, f"score-{digest([key, places])[:16]}")
+    outlined = ", ".join(f"{layer}.{head}" for layer, head in places[:12]) + (" and more" if len(places) > 12 else "")
     return _drawn(path, f"{title} by layer and head, {outlined or 'no head'} outlined")
 
 
@@ -127,16 +175,16 @@ def _effects(row: Row, draw: Draw) -> Figure:
 
 
 def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str, Any]]:
-    """Attention by distance and by class of every claimed head on every prompt set, with its figure."""
+    """Attention by distance and by class of every head that a row is about, on every prompt set, with its figure."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for cell, here in zip(cells, places, strict=True):
         what = cell.check.what
-        if not isinstance(what, Attends) or cell.head is None:
+        if not profiled(cell):
             continue
         group = here.prompts
         assert cell.prompts is not None
         key = (str(cell.head), cell.prompts.title)
-        marked = _offsets(what, group)
+        marked = _offsets(what, group) if isinstance(what, Attends) else set()
         if key in found:
             found[key]["marked"] = sorted({*found[key]["marked"], *marked})
             continue

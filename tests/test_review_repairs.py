@@ -112,3 +112,78 @@ def test_a_front_page_without_any_measurement() -> None:
     skipped = {"id": "c", "file": "s.yaml", "suite": "s", "claim": "c", "status": "skipped", "run": "1", "checks": []}
     record = {"format": 1, "runs": {"1": {}}, "models": {}, "claims": {"s.yaml::c": skipped}}
     assert "Nothing was measured yet." in front_page(record, {"s.yaml": [skipped]})
+
+
+SOME = '  c: {claim: c, heads: {any: HEADS}, score: successor, members: ["1", "3", "5", "7"], BOUND}\n'
+
+
+def test_a_head_that_writes_nothing_is_never_the_one(tmp_path: Path) -> None:
+    """It has no score, so it neither stands for "some head" nor makes the claim unmeasurable."""
+    found = entry(tmp_path, SOME.replace("HEADS", "all").replace("BOUND", "observe: true").replace("3", "2", 1))
+    assert found["checks"][0]["estimate"] is not None
+    claims = '  c: {claim: c, heads: {any: ["1.3", "2.0"]}, score: successor, members: numerals, at_least: 0.5}\n'
+    found = entry(tmp_path, claims)
+    assert (found["verdict"], found["checks"][0]["head"], found["checks"][0]["estimate"]) == ("refuted", "2.0", 0.0)
+    assert "1 of 2 heads have no score: they write nothing" in found["checks"][0]["warnings"]
+    claims = '  c: {claim: c, head: "1.3", score: copying, members: numerals, at_most: 0.5}\n'
+    assert entry(tmp_path, claims)["verdict"] == "unmeasurable", "a score of nothing is no score of 0"
+
+
+def drawn(tmp_path: Path, claims: str) -> list[Any]:
+    """The figures of a claim's rows."""
+    path, figures = tmp_path / "s.yaml", []
+    path.write_text(ABOUT.format(sampling="{max: 8}") + claims)
+    item = items_of(load(path, knowledge(), "s.yaml"), tmp_path)[0]
+
+    def draw(figure: Any, name: str) -> str:
+        figures.append(figure)
+        return name
+
+    Evaluator(Options(), draw=draw).evaluate(item)
+    return [figure for figure in figures if type(figure).__name__ == "ScoreFigure"]
+
+
+def test_the_highest_cells_are_outlined_on_a_map_of_all_heads(tmp_path: Path) -> None:
+    """top: k of attention and of ablations, and scores from weights, have a layer x head map (N15)."""
+    top = drawn(tmp_path, '  c: {claim: c, head: "0.1", prompts: numerals, attends: "any[late] -> n-3", top: 2}\n')
+    assert top[0].values.shape == (3, 4)
+    assert len(top[0].claimed) == 2
+    assert (0, 1) in top[0].claimed
+    best = sorted(np.ndindex(3, 4), key=lambda place: -top[0].values[place])[:2]
+    assert set(top[0].claimed) == set(best)
+    ablated = drawn(
+        tmp_path, '  c: {claim: c, prompts: numerals, ablate: "0.0", method: zero, drop_in: logit_diff, top: 1}\n'
+    )
+    assert ablated[0].claimed == ((0, 0),)
+    assert np.isfinite(ablated[0].values).all()
+    (weights,) = drawn(tmp_path, '  c: {claim: c, head: "2.0", score: copying, members: numerals, at_least: 0.9}\n')
+    assert weights.claimed == ((2, 0),)
+    assert weights.values[2, 0] == 1
+    assert np.isnan(weights.values[1, 3]), "1.3 writes nothing"
+
+
+def test_a_score_has_the_head_s_profile_beside_it(tmp_path: Path) -> None:
+    """Where the head looks, whatever was claimed, stands beside scores too."""
+    claims = '  c: {claim: c, head: "0.0", prompts: {family: repeated_tokens, length: 6}, score: previous_token, at_least: 0.5}\n'
+    (profile,) = entry(tmp_path, claims)["profiles"]
+    assert profile["head"] == "0.0"
+    assert max(range(len(profile["offsets"])), key=lambda back: profile["offsets"][back] or 0) == 1
+
+
+def test_a_skipped_claim_keeps_what_was_asked_and_reported(tmp_path: Path) -> None:
+    """Published values stand in results.json and on the page though nothing was measured."""
+    from circuits.report.suite_page import suite_page
+
+    claims = (
+        '  c: {claim: c, head: "9.1", score: successor, members: numerals, at_least: 0.5,\n'
+        '      reported: {value: 0.874, source: "arXiv 2311.04131"}}\n'
+    )
+    path = tmp_path / "s.yaml"
+    path.write_text(ABOUT.replace("reference", "{{path: nowhere}}").format(sampling="{max: 8}") + claims)
+    item = items_of(load(path, knowledge(), "s.yaml"), tmp_path)[0]
+    found = Evaluator(Options()).evaluate(item).entry
+    assert found["status"] == "skipped"
+    (row,) = found["checks"]
+    assert (row["estimate"], row["n"], row["verdict"], row["bound"]) == (None, None, None, "at_least 0.5")
+    assert row["reported"]["value"] == 0.874
+    assert "0.874 (arXiv 2311.04131)" in suite_page("s.yaml", [found], {})

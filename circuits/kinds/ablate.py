@@ -30,6 +30,11 @@ def _alone(what: Ablate) -> Ablation:
     return ablation_of(what.components, what.method, what.metric, what.at)
 
 
+def alone(what: Ablate, head: Component) -> Ablation:
+    """The check's ablation with one other head in place of its own components."""
+    return replace(_alone(what), components=(head,))
+
+
 def runs(cell: Cell, here: Here) -> dict[str, Ablation]:
     """Every ablated run that the check reads, by its name in the formula (the clean run F(M) aside)."""
     what = _what(cell)
@@ -53,7 +58,7 @@ def runs(cell: Cell, here: Here) -> dict[str, Ablation]:
         for number, drawn in enumerate(_random_sets(what, here)):
             found[f"random {number}"] = ablation_of(drawn, what.method, what.metric, what.at)
     if cell.check.bound.kind == "top":
-        found |= {f"head {head}": replace(_alone(what), components=(head,)) for head in all_heads(here)}
+        found |= {f"head {head}": alone(what, head) for head in all_heads(here)}
     return found
 
 

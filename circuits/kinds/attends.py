@@ -20,7 +20,8 @@ from circuits.verdict.rows import Asked, Row, attention_row, clean_facts
 def _plan(cell: Cell, here: Here) -> list[Quantity]:
     what = _what(cell, here)
     asked, other = questions(what)
-    pictured = [cell.place] if cell.head is not None and here.draw is not None else []
+    shown = here.draw is not None and cell.check.bound.kind != "top"  # a place among all heads is shown on their map
+    pictured = [cell.place] if cell.head is not None and shown else []
     profiled = [cell.place] if cell.head is not None else []
     found: list[Quantity] = [(here.prompts, here.prompts.plan_attention(asked, pictured, profiled))]
     if other is not None:

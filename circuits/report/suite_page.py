@@ -80,7 +80,9 @@ def _claim(entry: Entry) -> list[str]:
         )
     if entry.get("faults"):
         parts += ["The loader refused this claim:", _fenced("\n\n".join(map(str, entry["faults"])))]
-    if rows:
+    if rows and verdict == "skipped":
+        parts.append(_asked_table(rows))
+    elif rows:
         parts.append("\n".join(_check(row, prompts) for row in rows))
         parts.append(_check_table(rows))
     for figure in figures_of(entry):
@@ -149,6 +151,25 @@ def _check(row: Mapping[str, Any], prompts: Mapping[str, Any]) -> str:
     sentences += [words.why(row, chosen), *words.beside(row)]
     warnings = "".join(f"\n  - **Warning:** {prose(text)}" for text in row.get("warnings") or [])
     return f"- **{label}.** {' '.join(sentences)}{warnings}"
+
+
+def _asked_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What a skipped claim asks, and what others reported; nothing here was measured."""
+    header = ["check", "head", "prompts", "bound", "reported elsewhere", "measured"]
+    return table(
+        header,
+        (
+            [
+                code(row.get("check") or DASH),
+                prose(row.get("head") or "") or DASH,
+                code(row["prompts"]) if row.get("prompts") else DASH,
+                "observed" if row.get("observe") else words.bound(row) or DASH,
+                words.reported_value(row) or DASH,
+                "not measured",
+            ]
+            for row in rows
+        ),
+    )
 
 
 def _check_table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "metric",
     "ordinal",
     "prose",
+    "reported_value",
     "what",
     "why",
 ]
@@ -282,9 +283,8 @@ def beside(row: Row) -> list[str]:
     ranks = row.get("ranks") or {}
     if ranks:
         found.append(_ranks(ranks))
-    reported = row.get("reported") or {}
-    if reported.get("value") is not None:
-        found.append(_reported(row, reported))
+    if reported_value(row):
+        found.append(_reported(row))
     return found
 
 
@@ -362,10 +362,17 @@ def _ranks(ranks: Mapping[str, Any]) -> str:
     return f"Rank of the answer after the ablation: {'; '.join(parts) or 'not measured'}."
 
 
-def _reported(row: Row, reported: Mapping[str, Any]) -> str:
-    percent, value = bool(row.get("percent")), reported["value"]
-    told = prose(value) if isinstance(value, str) else number(value, percent)
+def reported_value(row: Row) -> str:
+    """A published value with its source, "47.1% (arXiv ...)"; empty where the claim gives none."""
+    reported = row.get("reported") or {}
+    value = reported.get("value")
+    if value is None:
+        return ""
+    told = prose(value) if isinstance(value, str) else number(value, bool(row.get("percent")))
     origin = "; ".join(prose(reported[key]) for key in ("source", "conditions") if reported.get(key))
-    here = "not measured" if row.get("estimate") is None else number(row["estimate"], percent)
-    told += f" ({origin})" if origin else ""
-    return f"Reported elsewhere: {told}; here: {here}. The reported value has no part in the verdict."
+    return told + (f" ({origin})" if origin else "")
+
+
+def _reported(row: Row) -> str:
+    here = "not measured" if row.get("estimate") is None else number(row["estimate"], bool(row.get("percent")))
+    return f"Reported elsewhere: {reported_value(row)}; here: {here}. The reported value has no part in the verdict."
