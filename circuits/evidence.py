@@ -27,6 +27,8 @@ from circuits.verdict.rows import Row, mean_of
 
 Figure = dict[str, str] | None
 
+_COLOURS = {"mass": "mean attention mass", "top1": "share of top-1 attention", "lift": "lift over uniform attention"}
+
 
 def figure_of(row: Row, cell: Cell, here: Here) -> Figure:
     """The figure of one measured row, drawn; None where it has none or figures are not wanted."""
@@ -55,7 +57,7 @@ def _drawn(path: str | None, alt: str) -> Figure:
 def _attention(row: Row, what: Attends, cell: Cell, here: Here) -> Figure:
     assert here.draw is not None
     if cell.check.any or cell.check.bound.kind == "top":
-        return _map(row, what.statistic, f"attention, {what.selector.text}", cell, here)
+        return _map(row, _COLOURS[what.statistic], f"attention, {what.selector.text}", cell, here)
     asked, _ = questions(own_prompts(what, here))
     head, group = cell.place, here.prompts
     picture = group.picture(asked, head)
@@ -70,7 +72,8 @@ def _attention(row: Row, what: Attends, cell: Cell, here: Here) -> Figure:
 
 
 def _score(row: Row, what: Score, cell: Cell, here: Here) -> Figure:
-    return _map(row, what.name, f"{what.name.replace('_', '-')} score", cell, here)
+    title = f"{what.name.replace('_', '-')} score"
+    return _map(row, title, title, cell, here)
 
 
 def _map(row: Row, name: str, title: str, cell: Cell, here: Here) -> Figure:
@@ -90,7 +93,10 @@ def _weights_map(row: Row, what: Score, cell: Cell, here: Here) -> Figure:
     found = here.ov.scores(named).scores
     values = mean_over_prompts(found.copying if what.name == "copying" else found.successor)
     key = here.ov.key_of(json.dumps([what.name, list(named), row["bound"]]))
-    return _map_of(row, values, cell, here, what.name, f"{what.name} score", f", {row['members']}", key)
+    score = f"{what.name} score"
+    return _map_of(
+        row, values, cell, here, score, score, f", {row['members']}", key, nothing="writes nothing, no score"
+    )
 
 
 def _ablations_map(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
@@ -113,9 +119,22 @@ def _ablations_map(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
 
 
 def _map_of(
-    row: Row, values: np.ndarray, cell: Cell, here: Here, name: str, title: str, on: str, key: str, sign: int = 1
+    row: Row,
+    values: np.ndarray,
+    cell: Cell,
+    here: Here,
+    name: str,
+    title: str,
+    on: str,
+    key: str,
+    sign: int = 1,
+    nothing: str | None = None,
 ) -> Figure:
-    """Draw Float[layer, head] with lines over the cells that matter; ``sign`` -1: the lowest are the highest."""
+    """Draw Float[layer, head] with lines over the cells that matter.
+
+    ``name`` labels the colours. ``sign`` -1: low values matter most. ``nothing``: what a grey cell of a score from
+    weights means (its values are means over members, not prompts).
+    """
     assert here.draw is not None
     check, bound = cell.check, cell.check.bound
     if check.any:
@@ -126,7 +145,10 @@ def _map_of(
     else:
         chosen, why = [(head.layer, head.head) for head in check.heads if head.head is not None], "claimed"
     places = tuple(chosen)
-    drawn = ScoreFigure(name, values, places, row["bound"], title + on, int(row["n"]), why)
+    drawn = ScoreFigure(
+        name, values, places, row["bound"], title + on, int(row["n"]), why,
+        "members" if nothing else "prompts", nothing or "not measured",
+    )  # fmt: skip
     path = here.draw(drawn, f"score-{digest([key, places])[:16]}")
     outlined = ", ".join(f"{layer}.{head}" for layer, head in places[:12]) + (" and more" if len(places) > 12 else "")
     return _drawn(path, f"{title} by layer and head, {outlined or 'no head'} outlined")

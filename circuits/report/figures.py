@@ -61,6 +61,7 @@ class ScoreFigure:
     """A score of every head: ``values`` is Float[layer, head], NaN = not measured.
 
     ``claimed`` are (layer, head) pairs, outlined and named; ``bound`` is the claim's bound as text; ``outlined`` says why they are outlined.
+    ``name`` labels the colours, ``n`` counts ``unit``, ``missing`` says what a cell without a value means.
     """
 
     name: str
@@ -70,6 +71,8 @@ class ScoreFigure:
     title: str
     n: int
     outlined: str = "claimed"
+    unit: str = "prompts"
+    missing: str = "not measured"
 
 
 @dataclass(frozen=True)
@@ -212,13 +215,13 @@ def score_canvas(figure: ScoreFigure) -> Figure:
         _name_rows(axes, values, claimed)
     guard_words(axes.set_xlabel("head"), axes.set_ylabel("layer"))
     bar = canvas.colorbar(image, ax=axes, pad=0.03, aspect=30)
-    guard_words(bar.ax.set_ylabel(one_line(f"{figure.name} score")))
+    guard_words(bar.ax.set_ylabel(one_line(figure.name)))
     for edge in _numbers(figure.bound):
         if low < edge < top:
             bar.ax.axhline(edge, color="black", linewidth=3.2)
             bar.ax.axhline(edge, color=CLAIMED, linewidth=1.7)
-    missing = ", grey: not measured" if shown.count() < values.size else ""
-    put_title(canvas, figure.title, f"every head of the model, mean over {figure.n} prompts{missing}", size[0])
+    missing = f", grey: {figure.missing}" if shown.count() < values.size else ""
+    put_title(canvas, figure.title, f"every head of the model, mean over {figure.n} {figure.unit}{missing}", size[0])
     put_legend(canvas, entries)
     return canvas
 
