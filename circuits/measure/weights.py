@@ -52,7 +52,7 @@ class OVScores:
     """Scores of every head from its OV circuit.
 
     ``copying``: Float[layer, head, member] in {0, 1}; ``successor`` the same, NaN for members whose next
-    one is no single token or not there. ``profile``: Float[layer, head, offset], the share of members
+    one is no single token or not there. ``profile``: Float[layer, head, offset], the share of members that have such a neighbour
     whose largest logit within the sequence is at self, previous, next, next but one (PROFILE);
     NaN for a head that writes nothing at all. Scores are infinite where the weights give no finite numbers.
     """
