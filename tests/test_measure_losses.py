@@ -138,7 +138,7 @@ def test_the_score_on_text_is_token_500_minus_token_50() -> None:
     assert note == "loss at token 500 minus loss at token 50"
     losses[0][[499, 49]] = np.inf
     losses[2][499] = np.inf
-    np.testing.assert_array_equal(in_context_learning(losses, prompts)[0], [np.nan, np.nan, np.inf, np.nan])
+    np.testing.assert_array_equal(in_context_learning(losses, prompts)[0], [np.inf, np.nan, np.inf, np.nan])
 
 
 @pytest.mark.parametrize("bos", [True, False])

@@ -162,14 +162,6 @@ def test_the_highest_cells_are_outlined_on_a_map_of_all_heads(tmp_path: Path) ->
     assert np.isnan(weights.values[1, 3]), "1.3 writes nothing"
 
 
-def test_a_score_has_the_head_s_profile_beside_it(tmp_path: Path) -> None:
-    """Where the head looks, whatever was claimed, stands beside scores too."""
-    claims = '  c: {claim: c, head: "0.0", prompts: {family: repeated_tokens, length: 6}, score: previous_token, at_least: 0.5}\n'
-    (profile,) = entry(tmp_path, claims)["profiles"]
-    assert profile["head"] == "0.0"
-    assert max(range(len(profile["offsets"])), key=lambda back: profile["offsets"][back] or 0) == 1
-
-
 def test_a_skipped_claim_keeps_what_was_asked_and_reported(tmp_path: Path) -> None:
     """Published values stand in results.json and on the page though nothing was measured."""
     from circuits.report.suite_page import suite_page

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from circuits.claims.claim import Attends, Check, PromptSet, Score
+from circuits.claims.claim import Attends, Check, PromptSet
 from circuits.claims.heads import Component
-from circuits.claims.keys import ATTENTION_SCORES
 from circuits.measure.group import Group
 from circuits.measure.ov import OVGroup
 from circuits.verdict.rows import Asked, Row, Task
@@ -73,9 +72,8 @@ def all_heads(here: Here) -> tuple[Component, ...]:
 
 def profiled(cell: Cell) -> bool:
     """Whether the row is about where one named head looks, so that its whole profile belongs beside it."""
-    what = cell.check.what
-    attention = isinstance(what, Attends) or (isinstance(what, Score) and what.name in ATTENTION_SCORES)
-    return attention and cell.head is not None and cell.prompts is not None
+    # Not beside scores: they are kept for all heads, so that another head needs no model; a profile is not.
+    return isinstance(cell.check.what, Attends) and cell.head is not None and cell.prompts is not None
 
 
 def task_of(cell: Cell, here: Here) -> Task:

@@ -7,7 +7,7 @@ import numpy as np
 from circuits.claims.claim import Score
 from circuits.claims.keys import WEIGHT_SCORES
 from circuits.kinds.attends import candidates, with_clean
-from circuits.kinds.kind import Cell, Here, Kind, Quantity, profiled
+from circuits.kinds.kind import Cell, Here, Kind, Quantity
 from circuits.measure.cells import question
 from circuits.measure.group_losses import IN_CONTEXT, in_context
 from circuits.prompts.words import SEQUENCES
@@ -32,7 +32,7 @@ def _plan(cell: Cell, here: Here) -> list[Quantity]:
         return [(here.ov, here.ov.name(members(what)))]
     if what.name == "in_context_learning":
         return [(here.prompts, IN_CONTEXT)]
-    return [(here.prompts, here.prompts.plan_attention(question(what), [], [cell.place] if profiled(cell) else []))]
+    return [(here.prompts, here.prompts.plan_attention(question(what), []))]
 
 
 def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
