@@ -274,12 +274,12 @@ class Evaluator:
 
     def _skipped(self, item: Item, reason: str) -> Outcome:
         entry = self._entry(item)
-        checks = []
+        how = Asked(item.suite.sampling.confidence, 1)
         for cell in self._cells(item):
-            bound = cell.check.bound
-            limits = {"bound": bound.text, "bound_low": bound.low, "bound_high": bound.high, "percent": bound.percent}
-            checks.append(self._blank(item, cell) | limits | {"k": bound.k, "observe": bound.kind == "observe"})
-        entry["checks"] = checks
+            what, bound = cell.check.what, cell.check.bound
+            asked = {"statistic": getattr(what, "effect", getattr(what, "statistic", None))}
+            asked |= {"metric": getattr(what, "metric", None), "k": bound.k}
+            entry["checks"].append(decide(self._blank(item, cell) | asked, bound, None, how))
         entry |= {"status": "skipped", "verdict": str(Verdict.UNMEASURABLE), "reason": reason, "met": None}
         return Outcome(entry, None, skip=reason)
 

@@ -13,16 +13,17 @@ from circuits.claims.keys import WEIGHT_SCORES
 from circuits.claims.sets import Back, walk
 from circuits.kinds.ablate import alone
 from circuits.kinds.attends import candidates, mean_over_prompts, own_prompts, questions
-from circuits.kinds.kind import Cell, Draw, Here, all_heads, profiled
+from circuits.kinds.kind import Cell, Draw, Here, all_heads
 from circuits.kinds.score import members
 from circuits.measure.cache import digest
 from circuits.measure.cells import SCORE_SELECTORS, question
 from circuits.measure.group import Group
 from circuits.measure.metrics import metric_values
-from circuits.measure.profile import profile_json
+from circuits.measure.profile import Profile, profile_json
 from circuits.report.effect_figures import EffectsFigure, LossMapFigure
 from circuits.report.figures import AttentionFigure, ScoreFigure
 from circuits.report.profile_figures import ProfileFigure
+from circuits.verdict.ranking import harm_sign
 from circuits.verdict.rows import Row, mean_of
 
 Figure = dict[str, str] | None
@@ -100,7 +101,7 @@ def _weights_map(row: Row, what: Score, cell: Cell, here: Here) -> Figure:
 
 
 def _ablations_map(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
-    """The effect of ablating each head of the model alone."""
+    """The effect of ablating each head of the model alone, as ``ablation_top_row`` ranks them."""
     group = here.prompts
     values = np.full((here.layers, here.heads), np.nan)
     clean = mean_of(metric_values(what.metric, group.clean))
@@ -114,7 +115,7 @@ def _ablations_map(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
         }[what.effect]  # fmt: skip
     key = group.key_of(json.dumps(["effects of all heads", what.metric, what.effect, what.method, row["bound"]]))
     title = f"{what.effect} {what.metric} without each head ({what.method})"
-    sign = 1 if what.effect == "drop_in" or what.metric in ("kl", "loss") else -1
+    sign = 1.0 if what.effect == "drop_in" else harm_sign(what.metric)
     return _map_of(row, values, cell, here, what.effect, title, f" on {row['prompts']}", key, sign)
 
 
@@ -127,7 +128,7 @@ def _map_of(
     title: str,
     on: str,
     key: str,
-    sign: int = 1,
+    sign: float = 1.0,
     nothing: str | None = None,
 ) -> Figure:
     """Draw Float[layer, head] with lines over the cells that matter.
@@ -197,32 +198,25 @@ def _effects(row: Row, draw: Draw) -> Figure:
 
 
 def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str, Any]]:
-    """Attention by distance and by class of every head that a row is about, on every prompt set, with its figure."""
+    """Attention by distance and by class of every claimed head on every prompt set, with its figure (no report: none)."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
+    about: dict[tuple[str, str], tuple[Draw, Profile, Group]] = {}
     for cell, here in zip(cells, places, strict=True):
         what = cell.check.what
-        if not profiled(cell):
+        if not isinstance(what, Attends) or cell.head is None or here.draw is None:
             continue
         group = here.prompts
         assert cell.prompts is not None
         key = (str(cell.head), cell.prompts.title)
-        marked = _offsets(what, group) if isinstance(what, Attends) else set()
+        marked = _offsets(what, group)
         if key in found:
             found[key]["marked"] = sorted({*found[key]["marked"], *marked})
             continue
         profile = group.profile(cell.place)
-        found[key] = {
-            "head": key[0],
-            "prompts": key[1],
-            "marked": sorted(marked),
-            **profile_json(profile),
-            "figure": None,
-        }
-        found[key]["draw"] = (here.draw, profile, group)
+        about[key] = (here.draw, profile, group)
+        found[key] = {"head": key[0], "prompts": key[1], "marked": sorted(marked), **profile_json(profile)}
     for (head, prompts), entry in found.items():
-        draw, profile, group = entry.pop("draw")
-        if draw is None:
-            continue
+        draw, profile, group = about[head, prompts]
         drawn = ProfileFigure(
             head, profile.offsets, profile.bos, profile.classes, profile.matrix, profile.n,
             f"Where {head} looks on {prompts}", tuple(entry["marked"]),

@@ -189,7 +189,14 @@ def suite(model: Any, prompts: Mapping[str, Any], claims: Mapping[str, Any], **m
 
 
 def answer(
-    path: Path, text: str, cache: Path | None = None, *, only: Iterable[str] = (), plan: bool = True, **options: Any
+    path: Path,
+    text: str,
+    cache: Path | None = None,
+    *,
+    only: Iterable[str] = (),
+    plan: bool = True,
+    draw: Any = None,
+    **options: Any,
 ) -> tuple[dict[str, Any], Evaluator]:
     """The entries of a suite by claim id (and variant), measured through the whole pipeline."""
     path.write_text(text, encoding="utf-8")
@@ -197,7 +204,7 @@ def answer(
     assert not loaded.faults, "\n".join(fault.render() for fault in loaded.faults)
     for claim in loaded.claims:
         assert not claim.faults, "\n".join(fault.render() for fault in claim.faults)
-    evaluator = Evaluator(Options(**options), cache)
+    evaluator = Evaluator(Options(**options), cache, draw)
     items = evaluate.items_of(loaded, path.parent)
     wanted = list(only)
     if wanted:

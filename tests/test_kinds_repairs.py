@@ -72,7 +72,8 @@ def test_equal_prompt_sets_keep_their_own_names(tmp_path: Path) -> None:
     """Two names for the same prompts share what is measured, not what it is called."""
     keys = {"head": "0.0", "attends": "any -> n-1", "more_than": {"head": "0.1"}, "by_at_least": 0.1}
     claims = {"one": claim(**keys), "two": claim(**keys) | {"prompts": "b"}}
-    found, _ = answer(tmp_path / "s.yaml", suite("reference", {"a": NUMERALS, "b": NUMERALS}, claims), n=8)
+    text = suite("reference", {"a": NUMERALS, "b": NUMERALS}, claims)
+    found, _ = answer(tmp_path / "s.yaml", text, n=8, draw=lambda figure, name: name)
     assert [rows(found[name])[0]["other"]["prompts"] for name in ("one", "two")] == ["a", "b"]
     assert [found[name]["profiles"][0]["prompts"] for name in ("one", "two")] == ["a", "b"]
 

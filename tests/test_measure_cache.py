@@ -114,6 +114,10 @@ def _words(parts: Pieces) -> None:
     parts[1]["renamed"] = parts[1].pop("cut")
 
 
+def _head(parts: Pieces) -> None:
+    parts[1]["looks"]["head"] = "2.2"  # attention is measured for all heads at once
+
+
 def _effect(parts: Pieces) -> None:
     parts[1]["cut"] = {"prompts": "p", "ablate": ["2.1", "1.2"], "change_in": "answer_prob", "at_most": 0}
 
@@ -128,7 +132,7 @@ def _set_name(parts: Pieces) -> None:
         claim["prompts"] = "other_name"
 
 
-@pytest.mark.parametrize("edit", [_bound, _words, _effect, _confidence, _set_name])
+@pytest.mark.parametrize("edit", [_bound, _words, _head, _effect, _confidence, _set_name])
 def test_edits_that_change_no_quantity_need_no_model(
     edit: Callable[[Pieces], None], cache: Path, tmp_path: Path, no_model: Callable[[], None]
 ) -> None:

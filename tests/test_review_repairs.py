@@ -114,13 +114,10 @@ def test_a_front_page_without_any_measurement() -> None:
     assert "Nothing was measured yet." in front_page(record, {"s.yaml": [skipped]})
 
 
-SOME = '  c: {claim: c, heads: {any: HEADS}, score: successor, members: ["1", "3", "5", "7"], BOUND}\n'
-
-
 def test_a_head_that_writes_nothing_is_never_the_one(tmp_path: Path) -> None:
     """It has no score, so it neither stands for "some head" nor makes the claim unmeasurable."""
-    found = entry(tmp_path, SOME.replace("HEADS", "all").replace("BOUND", "observe: true").replace("3", "2", 1))
-    assert found["checks"][0]["estimate"] is not None
+    found = entry(tmp_path, "  c: {claim: c, heads: {any: all}, score: successor, members: numerals, observe: true}\n")
+    assert found["checks"][0]["estimate"] == 1.0
     claims = '  c: {claim: c, heads: {any: ["1.3", "2.0"]}, score: successor, members: numerals, at_least: 0.5}\n'
     found = entry(tmp_path, claims)
     assert (found["verdict"], found["checks"][0]["head"], found["checks"][0]["estimate"]) == ("refuted", "2.0", 0.0)
@@ -178,4 +175,8 @@ def test_a_skipped_claim_keeps_what_was_asked_and_reported(tmp_path: Path) -> No
     (row,) = found["checks"]
     assert (row["estimate"], row["n"], row["verdict"], row["bound"]) == (None, None, None, "at_least 0.5")
     assert row["reported"]["value"] == 0.874
+    drop = '  c: {claim: c, prompts: numerals, ablate: "0.1", drop_in: logit_diff, top: 1, reported: {value: 91.9%, source: s}}\n'
+    path.write_text(ABOUT.replace("reference", "{{path: nowhere}}").format(sampling="{max: 8}") + drop)
+    item = items_of(load(path, knowledge(), "s.yaml"), tmp_path)[0]
+    assert "91.9% (s)" in suite_page("s.yaml", [Evaluator(Options()).evaluate(item).entry], {})
     assert "0.874 (arXiv 2311.04131)" in suite_page("s.yaml", [found], {})

@@ -1,4 +1,4 @@
-"""The t e-process: against closed forms, against noncentral t densities, and by simulation of early stopping."""
+"""The t e-process: against another quadrature, against noncentral t densities, and by simulation of early stopping."""
 
 from __future__ import annotations
 

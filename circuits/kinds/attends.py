@@ -20,9 +20,9 @@ from circuits.verdict.rows import Asked, Row, attention_row, clean_facts
 def _plan(cell: Cell, here: Here) -> list[Quantity]:
     what = _what(cell, here)
     asked, other = questions(what)
-    shown = here.draw is not None and cell.check.bound.kind != "top"  # a place among all heads is shown on their map
-    pictured = [cell.place] if cell.head is not None and shown else []
-    profiled = [cell.place] if cell.head is not None else []
+    # Without a report nobody reads a picture or a profile, and another head then needs no pass of its own.
+    profiled = [cell.place] if cell.head is not None and here.draw is not None else []
+    pictured = [] if cell.check.bound.kind == "top" else profiled  # a place among all heads is shown on their map
     found: list[Quantity] = [(here.prompts, here.prompts.plan_attention(asked, pictured, profiled))]
     if other is not None:
         assert here.other is not None

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from circuits.claims.claim import Attends, Check, PromptSet
+from circuits.claims.claim import Check, PromptSet
 from circuits.claims.heads import Component
 from circuits.measure.group import Group
 from circuits.measure.ov import OVGroup
@@ -68,12 +68,6 @@ class Kind:
 def all_heads(here: Here) -> tuple[Component, ...]:
     """Every head of the model, layer by layer."""
     return tuple(Component(layer, head) for layer in range(here.layers) for head in range(here.heads))
-
-
-def profiled(cell: Cell) -> bool:
-    """Whether the row is about where one named head looks, so that its whole profile belongs beside it."""
-    # Not beside scores: they are kept for all heads, so that another head needs no model; a profile is not.
-    return isinstance(cell.check.what, Attends) and cell.head is not None and cell.prompts is not None
 
 
 def task_of(cell: Cell, here: Here) -> Task:

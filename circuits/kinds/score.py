@@ -65,8 +65,15 @@ def _weights(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     chosen = candidates(cell, here) if cell.check.any else [cell.place]
     # One that holds, else the one nearest to it: what decides whether some head does.
     # A head that writes nothing has no score and cannot be the one.
-    usable = [place for place in chosen if np.isfinite(means[place])] or chosen
-    best = max(usable, key=lambda place: (bound.holds(float(means[place])), merit(float(means[place]), bound)))
+    usable = [place for place in chosen if not np.isnan(each[place]).all()] or chosen
+
+    def rank(place: tuple[int, int]) -> tuple[bool, bool, float]:
+        """A head that holds comes first, then one whose numbers are not finite (it may hold), then the nearest."""
+        mean = float(means[place])
+        known = bool(np.isfinite(mean))
+        return known and bound.holds(mean), not known, merit(mean, bound) if known else 0.0
+
+    best = max(usable, key=rank)
     row["head"] = f"{best[0]}.{best[1]}"
     if cell.check.any:
         passing = sum(bound.holds(float(means[place])) for place in usable) if bound.kind != "observe" else None

@@ -52,7 +52,7 @@ def quantile(n: int, error: float) -> float:
     """The t at which the e-value reaches 1/error: mean ± quantile * deviation / sqrt(n) is right at any time.
 
     ``n`` at least 1, ``error`` (of one end) in (0, 1). Always above Student's quantile; infinite where ``n`` values
-    cannot reach it, however alike they are. 40 halvings of an interval: exact to 1e-9.
+    cannot reach it, however alike they are. 60 halvings of an interval: exact to rounding.
     """
     if not 0.0 < error < 1.0 or n < 1:
         raise ValueError(f"an error between 0 and 1 and at least one value are needed, got {error} and {n}")
@@ -68,13 +68,12 @@ def quantile(n: int, error: float) -> float:
 
 def _log_mixture(n: int, tau: float) -> float:
     """Log of the mean over EFFECTS of R_n(delta) at tau in (-sqrt(n), sqrt(n))."""
-    base = _log_integral(n, 0.0)
+    base = (n / 2.0 - 1.0) * math.log(2.0) + math.lgamma(n / 2.0)  # log I(n, 0)
     each = [-n * delta**2 / 2.0 + _log_integral(n, delta * tau) - base for delta in EFFECTS]
     top = max(each)
     return top + math.log(sum(math.exp(value - top) for value in each) / len(each))
 
 
-@cache
 def _log_integral(n: int, b: float) -> float:
     """log I(n, b), n at least 2, by Gauss-Legendre quadrature around the peak of a log-concave integrand."""
     peak = (b + math.sqrt(b**2 + 4.0 * (n - 1))) / 2.0

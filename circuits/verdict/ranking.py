@@ -71,7 +71,7 @@ def ablation_top_row(
     ``each``: the values with each head of the model ablated alone. Harm is a fall of the metric, and a rise of
     ``kl`` and ``loss``. The clean values are common to all heads, so the order is that of the values after.
     """
-    sign = 1.0 if what.metric in ("kl", "loss") else -1.0
+    sign = harm_sign(what.metric)
     after = {place: sign * metric_values(what.metric, values) for place, values in each.items()}
     layers, heads = (1 + max(place[axis] for place in after) for axis in (0, 1))
     stacked = np.full((layers, heads, len(after[head])), np.nan)
@@ -81,6 +81,11 @@ def ablation_top_row(
     ends = (min(sign * end for end in span), max(sign * end for end in span)) if span else None
     filled = ablation_row(row, what, clean, each[head], OBSERVED, task, how)
     return top_row(filled, stacked, head, bound, how, ends, observed_range(metric_values(what.metric, clean)))
+
+
+def harm_sign(metric: str) -> float:
+    """1 for a metric that rises where harm is done (kl, loss), -1 for one that falls."""
+    return 1.0 if metric in ("kl", "loss") else -1.0
 
 
 def top_row(
