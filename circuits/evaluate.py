@@ -8,6 +8,7 @@ check asks and how its row is made lies in ``kinds``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,21 @@ from circuits.entries import expectation, located, model_name
 from circuits.errors import CircuitsError, Fault, ModelInvalid, ModelUnavailable, PromptFault, Unmeasurable
 from circuits.evidence import figure_of, profiles_of
 from circuits.items import Item, Options, Outcome, items_of, knowledge, load
+from circuits.kinds.controls import controls_of
 from circuits.kinds.kind import Cell, Draw, Here, Quantity
 from circuits.kinds.registry import REGISTRY
 from circuits.measure.cache import ValueCache, code_digest, digest
-from circuits.measure.group import Group, Settings
+from circuits.measure.group import Settings
 from circuits.measure.ov import OVGroup
+from circuits.measure.series import Series, fill_controls
 from circuits.models.source import ModelSource, resolve
 from circuits.prompts.prompt import Family
 from circuits.prompts.registry import families
-from circuits.verdict.rows import NOTHING_MEASURED, Asked, Row, decide, is_vacuous
+from circuits.robust import strip
+from circuits.verdict.decide import Asked, Row, decide
+from circuits.verdict.rows import NOTHING_MEASURED
 from circuits.verdict.verdict import Verdict, combine
+from circuits.verdict.whole import SETTLED, claim_evidence, claim_verdict, evidence_of, is_settled, is_vacuous
 
 __all__ = ["Evaluator", "Item", "Options", "Outcome", "items_of", "knowledge", "load"]
 
@@ -55,15 +61,15 @@ class Evaluator:
     ):
         self.options = options
         self.families = families(extra)
-        self.cache = ValueCache(cache, options.fresh)
+        self.cache = ValueCache(cache, options.no_cache)
         self.draw = draw
         self.progress = progress or (lambda text: None)
         self.notice = notice or self.progress
-        self.groups: dict[str, Group] = {}
+        self.series: dict[str, Series] = {}
         self.ov: dict[str, OVGroup] = {}
         self.sources: dict[str, ModelSource] = {}
         self._store: Any = None
-        self._last: Group | None = None
+        self._last: Series | None = None
 
     def plan(self, items: Iterable[Item]) -> None:
         """Tell every group what will be asked of it. Faulty claims and unknown models wait for ``evaluate``."""
@@ -84,23 +90,24 @@ class Evaluator:
         try:
             cells = self._cells(item)
             places = [self._here(item, cell) for cell in cells]
-            facts: dict[str, Any] = {}
             for cell, here in zip(cells, places, strict=True):
-                for prompts, group in self._shown(cell, here):
+                for prompts, series in self._shown(cell, here):
                     try:
                         # This makes the prompts: what only the tokenizer can find wrong is found here.
-                        facts[prompts.title] = group.facts
+                        series.looks(self._least(item))
                     except PromptFault as problem:
                         return self._invalid(item, (located(item.base, item.suite, prompts.where, str(problem)),))
             read = [self._plan(cell, here) for cell, here in zip(cells, places, strict=True)]
-            judged = sum(cell.check.bound.kind != "observe" for cell in cells)
-            rows = [self._row(item, cell, here, judged) for cell, here in zip(cells, places, strict=True)]
+            rows, places = self._rows(item, cells, places)
+            facts = self._facts(cells, places)
             profiles = profiles_of(cells, places)
         except ModelUnavailable as missing:
             return self._skipped(item, str(missing))
         except ModelInvalid as problem:
             return self._invalid(item, (located(item.base, item.suite, claim.where, str(problem)),))
         entry = self._entry(item) | {"prompts": facts, "profiles": profiles}
+        if self.options.robust:
+            entry["robust"] = strip(self, item, entry)
         return self._answered(item, entry, rows, [quantity for each in read for quantity in each])
 
     # -- the stages of one item ------------------------------------------------------------------
@@ -125,20 +132,27 @@ class Evaluator:
         model = partial(self._model, source)
         shape = source.shape or model().shape
         what = cell.check.what
-        group = self._group(item, cell.prompts) if cell.prompts is not None else None
+        series = self._series(item, cell.prompts) if cell.prompts is not None else None
         other = None
         if isinstance(what, Attends) and what.other_prompts is not None:
-            other = self._group(item, what.other_prompts)
+            other = self._series(item, what.other_prompts)
         model_digest = source.digest or model().digest
         if model_digest not in self.ov:
             self.ov[model_digest] = OVGroup(model_digest, model, self._settings, self.cache, self.progress)
-        return Here(group, other, self.ov[model_digest], shape.layers, shape.heads, self.draw)
+        return Here(series, other, self.ov[model_digest], shape.layers, shape.heads, self.draw, cut=_cut(cell))
 
     @staticmethod
-    def _shown(cell: Cell, here: Here) -> list[tuple[PromptSet, Group]]:
+    def _shown(cell: Cell, here: Here) -> list[tuple[PromptSet, Series]]:
         """The prompt sets that a cell shows the model, the compared one included."""
-        found = [(cell.prompts, here.group), (getattr(cell.check.what, "other_prompts", None), here.other)]
-        return [(prompts, group) for prompts, group in found if prompts is not None and group is not None]
+        found = [(cell.prompts, here.measured), (getattr(cell.check.what, "other_prompts", None), here.compared)]
+        return [(prompts, series) for prompts, series in found if prompts is not None and series is not None]
+
+    def _least(self, item: Item) -> int:
+        """The number of prompts before which no verdict is given: a number that was asked for is one look."""
+        return self.options.n if self.options.n is not None else item.suite.sampling.min
+
+    def _most(self, item: Item) -> int:
+        return self.options.n if self.options.n is not None else item.suite.sampling.max
 
     def _plan(self, cell: Cell, here: Here) -> list[Quantity]:
         """Plan a cell; what cannot be asked of these prompts at all is said by its row."""
@@ -151,22 +165,24 @@ class Evaluator:
     def _settings(self) -> Settings:
         return Settings(self.options.dtype, self.options.device.partition(":")[0], self.options.batch_tokens)
 
-    def _group(self, item: Item, prompts: PromptSet) -> Group:
+    def _series(self, item: Item, prompts: PromptSet) -> Series:
         sampling = item.suite.sampling
         seed = self.options.seed if self.options.seed is not None else sampling.seed
-        n = self.options.n if self.options.n is not None else sampling.max
+        most = self._most(item)
         source = self._source(item)
         model = partial(self._model, source)
         model_digest = source.digest or model().digest
         # A set's name and place in a file do not matter to its values; its seed and size do.
         about = [prompts.family, dict(prompts.parameters), prompts.bos, dict(prompts.roles), dict(prompts.variables)]
-        key = digest([model_digest, *about, seed, n])
-        if key not in self.groups:
+        unseen = tuple(each for each in self.options.unseen if each != seed)
+        key = digest([model_digest, *about, seed, most, unseen, item.template])
+        if key not in self.series:
             family = self.families[prompts.family]
-            self.groups[key] = Group(
-                prompts, family, seed, n, model_digest, model, self._settings, self.cache, self.progress
-            )
-        return self.groups[key]
+            self.series[key] = Series(
+                prompts, family, seed, most, model_digest, model, self._settings, self.cache, self.progress,
+                unseen=unseen, template=item.template, fill_controls=self._fill_controls,
+            )  # fmt: skip
+        return self.series[key]
 
     def _source(self, item: Item) -> ModelSource:
         key = digest([item.suite.model, str(item.base) if isinstance(item.suite.model, dict) else ""])
@@ -187,21 +203,104 @@ class Evaluator:
             torch.set_num_threads(self.options.threads)
         return model
 
-    def _row(self, item: Item, cell: Cell, here: Here, judged: int) -> Row:
-        """One row of ``judged`` that could refute: measured (or from the cache), judged, with its figure."""
-        if self._last is not None and self._last is not here.group:
+    def _rows(self, item: Item, cells: list[Cell], places: list[Here]) -> tuple[list[Row], list[Here]]:
+        """Every row of a claim, and the place where each was decided.
+
+        What is only observed takes no prompts of its own: it is shown on as many as the claim's other rows took of the
+        same prompts.
+        """
+        judged = [cell.check.bound.kind != "observe" for cell in cells]
+        count = self._count(item, cells)
+        found: dict[int, tuple[Row, Here]] = {}
+        for number in sorted(range(len(cells)), key=lambda number: not judged[number]):
+            cell, here = cells[number], places[number]
+            looks = list(here.looks(self._least(item)))
+            if not judged[number]:
+                alike = [place.at for _, place in found.values() if place.shown == here.shown and place.at]
+                looks = [look for look in looks if look.at == max(alike, default=looks[0].at)]
+            found[number] = self._row(item, cell, looks, count)
+        return [found[number][0] for number in range(len(cells))], [found[number][1] for number in range(len(cells))]
+
+    def _row(self, item: Item, cell: Cell, looks: list[Here], count: int) -> tuple[Row, Here]:
+        """One row of ``count`` that could refute: more and more prompts are looked at until it is settled."""
+        series = looks[0].measured
+        if self._last is not None and self._last is not series:
             self._last.release()  # clean residuals of one prompt set at a time
-        self._last = here.group
-        check, sampling = cell.check, item.suite.sampling
-        row = self._blank(item, cell) | {"seed": here.group.seed if here.group else None}
-        census = all(bool(group.facts["census"]) for _, group in self._shown(cell, here)) and here.group is not None
-        how = Asked(sampling.confidence, max(1, judged), census)
+        self._last = series
+        here, kept = looks[0], None
+        row: Row = {}
+        census = bool(here.shown) and all(shown.census for shown in here.shown)
+        how = Asked(
+            item.suite.sampling.confidence, max(1, count), census, here.cycle, cell.check.range, fixed=len(looks) == 1
+        )
+        for number, here in enumerate(looks, 1):
+            row = self._look(item, cell, here, replace(how, last=number == len(looks))) | {
+                "looks": number,
+                "most": looks[-1].at[0] if here.at else None,
+            }
+            if is_settled(row):
+                # A verdict that was reached stands, though later prompts may be less clear.
+                kept = (row, here) if kept is None or row["verdict"] == kept[0]["verdict"] else kept
+                if self._enough(row):
+                    break
+        if kept is not None:
+            row, here = kept
         try:
-            row = REGISTRY[type(check.what)].row(row, cell, here, how)
-            row["figure"] = figure_of(row, cell, here)
+            row["figure"] = figure_of(row, cell, here) if row["n"] else None
+        except Unmeasurable:
+            row["figure"] = None
+        row["controls"] = self._controls(row, cell, here)
+        if row.get("reason"):
+            row["reason"] = str(row["reason"])  # a plain text, which also crosses to another process
+        return row, here
+
+    def _look(self, item: Item, cell: Cell, here: Here, how: Asked) -> Row:
+        """A row on the prompts of one look: measured (or from the cache) and judged."""
+        check = cell.check
+        row = self._blank(item, cell) | {"seed": here.measured.seed if here.measured else None}
+        try:
+            return REGISTRY[type(check.what)].row(row, cell, here, how)
         except Unmeasurable as problem:
             return decide(row | {**NOTHING_MEASURED, "reason": str(problem)}, check.bound, None, how)
-        return row
+
+    def _controls(self, row: Row, cell: Cell, here: Here) -> dict[str, Any] | None:
+        """What the check comes to on prompts without structure and on weights without it; None where it has no such."""
+        if not row["n"] or row["verdict"] == str(Verdict.UNMEASURABLE):
+            return None
+        try:
+            return controls_of(cell, here)
+        except Unmeasurable:
+            return None
+
+    def _fill_controls(self, model_digest: str) -> None:
+        """Measure the controls of all prompts of a model at once, so that its weights are shuffled once for each seed."""
+        fill_controls(
+            [series for series in self.series.values() if series.model_digest == model_digest], self.options.permuted
+        )
+
+    def _enough(self, row: Row) -> bool:
+        """Whether a settled row has the e-value that a correction over the whole run asks for."""
+        need = self.options.need
+        if need is None or row["verdict"] not in SETTLED or row.get("unit") == "random circuits":
+            return True
+        return evidence_of(row)[0 if row["verdict"] == SETTLED[0] else 1] >= need
+
+    @staticmethod
+    def _count(item: Item, cells: list[Cell]) -> int:
+        """How many rows of the claim, in all its variants, could refute it."""
+        variants = len(item.claim.variants) if item.claim.many else 1
+        return max(1, sum(cell.check.bound.kind != "observe" for cell in cells)) * max(1, variants)
+
+    @classmethod
+    def _facts(cls, cells: list[Cell], places: list[Here]) -> dict[str, Any]:
+        """What is said of each prompt set, on as many prompts as the row with the most took."""
+        found: dict[str, Any] = {}
+        most: dict[str, int] = {}
+        for cell, here in zip(cells, places, strict=True):
+            for (prompts, series), n in zip(cls._shown(cell, here), here.at, strict=True):
+                if n >= most.get(prompts.title, 0):
+                    most[prompts.title], found[prompts.title] = n, series.facts(n)
+        return found
 
     @staticmethod
     def _blank(item: Item, cell: Cell) -> Row:
@@ -209,9 +308,10 @@ class Evaluator:
         check, sampling = cell.check, item.suite.sampling
         return {
             "index": check.index, "kind": check.kind, "check": check.text, "head": str(cell.head) if cell.head else None,
-            "prompts": cell.prompts.title if cell.prompts else None, "seed": None,
+            "prompts": cell.prompts.title if cell.prompts else None, "seed": None, "looks": None, "most": None, "log_e": None,
             "line": check.where.line, "warnings": [], "reason": None,
-            "reported": dict(check.reported) if check.reported else None, "figure": None,
+            "range": list(check.range) if check.range is not None else None,
+            "reported": dict(check.reported) if check.reported else None, "figure": None, "controls": None,
             # A key that a row cannot fill is null, never absent.
             "statistic": None, "estimate": None, "low": None, "high": None, "confidence": sampling.confidence,
             "n": None, "effect": None, "uniform": None, "heads_passing": None, "rank": None, "clean": None, "verdict": None,
@@ -227,10 +327,10 @@ class Evaluator:
         return {
             "id": claim.id, "variant": item.label, "file": suite.path, "line": claim.where.line, "suite": suite.title,
             "claim": claim.words, "model": model_name(suite), "heads": sorted(heads, key=_head_order),
-            "run": None, "verdict": None,
+            "run": None, "verdict": None, "log_e": None,
             "expected": expectation(claim.expect), "met": None, "status": "measured", "vacuous": False, "cached": False,
             "digest": self._digest(item), "reason": None, "source": dict(claim.source or suite.source or {}) or None,
-            "yaml": claim.yaml, "faults": [], "prompts": {}, "profiles": [], "checks": [],
+            "yaml": claim.yaml, "faults": [], "prompts": {}, "profiles": [], "robust": None, "checks": [],
             "warnings": list(claim.warnings),
         }  # fmt: skip
 
@@ -251,7 +351,7 @@ class Evaluator:
             parts = [[c.name, [str(p) for p in c.components], c.mlps is None] for c in named if c is not None]
             circuits.append([*parts, [str(p) for p in (*_components(what), *getattr(what, "given", ()))]])
         seed = self.options.seed if self.options.seed is not None else sampling.seed
-        n = self.options.n if self.options.n is not None else sampling.max
+        n = [self._least(item), self._most(item)]
         about: list[Any] = [
             item.claim.yaml,
             sets,
@@ -262,7 +362,12 @@ class Evaluator:
             str(expect),
             self.options.dtype,
         ]
-        about += [circuits, self.options.models.get(model_name(item.suite) or "")]
+        about += [
+            circuits,
+            self.options.need,
+            list(self.options.unseen),
+            self.options.models.get(model_name(item.suite) or ""),
+        ]
         return "sha256:" + digest([code_digest(), about])
 
     def _invalid(self, item: Item, faults: tuple[Fault, ...]) -> Outcome:
@@ -293,20 +398,30 @@ class Evaluator:
 
     def _answered(self, item: Item, entry: Entry, rows: list[Row], read: list[Quantity]) -> Outcome:
         judged = [row for row in rows if not row.get("observe")]
-        verdict = combine(Verdict(row["verdict"]) for row in judged) if judged else None
+        count = self._count(item, self._cells(item))
+        verdict = claim_verdict(judged, item.suite.sampling.confidence, count) if judged else None
         if verdict is None:  # only observed: nothing was claimed, so nothing can fail and nothing is supported
             entry["warnings"].append("every check is only observed: this claim asserts nothing")
         cached = bool(read) and not any(name in holder.measured or self._fresh(holder, name) for holder, name in read)
         reasons = [row["reason"] for row in judged if row.get("reason")]
-        met = self._met(item, verdict, rows)
+        met, vacuous = self._met(item, verdict, rows), is_vacuous(rows)
+        if verdict is Verdict.REFUTED and all(row["verdict"] != str(verdict) for row in judged):
+            reasons.append(
+                "no check alone refutes the claim, but all together do: their mean e-value reaches what is needed"
+            )
+        if vacuous and met and self.options.strict:
+            met = False
+            reasons.append("VACUOUS: uniform attention satisfies every bound (--circuit-strict)")
         entry |= {
             "verdict": str(verdict) if verdict is not None else None, "met": met, "checks": rows, "cached": cached,
-            "status": "cached" if cached else "measured", "vacuous": is_vacuous(rows),
-            "reason": reasons[0] if reasons and verdict is Verdict.UNMEASURABLE else None,
+            "log_e": claim_evidence(judged, count) if judged else None,
+            "status": "cached" if cached else "measured", "vacuous": vacuous,
+            "reason": reasons[-1] if reasons and (verdict is Verdict.REFUTED or (vacuous and self.options.strict))
+            else reasons[0] if reasons and verdict is Verdict.UNMEASURABLE else None,
         }  # fmt: skip
         return Outcome(entry, met)
 
-    def _fresh(self, holder: Group | OVGroup, quantity: str) -> bool:
+    def _fresh(self, holder: Series | OVGroup, quantity: str) -> bool:
         """Whether another process of this run (an xdist worker) measured a quantity."""
         since = self.options.since
         keys = holder.keys_of(quantity)
@@ -339,6 +454,12 @@ class Evaluator:
                 "layers": shape.layers if shape else None, "heads": shape.heads if shape else None,
             }  # fmt: skip
         return found
+
+
+def _cut(cell: Cell) -> tuple[str, float, float] | None:
+    """The metric that ``range:`` cuts, and where."""
+    what, span = cell.check.what, cell.check.range
+    return (what.metric, *span) if span is not None and isinstance(what, (Ablate, Keep, PathCheck)) else None
 
 
 def _components(what: Any) -> tuple[Component, ...]:

@@ -17,14 +17,14 @@ from circuits.kinds.kind import Cell, Draw, Here, all_heads
 from circuits.kinds.score import members
 from circuits.measure.cache import digest
 from circuits.measure.cells import SCORE_SELECTORS, question
-from circuits.measure.group import Group
 from circuits.measure.metrics import metric_values
 from circuits.measure.profile import Profile, profile_json
+from circuits.measure.series import View
 from circuits.report.effect_figures import EffectsFigure, LossMapFigure
 from circuits.report.figures import AttentionFigure, ScoreFigure
 from circuits.report.profile_figures import ProfileFigure
+from circuits.verdict.decide import Row, mean_of
 from circuits.verdict.ranking import harm_sign
-from circuits.verdict.rows import Row, mean_of
 
 Figure = dict[str, str] | None
 
@@ -200,7 +200,7 @@ def _effects(row: Row, draw: Draw) -> Figure:
 def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str, Any]]:
     """Attention by distance and by class of every claimed head on every prompt set, with its figure (no report: none)."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    about: dict[tuple[str, str], tuple[Draw, Profile, Group]] = {}
+    about: dict[tuple[str, str], tuple[Draw, Profile, View]] = {}
     for cell, here in zip(cells, places, strict=True):
         what = cell.check.what
         if not isinstance(what, Attends) or cell.head is None or here.draw is None:
@@ -227,7 +227,7 @@ def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str,
     return list(found.values())
 
 
-def _offsets(what: Attends, group: Group) -> set[int]:
+def _offsets(what: Attends, group: View) -> set[int]:
     """The distances that a check names, n-3 or n-{period-1}, where all prompts share the period or variable."""
     values = {"period": group.facts["period"], **group.prompt_set.variables}
     selectors = [what.selector, *([what.more_than] if what.more_than is not None else [])]

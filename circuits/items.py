@@ -19,6 +19,10 @@ from circuits.prompts.registry import check_params, check_roles, families
 class Options:
     """What a run is told from outside. ``seed`` and ``n`` override the suites' sampling.
 
+    ``no_cache``: what was measured before is not used. ``unseen``: seeds whose prompts must not come again. ``strict``: a
+    VACUOUS claim is not as expected. ``robust``: each claim with its other choices too. ``permuted``: how many models with
+    shuffled weights stand beside attention. ``need``: the log e-value up to which sampling goes on (None: a verdict is enough).
+
     ``threads``: how many threads the model may use (None: as many as torch likes). ``since``: a value that
     was written to the cache after this moment (seconds since the epoch) counts as measured in this run.
     """
@@ -29,14 +33,22 @@ class Options:
     dtype: str = "float32"
     batch_tokens: int = 2048
     models: Mapping[str, str] = field(default_factory=dict)
-    fresh: bool = False
+    no_cache: bool = False
+    unseen: tuple[int, ...] = ()
+    strict: bool = False
+    robust: bool = False
+    permuted: int = 0
+    need: float | None = None
     threads: int | None = None
     since: float | None = None
 
 
 @dataclass(frozen=True)
 class Item:
-    """One test: a claim on one variant of its prompt sets (``variant`` None: the claim has only one)."""
+    """One test: a claim on one variant of its prompt sets (``variant`` None: the claim has only one).
+
+    ``template``: only prompts of this template (None: all).
+    """
 
     node_id: str
     suite: Suite
@@ -44,6 +56,7 @@ class Item:
     base: Path
     variant: PromptSet | None = None
     label: str | None = None
+    template: str | None = None
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, meaning in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     options.check_options(config)
+    options.choose_seed(config)
     state = config.stash[STATE] = State(config)
     config.pluginmanager.register(state, "circuits-state")
     config.pluginmanager.register(Sections(state), "circuits-sections")

@@ -140,8 +140,11 @@ CLAIMS: dict[str, tuple[tuple[str, ...], list[str]]] = {
     "source a text": ((ATTENDS, BOUND, "source: «N12»"), ["source must be a mapping|{note: N12}"]),
     "unknown key": ((ATTENDS, BOUND, "«colour»: red"), ["unknown key 'colour' in claim 'a'|valid here"]),
     "duplicate key": ((ATTENDS, BOUND, "«at_least»: 0.2"), ["duplicate key 'at_least': it was given on line 13"]),
-    # not yet
-    "range": ((ABLATE, "drop_in: logit_diff", BOUND, "«range»: [-10, 10]"), ["'range' is not supported yet"]),
+    # range
+    "range of a bounded metric": ((ABLATE, "drop_in: top1", BOUND, "«range»: [-10, 10]"), ["lies between 0 and 1 already"]),
+    "range no list": ((ABLATE, "drop_in: logit_diff", BOUND, "range: «10»"), ["a list of two numbers|range: [-10, 10]"]),
+    "range reversed": ((ABLATE, "drop_in: logit_diff", BOUND, "range: «[10, -10]»"), ["must be below the second"]),
+    "range of attention": ((ATTENDS, BOUND, "«range»: [0, 1]"), ["'range' belongs to ablate, keep_only or path, not to attends"]),
 }  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from measuring import answer, rows, suite
 
 from circuits import evaluate
 from circuits.evaluate import Evaluator, Options, items_of
-from circuits.verdict.rows import Asked, Task, is_share, lost_answers, task_reason
+from circuits.verdict.decide import Asked, is_share
+from circuits.verdict.rows import Task, lost_answers, task_reason
 
 NUMERALS = {"family": "named_sequence", "members": "numerals", "length": 4}
 

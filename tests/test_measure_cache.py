@@ -209,7 +209,7 @@ def test_options_of_the_run_are_part_of_the_key(tmp_path: Path, tiny: dict[str, 
     found = answer(path, texts["llama"], cache)[0]["c"]
     assert answer(path, texts["llama"], cache)[0]["c"]["cached"]
     assert answer(path, texts["llama"], cache, batch_tokens=1)[0]["c"]["cached"]
-    for options in ({"dtype": "float64"}, {"seed": 1}, {"n": 3}, {"fresh": True}):
+    for options in ({"dtype": "float64"}, {"seed": 1}, {"n": 3}, {"no_cache": True}):
         again = answer(path, texts["llama"], cache, **options)[0]["c"]
         assert not again["cached"], options
         assert rows(again)[0]["estimate"] == pytest.approx(rows(found)[0]["estimate"], abs=1e-5)

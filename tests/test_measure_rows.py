@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from circuits.claims.claim import Ablate, Bound
 from circuits.claims.heads import Component
@@ -16,7 +15,10 @@ from circuits.measure.attention import AttentionValues
 from circuits.measure.cells import Question
 from circuits.measure.metrics import end_metrics, next_token_loss
 from circuits.prompts.prompt import TokenPrompt
-from circuits.verdict.rows import NOTHING_MEASURED, Asked, Task, ablation_row, attention_row, decide, finite, mean_of
+from circuits.verdict import anytime_t, betting
+from circuits.verdict.decide import Asked, NotYet, decide, finite, mean_of
+from circuits.verdict.estimate import infer_bounded
+from circuits.verdict.rows import NOTHING_MEASURED, Task, ablation_row, attention_row
 
 NAN, INF = float("nan"), float("inf")
 HOW = Asked(0.95, 1)
@@ -247,14 +249,74 @@ def test_heads_passing_counts_estimates_of_all_heads() -> None:
 
 
 def test_lift_has_a_t_interval_and_its_own_effect() -> None:
-    """Lift is unbounded: Student's interval, cut at 0, marked as resting on an assumption."""
-    values = [2.0, 3.0, 2.5, 3.5, 2.2, 2.8]
+    """Lift is unbounded: the t interval that holds at any time, cut at 0, marked as resting on an assumption."""
+    values = [2.0, 3.0, 2.5, 3.5, 2.2, 2.8] * 3
     row = attends(values, at_least(1.5), statistic="lift", uniform=1.0)
-    half = stats.t.ppf(0.975, 5) * np.std(values, ddof=1) / np.sqrt(6)
+    half = anytime_t.quantile(18, 0.025) * np.std(values, ddof=1) / np.sqrt(18)
+    log_e = anytime_t.log_e(18, float(np.mean(values)) - 1.5, float(np.std(values, ddof=1)))
+    assert row["log_e"]["for"] == pytest.approx(log_e)
     assert row["low"] == pytest.approx(np.mean(values) - half)
     assert row["high"] == pytest.approx(np.mean(values) + half)
     assert (row["verdict"], row["guaranteed"]) == ("supported", False)
     assert row["effect"] == {"kind": "lift", "value": pytest.approx(np.mean(values))}
+
+
+def test_a_band_gives_half_the_error_to_either_side_for_refuting() -> None:
+    """Either end could be found violated wrongly; for the band both ends must hold, so the lesser e-value speaks."""
+    row = attends(MASS, between(0.5, 0.8), how=Asked(0.95, 3))
+    assert row["corrected"]["confidence"] == pytest.approx(1 - 0.05 / 6)
+    assert attends(MASS, at_least(0.5), how=Asked(0.95, 3))["corrected"]["confidence"] == pytest.approx(1 - 0.05 / 3)
+    values = np.array(MASS)
+    above, below = betting.log_e(values, 0.5), betting.log_e(1 - values, 1 - 0.8)
+    violated = betting.log_e(1 - values, 1 - 0.5), betting.log_e(values, 0.8)
+    assert row["log_e"] == {
+        "for": pytest.approx(min(above, below)),
+        "against": pytest.approx(np.log(np.mean(np.exp(violated)))),
+    }
+
+
+def test_log_e_values_stand_beside_every_judged_sample() -> None:
+    """For and against the bound; null without one, on a census, and where there is no evidence at all."""
+    values = np.array(MASS)
+    row = attends(MASS, at_least(0.6))
+    assert row["log_e"] == {
+        "for": pytest.approx(betting.log_e(values, 0.6)), "against": pytest.approx(betting.log_e(1 - values, 0.4)),
+    }  # fmt: skip
+    assert attends(MASS, OBSERVE)["log_e"] is None
+    assert attends(MASS, at_least(0.6), how=Asked(0.95, 1, census=True))["log_e"] is None
+    certain = decide({**NOTHING_MEASURED}, at_least(-0.5), infer_bounded(MASS), HOW)
+    assert certain["log_e"]["for"] == 700.0  # a share above -.5 is certain; JSON has no infinity
+    assert certain["verdict"] == "supported"
+
+
+@pytest.mark.parametrize(("cycle", "rows"), [(1, 1), (8, 1), (8, 20)])
+def test_a_cycle_of_templates_and_the_number_of_rows_reach_the_interval(cycle: int, rows: int) -> None:
+    """Stakes are held within a cycle of eight, so the ends differ; both stay on the right side of the mean."""
+    row = attends(MASS, at_least(0.4), how=Asked(0.95, rows, cycle=cycle))
+    strata = None if cycle == 1 else np.arange(64) // cycle
+    assert row["verdict"] == "supported"
+    assert row["log_e"]["for"] == pytest.approx(betting.log_e(np.array(MASS), 0.4, strata))
+    assert betting.log_e(np.array(MASS), row["low"] - 0.008, strata) > np.log(40)
+    assert betting.log_e(np.array(MASS), row["low"] + 0.008, strata) < np.log(40)
+
+
+@pytest.mark.parametrize(
+    ("row", "more"),
+    [
+        (attends([NAN] * 4, at_least(0.4)), True),  # no query matches yet
+        (attends([0.9, INF], at_least(0.4)), False),
+        (attends([0.9] * 8, at_least(0.4), removed=[0.95] * 8), False),
+        (ablated("after", "kl", [0.0] * 5, [0.1] * 5, at_least(0)), True),  # too few prompts for the task
+        (ablated("after", "kl", [0.0] * 40, [0.1] * 40, at_least(0), ranks=[3] * 40), False),  # surely not done
+        (ablated("after", "kl", [0.0] * 4, [0.1] * 4, at_least(0), task=Task({"top1": 0.5}, True), ranks=[NAN] * 4), False),
+        (ablated("drop_in", "loss", [NAN] * 9, [NAN] * 9, at_least(0)), True),
+        (ablated("drop_in", "logit_diff", [-1.0, -1.1, -0.9] * 9, [1.0] * 27, at_least(0)), False),  # surely negative
+    ],
+)  # fmt: skip
+def test_a_reason_says_whether_more_prompts_could_remove_it(row: dict[str, Any], more: bool) -> None:
+    """What only a larger sample could change is NotYet; what is settled is a plain reason."""
+    assert row["verdict"] == "unmeasurable"
+    assert isinstance(row["reason"], NotYet) == more
 
 
 BEFORE = [4.0, 5.0, 4.5, 5.5, 4.2, 4.8] * 4
@@ -276,7 +338,7 @@ def test_a_drop_is_a_ratio_of_means() -> None:
         assert row["effect"] == {"kind": "relative", "value": pytest.approx((a - b) / b)}
         assert (row["uniform"], row["heads_passing"]) == (None, None)
         assert row["clean"]["top1"] == 1.0
-        assert row["clean"]["top1_low"] == pytest.approx(0.025 ** (1 / 24))
+        assert betting.log_e(np.ones(24), row["clean"]["top1_low"]) == pytest.approx(np.log(40), abs=0.05)
     kl = ablated("after", "kl", [0.0] * 6, [0.1, 0.2, 0.3, 0.1, 0.2, 0.3], at_least(0.01))
     assert kl["effect"]["kind"] == "d_z"
     assert kl["low"] >= 0
@@ -284,26 +346,27 @@ def test_a_drop_is_a_ratio_of_means() -> None:
 
 def test_a_drop_from_about_zero_has_no_meaning() -> None:
     """A clean interval that reaches zero makes drop_in UNMEASURABLE, its numbers kept; change_in is judged."""
-    before = [1.0, -0.9, 1.1, -1.0, 0.5, -0.4]
-    row = ablated("drop_in", "logit_diff", before, [0.1] * 6, at_most(5))
+    before, after = [1.0, -0.9, 1.1, -1.0, 0.5, -0.4] * 2, [0.1] * 12
+    row = ablated("drop_in", "logit_diff", before, after, at_most(5))
     assert row["verdict"] == "unmeasurable"
     assert "may be zero or less (mean 0.05, interval -" in row["reason"]
     assert row["estimate"] == pytest.approx((0.05 - 0.1) / 0.05)
-    assert ablated("change_in", "logit_diff", before, [0.1] * 6, at_most(5))["verdict"] == "supported"
+    assert isinstance(row["reason"], NotYet)  # more prompts could show that it is above zero
+    assert ablated("change_in", "logit_diff", before, after, at_most(5))["verdict"] == "supported"
     census = Asked(0.95, 1, census=True)
     for below in ([-1.0] * 6, [0.0] * 6):
         found = ablated("drop_in", "logit_diff", below, [0.1] * 6, at_most(5), how=census)
         assert found["verdict"] == "unmeasurable"
-    assert ablated("drop_in", "logit_diff", before, [0.1] * 6, at_most(5), how=census)["verdict"] == "supported"
-    task = ablated("drop_in", "logit_diff", before, [0.1] * 6, at_most(5), ranks=[9] * 6)
+    assert ablated("drop_in", "logit_diff", before, after, at_most(5), how=census)["verdict"] == "supported"
+    task = ablated("drop_in", "logit_diff", before, after, at_most(5), ranks=[9] * 12)
     assert "does not do this task" in task["reason"]  # the first reason stays
 
 
 @pytest.mark.parametrize(
     ("ranks", "task", "census", "fine"),
     [
-        ([1] * 6, {"top1": 0.5}, False, True),  # 6 of 6: lower bound 0.54
-        ([1] * 5, {"top1": 0.5}, False, False),  # 5 of 5: lower bound 0.48
+        ([1] * 12, {"top1": 0.5}, False, True),  # 12 of 12: lower bound above .6
+        ([1] * 5, {"top1": 0.5}, False, False),  # 5 of 5: the capital is at most 1.9^5 < 40
         ([1] * 5, {"top1": 0.5}, True, True),
         ([1, 2], {"top1": 0.5}, True, False),  # exactly one half is not more than it
         ([1] * 20 + [2] * 12, {"top1": 0.5}, False, False),  # 0.625, lower bound 0.437
@@ -311,7 +374,7 @@ def test_a_drop_from_about_zero_has_no_meaning() -> None:
         ([3] * 20, {"top5": 0.8}, False, True),
         ([3] * 20, {"top5": 0.8, "top1": 0.0}, False, False),
         ([NAN] * 20, {"top1": 0.5}, False, True),  # no answers, no task
-        ([NAN] * 10 + [1] * 10, {"top1": 0.5}, False, True),
+        ([NAN] * 10 + [1] * 12, {"top1": 0.5}, False, True),
         ([NAN] * 10 + [2] * 10, {"top1": 0.5}, False, False),
     ],
 )
@@ -342,7 +405,7 @@ def test_ranks_and_what_the_answer_fell_to() -> None:
     assert row["estimate"] == 0.25
     assert row["ranks"] == {"median": 2.0, "first": 0.25, "counts": {"1": 2, "2": 4, "3": 1, "9": 1}}
     assert row["fell_to"] == [[" t1", 3], [" t0", 3]][::-1]
-    assert row["interval"] == "clopper-pearson"
+    assert (row["interval"], row["guaranteed"]) == ("betting", True)
     top5 = ablated("after", "top5", [1] * 8, [1, 2, 3, 2, 2, 9, 2, 1], at_least(0.9))
     assert (top5["estimate"], top5["fell_to"]) == (0.875, [[" t1", 1]])
     assert ablated("after", "top5", [1] * 8, [1] * 8, at_least(0.5))["fell_to"] == []

@@ -148,7 +148,20 @@ def test_starting_costs_next_to_nothing(tmp_path: Path) -> None:
 def test_the_options_are_described(tmp_path: Path) -> None:
     """--help lists every option and ini value; --markers every marker."""
     text = run_pytest(tmp_path, "--help").out
-    for name in ("report", "seed", "n", "device", "dtype", "batch-tokens", "model", "fresh", "no-report"):
+    for name in (
+        "report",
+        "seed",
+        "n",
+        "device",
+        "dtype",
+        "batch-tokens",
+        "model",
+        "fresh",
+        "no-cache",
+        "fdr",
+        "strict",
+        "no-report",
+    ):
         assert f"--circuit-{name}" in text
     for name in ("suites", "report", "device", "dtype", "batch_tokens", "model"):
         assert f"circuit_{name}" in text

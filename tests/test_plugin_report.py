@@ -172,13 +172,13 @@ def test_a_bug_in_the_report_does_not_take_the_verdicts_along(
     result.stdout.fnmatch_lines(["  SUPPORTED     yes", "the report failed, please report it:", "KeyError: 'oops'"])
 
 
-def test_fresh_measures_again(pytester: pytest.Pytester) -> None:
-    """--circuit-fresh takes nothing from the cache; n and seed make other values."""
+def test_no_cache_measures_again(pytester: pytest.Pytester) -> None:
+    """--circuit-no-cache takes nothing from the cache; n and seed make other values."""
     project(pytester.path, good=GOOD)
     for arguments, status in (
         ((), "measured"),
         ((), "cached"),
-        (("--circuit-fresh",), "measured"),
+        (("--circuit-no-cache",), "measured"),
         (("--circuit-n=5",), "measured"),
     ):
         pytester.runpytest_inprocess(*arguments)

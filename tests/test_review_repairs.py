@@ -10,7 +10,8 @@ import numpy as np
 from circuits.claims.claim import Ablate, Bound
 from circuits.claims.heads import Component
 from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
-from circuits.verdict.rows import Asked, Task, ablation_row
+from circuits.verdict.decide import Asked
+from circuits.verdict.rows import Task, ablation_row
 
 ABOUT = "suite: s\nmodel: reference\nsampling: {sampling}\nprompts:\n  numerals: {{family: named_sequence, members: numerals}}\nclaims:\n"
 

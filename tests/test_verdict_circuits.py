@@ -14,6 +14,7 @@ from scipy import stats
 
 from circuits.claims.claim import Ablate, Bound, Circuit, Keep
 from circuits.claims.heads import Component
+from circuits.verdict import anytime_t
 from circuits.verdict.circuit_rows import (
     Pair,
     completeness_row,
@@ -24,9 +25,10 @@ from circuits.verdict.circuit_rows import (
     sufficiency_row,
     within_row,
 )
-from circuits.verdict.estimate import corrected, mean_t, paired_difference, ratio_drop, ratio_of_means
+from circuits.verdict.decide import Asked
+from circuits.verdict.estimate import corrected, infer_ratio, mean_t, paired_difference, ratio_of_means
 from circuits.verdict.ranking import OBSERVED
-from circuits.verdict.rows import Asked, Task
+from circuits.verdict.rows import Task
 
 NAN, INF = float("nan"), float("inf")
 HOW, CENSUS = Asked(0.95, 1), Asked(0.95, 1, census=True)
@@ -85,7 +87,7 @@ FULL, KEPT, EMPTY = run(5.0, seed=1), run(4.0, seed=2), run(1.0, seed=3)
 def test_within_compares_the_circuit_with_and_without(effect: str, expected: float) -> None:
     """The clean model enters the gates only; the drop is relative to the circuit's own F(C)."""
     without = run(3.0, seed=4, ranks=[1] * (N - 2) + [4, 2])
-    row = within_row({}, ablate(effect), FULL, KEPT, without, at_least(expected - 0.2), DONE, HOW)
+    row = within_row({}, ablate(effect), FULL, KEPT, without, at_least(expected - 0.3), DONE, HOW)
     assert row["estimate"] == pytest.approx(expected)
     assert row["verdict"] == "supported"
     assert row["parts"] == {"F(C)": pytest.approx(4.0), "F(C\\A)": pytest.approx(3.0)}
@@ -95,7 +97,7 @@ def test_within_compares_the_circuit_with_and_without(effect: str, expected: flo
     assert row["fell_to"] == [[" five", 2]]
     assert row["clean"]["top1"] == 1.0
     if effect == "drop_in":
-        other = ratio_drop(KEPT["logit_diff"], without["logit_diff"])
+        other = infer_ratio(without["logit_diff"], KEPT["logit_diff"]).less_than_one()(0.95)
         assert (row["low"], row["high"], row["interval"]) == pytest.approx((other.low, other.high, "fieller"))
 
 
@@ -230,7 +232,7 @@ def test_faithfulness_is_a_distance(kept: float, bound: Bound, verdict: str) -> 
     assert row["verdict"] == verdict
     assert row["estimate"] == pytest.approx(abs(kept - 5.0), abs=1e-9)
     difference = part["logit_diff"] - FULL["logit_diff"]
-    half, quarter = (stats.t.ppf(p, N - 1) * difference.std(ddof=1) / math.sqrt(N) for p in (0.975, 0.9875))
+    half, quarter = (anytime_t.quantile(N, a) * difference.std(ddof=1) / math.sqrt(N) for a in (0.025, 0.0125))
     size = abs(kept - 5.0)
     expected = (0.0, half) if size == 0 else (size - quarter, size + half)
     assert (row["low"], row["high"]) == pytest.approx(expected, abs=1e-9)
@@ -254,13 +256,16 @@ def test_faithfulness_of_a_bounded_metric_is_guaranteed() -> None:
     assert (exact["verdict"], exact["low"]) == ("supported", None)
 
 
-def test_faithfulness_errs_no_more_often_than_promised_near_zero() -> None:
-    """Where F(C) = F(M) the low end, which can fail on both sides of 0, still fails in at most 2.5% of runs."""
-    rng, runs, wrong = np.random.default_rng(2), 1500, 0
+@pytest.mark.parametrize("confidence", [0.95, 0.6])
+def test_faithfulness_errs_no_more_often_than_promised_near_zero(confidence: float) -> None:
+    """Where F(C) = F(M) the low end, which can fail on both sides of 0, still fails in at most 2.5% (20%) of runs."""
+    rng, runs, wrong, error = np.random.default_rng(2), 400, 0, (1 - confidence) / 2
     for _ in range(runs):
         full, part = only(rng.normal(0, 1, 12)), only(rng.normal(0, 1, 12))
-        wrong += keep_row({}, keep("faithfulness"), full, part, None, [], OBSERVED, DONE, HOW)["low"] > 0
-    assert 0 < wrong / runs <= 0.025 + 3 * math.sqrt(0.025 * 0.975 / runs)
+        how = Asked(confidence, 1)
+        wrong += keep_row({}, keep("faithfulness"), full, part, None, [], OBSERVED, DONE, how)["low"] > 0
+    assert wrong / runs <= error + 3 * math.sqrt(error * (1 - error) / runs)
+    assert wrong > 0 or confidence > 0.9
 
 
 # ---- completeness and minimality ----
@@ -325,7 +330,7 @@ def test_minimality_is_the_least_of_the_largest() -> None:
 @pytest.mark.parametrize("end", ["low", "high"])
 def test_completeness_errs_no_more_often_than_promised(end: str) -> None:
     """All of six distances equal (worst for the low end), or one largest alone: each end fails at most 2.5%."""
-    rng, runs, wrong = np.random.default_rng(6), 700, 0
+    rng, runs, wrong = np.random.default_rng(6), 300, 0
     truth = np.full(6, 0.5) if end == "low" else np.array([0.5, 0, 0, 0, 0, 0])
     for _ in range(runs):
         pairs = [Pair((), only(rng.normal(mean, 1, 14)), only(np.zeros(14))) for mean in truth]
@@ -333,13 +338,12 @@ def test_completeness_errs_no_more_often_than_promised(end: str) -> None:
         row = completeness_row({}, keep("completeness"), full, full, pairs, OBSERVED, DONE, HOW)
         wrong += row["low"] > 0.5 if end == "low" else row["high"] < 0.5
     assert wrong / runs <= 0.025 + 3 * math.sqrt(0.025 * 0.975 / runs)
-    assert wrong > 0 or end == "high"
 
 
 @pytest.mark.parametrize("end", ["low", "high"])
 def test_minimality_errs_no_more_often_than_promised(end: str) -> None:
     """Four components at the same true value, or one of two subsets each: each end fails at most 2.5%."""
-    rng, runs, wrong = np.random.default_rng(7), 500, 0
+    rng, runs, wrong = np.random.default_rng(7), 300, 0
     for _ in range(runs):
         pairs = [
             Pair((), only(rng.normal(mean, 1, 14)), only(np.zeros(14)), str(v))
@@ -350,7 +354,6 @@ def test_minimality_errs_no_more_often_than_promised(end: str) -> None:
         row = minimality_row({}, keep("minimality"), full, full, pairs, OBSERVED, DONE, HOW)
         wrong += row["low"] > 0.6 if end == "low" else row["high"] < 0.6
     assert wrong / runs <= 0.025 + 3 * math.sqrt(0.025 * 0.975 / runs)
-    assert wrong > 0 or end == "high"
 
 
 def test_subsets_that_change_nothing_leave_room() -> None:
@@ -393,7 +396,7 @@ def test_sufficiency_is_the_share_of_random_circuits_further_away() -> None:
     exact = stats.binomtest(3, 5).proportion_ci(0.95, method="exact")
     assert (row["estimate"], row["n"], row["unit"]) == (0.6, 5, "random circuits")
     assert (row["low"], row["high"]) == pytest.approx((exact.low, exact.high))
-    assert (row["interval"], row["verdict"]) == ("clopper-pearson", "supported")
+    assert row["interval"] == "clopper-pearson"
     assert "random circuits" in row["assumption"]
     assert row["guaranteed"] is False
     assert (row["random"]["count"], row["random"]["seed"], row["random"]["as_good"]) == (5, 11, 2)
@@ -403,6 +406,48 @@ def test_sufficiency_is_the_share_of_random_circuits_further_away() -> None:
     assert (ties["estimate"], ties["verdict"]) == (0.0, "refuted")  # as far is not further
     one = sufficiency_row({}, keep("sufficiency"), FULL, KEPT, [EMPTY], at_least(0.9), DONE, HOW)
     assert (one["estimate"], one["verdict"]) == (1.0, "inconclusive")
+
+
+def test_a_share_of_random_circuits_is_judged_by_its_exact_interval() -> None:
+    """Their number was fixed in advance, so Clopper & Pearson's limit decides: 3 of 5 are surely more than 10%."""
+    row = sufficiency_row({}, keep("sufficiency"), FULL, KEPT, RANDOM, at_least(0.1), DONE, HOW)
+    assert row["low"] == pytest.approx(stats.binomtest(3, 5).proportion_ci(0.95, method="exact").low)
+    assert (row["low"] > 0.1, row["verdict"]) == (True, "supported")
+
+
+def test_evidence_of_a_distance_speaks_of_either_sign() -> None:
+    """Further than c: the mean of two e-values, one a sign; nearer than c: the lesser. From the t e-process by hand."""
+    part = run(4.0, seed=2)
+    signed = part["logit_diff"] - FULL["logit_diff"]
+
+    def log_e(values: Any) -> float:
+        return anytime_t.log_e(N, float(values.mean()), float(values.std(ddof=1)))
+
+    row = keep_row({}, keep("faithfulness"), FULL, part, None, [], at_least(0.95), DONE, HOW)
+    further = math.log((math.exp(log_e(signed - 0.95)) + math.exp(log_e(-signed - 0.95))) / 2)
+    nearer = min(log_e(0.95 - signed), log_e(0.95 + signed))
+    assert row["log_e"] == {"for": pytest.approx(further), "against": pytest.approx(nearer)}
+    turned = keep_row({}, keep("faithfulness"), FULL, part, None, [], at_most(0.95), DONE, HOW)
+    assert turned["log_e"] == {"for": pytest.approx(nearer), "against": pytest.approx(further)}
+
+
+def test_evidence_of_completeness_is_that_of_some_subset_or_of_all() -> None:
+    """At most c: every subset must be nearer, the least counts; more than c: one is enough, the mean over subsets."""
+
+    def log_e(values: Any) -> float:
+        return anytime_t.log_e(N, float(values.mean()), float(values.std(ddof=1)))
+
+    signed = [each.one["logit_diff"] - each.other["logit_diff"] for each in COMPLETE]
+    nearer = [min(log_e(1.1 - each), log_e(1.1 + each)) for each in signed]
+    further = [np.mean([math.exp(log_e(each - 1.1)), math.exp(log_e(-each - 1.1))]) for each in signed]
+    row = completeness_row({}, keep("completeness"), FULL, KEPT, COMPLETE, at_most(1.1), DONE, HOW)
+    assert row["log_e"] == {"for": pytest.approx(min(nearer)), "against": pytest.approx(math.log(np.mean(further)))}
+    # Minimality: a component is settled by one of its subsets, the claim by all of its components.
+    pairs = [Pair(each.removed, each.one, each.other, v) for each, v in zip(COMPLETE, "aab", strict=True)]
+    row = minimality_row({}, keep("minimality"), FULL, KEPT, pairs, at_least(1.1), DONE, HOW)
+    supports = min(math.log(np.mean(further[:2])), math.log(further[2]))
+    refutes = math.log(np.mean([math.exp(min(nearer[:2])), math.exp(nearer[2])]))
+    assert row["log_e"] == {"for": pytest.approx(supports), "against": pytest.approx(refutes)}
 
 
 def test_a_census_of_prompts_is_none_of_random_circuits() -> None:
@@ -417,7 +462,7 @@ def test_partial_necessity_is_the_share_of_removals_that_change_less() -> None:
     assert row["estimate"] == pytest.approx(0.4)
     assert row["random"]["as_good"] == 3
     assert row["parts"] == {"F(M)": pytest.approx(5.0), "F(M\\C)": pytest.approx(4.0)}
-    many = [run(4.9, seed=seed) for seed in range(40)]
+    many = [run(4.9, seed=seed) for seed in range(60)]
     strong = necessity_row({}, ablate("partial_necessity"), FULL, EMPTY, many, at_least(0.9), DONE, HOW)
     assert strong["verdict"] == "supported"
     weak = necessity_row({}, ablate("partial_necessity"), FULL, run(4.95, seed=3), many, at_least(0.9), DONE, HOW)

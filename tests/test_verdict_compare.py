@@ -1,4 +1,4 @@
-"""More than another head or prompt set: paired and unpaired differences, against independent computations."""
+"""More than another head or prompt set: paired differences, and those of two sets, by independent computations."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from circuits.claims.claim import Bound
 from circuits.measure.attention import AttentionValues
-from circuits.verdict.compare import Side, cohens_d, compared_row, side_of, two_means, welch
-from circuits.verdict.estimate import bounded_mean, paired_difference
+from circuits.verdict import anytime_t
+from circuits.verdict.compare import Side, apart, cohens_d, compared_row, side_of
+from circuits.verdict.decide import Asked
+from circuits.verdict.estimate import mean_t, paired_difference
 from circuits.verdict.ranking import OBSERVED
-from circuits.verdict.rows import Asked
 
 NAN, INF = float("nan"), float("inf")
 HOW = Asked(0.95, 1)
@@ -49,7 +49,7 @@ def row_of(left: Any, right: Any, bound: Bound = MORE, *, paired: bool = False, 
     ("least", "verdict"), [(0.0, "supported"), (0.15, "supported"), (0.3, "inconclusive"), (0.5, "refuted")]
 )
 def test_two_heads_on_the_same_prompts_are_paired(least: float, verdict: str) -> None:
-    """The interval is that of the paired difference, much narrower than an unpaired one; d_z is its effect."""
+    """The interval is that of the paired difference, narrower than one of other pairs; d_z is its effect."""
     row = row_of(HIGH, LOW, by(least), paired=True)
     expected = paired_difference(HIGH, LOW)
     assert row["verdict"] == verdict
@@ -61,8 +61,8 @@ def test_two_heads_on_the_same_prompts_are_paired(least: float, verdict: str) ->
     assert row["other"] == {"attends": "any -> 4.4", "head": "4.4", "prompts": "b", "n": 80}
     assert (row["more_than"], row["heads_passing"], row["rank"]) == ("any -> 4.4", None, None)
     assert row["uniform"] == pytest.approx(0.04)
-    unpaired = row_of(HIGH, LOW, by(least))
-    assert unpaired["high"] - unpaired["low"] > 1.2 * (row["high"] - row["low"])
+    unpaired = row_of(HIGH, LOW[::-1], by(least))
+    assert unpaired["high"] - unpaired["low"] > 1.1 * (row["high"] - row["low"])
 
 
 def test_the_wrong_way_round_is_refuted() -> None:
@@ -73,29 +73,48 @@ def test_the_wrong_way_round_is_refuted() -> None:
 
 
 def test_two_prompt_sets_are_two_samples() -> None:
-    """Bounded values: the difference of two betting intervals, each at half the error; Cohen's d by hand."""
+    """Bounded values: the k-th of one set against the k-th of the other, as many as both have; Cohen's d by hand."""
     row = row_of(HIGH, OTHERS, by(0.2))
-    one, two = bounded_mean(HIGH, confidence=0.975), bounded_mean(OTHERS, confidence=0.975)
-    assert (row["low"], row["high"]) == pytest.approx((one.low - two.high, one.high - two.low))
-    assert row["estimate"] == pytest.approx(HIGH.mean() - OTHERS.mean())
+    expected = paired_difference(HIGH[:50], OTHERS)
+    assert (row["low"], row["high"]) == (expected.low, expected.high)
+    assert row["estimate"] == pytest.approx(HIGH[:50].mean() - OTHERS.mean())
     assert (row["interval"], row["guaranteed"], row["assumption"]) == ("betting (two samples)", True, None)
-    assert (row["n"], row["other"]["n"], row["skipped"]) == (80, 50, 0)
-    pooled = math.sqrt((79 * HIGH.var(ddof=1) + 49 * OTHERS.var(ddof=1)) / 128)
-    assert row["effect"] == {"kind": "d", "value": pytest.approx((HIGH.mean() - OTHERS.mean()) / pooled)}
+    assert (row["n"], row["other"]["n"], row["skipped"]) == (50, 50, 0)
+    assert row["sides"] == {"left": pytest.approx(HIGH[:50].mean()), "right": pytest.approx(OTHERS.mean())}
+    pooled = math.sqrt((49 * HIGH[:50].var(ddof=1) + 49 * OTHERS.var(ddof=1)) / 98)
+    assert row["effect"] == {"kind": "d", "value": pytest.approx((HIGH[:50].mean() - OTHERS.mean()) / pooled)}
+    turned = row_of(OTHERS, HIGH)
+    assert (turned["n"], turned["estimate"]) == (50, pytest.approx(-row["estimate"]))
 
 
-def test_lift_on_two_prompt_sets_has_welchs_interval() -> None:
-    """Unbounded values: scipy's Welch interval, marked as resting on an assumption."""
-    first, second = RNG.gamma(4, 1, 30), RNG.gamma(2, 0.5, 18)
+def test_lift_on_two_prompt_sets_is_tested_by_differences() -> None:
+    """Unbounded values: the t e-process on the differences of the first 18, marked as resting on an assumption."""
+    first, second = RNG.gamma(8, 0.5, 30), RNG.gamma(2, 0.25, 18)
     row = row_of(first, second, statistic="lift")
-    expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
-    assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
-    assert (row["interval"], row["guaranteed"], row["verdict"]) == ("welch", False, "supported")
+    differences = first[:18] - second
+    half = anytime_t.quantile(18, 0.025) * differences.std(ddof=1) / math.sqrt(18)
+    assert (row["low"], row["high"]) == pytest.approx((differences.mean() - half, differences.mean() + half))
+    assert (row["interval"], row["guaranteed"], row["verdict"]) == ("t (two samples)", False, "supported")
     assert "near-normal" in row["assumption"]
     paired = row_of(first[:18], second, statistic="lift", paired=True)
-    expected = stats.ttest_rel(first[:18], second).confidence_interval(0.95)
-    assert (paired["low"], paired["high"]) == pytest.approx((expected.low, expected.high))
+    assert (paired["low"], paired["high"]) == (row["low"], row["high"])
     assert paired["interval"] == "t"
+
+
+@pytest.mark.parametrize("lift", [False, True])
+def test_the_k_th_prompt_of_one_set_stands_against_the_k_th_of_the_other(lift: bool) -> None:
+    """Prompts keep their places, so that cycles of templates stay aligned; where one has no value, neither is used."""
+    first, second = [0.9, NAN, 0.7, 0.8, 0.6, 0.75, 0.7, 0.8], [NAN, NAN, 0.2, 0.1, 0.3, 0.25, 0.35, 0.2, 0.9, NAN, 0.4]
+    found = apart(first, second, lift)
+    left, right = np.array([0.7, 0.8, 0.6, 0.75, 0.7, 0.8]), np.array([0.2, 0.1, 0.3, 0.25, 0.35, 0.2])
+    shown, differences = found(0.95), left - right
+    expected = mean_t(differences, 0.95) if lift else paired_difference(left, right)
+    assert (shown.value, shown.low, shown.high, shown.n) == (expected.value, expected.low, expected.high, 6)
+    assert shown.skipped == 2
+    if lift:
+        at = differences.mean() - 0.2
+        log_e = anytime_t.log_e(6, 0.2, differences.std(ddof=1))
+        assert (found.above(at), found.below(at + 0.4)) == (pytest.approx(log_e), pytest.approx(log_e))
 
 
 def test_refuting_is_corrected_for_the_rows() -> None:
@@ -105,16 +124,18 @@ def test_refuting_is_corrected_for_the_rows() -> None:
     assert row_of(HIGH, OTHERS, edge, how=Asked(0.95, 20))["verdict"] == "inconclusive"
 
 
-@pytest.mark.parametrize("statistic", ["mass", "lift"])
-def test_unpaired_comparisons_err_no_more_often_than_promised(statistic: str) -> None:
-    """With a true difference of exactly .2 each end is wrong in at most 2.5% of runs, also with unequal spreads."""
-    rng, runs, wrong = np.random.default_rng(4), 250 if statistic == "mass" else 1500, np.zeros(2)
+@pytest.mark.parametrize("lift", [False, True])
+def test_unpaired_comparisons_err_no_more_often_than_promised(lift: bool) -> None:
+    """A true difference of exactly .2, looked at five times: either side is ever wrong in at most 2.5% of runs."""
+    rng, runs, wrong, most = np.random.default_rng(4), 400, np.zeros(2), 0.0
     for _ in range(runs):
-        first, second = rng.beta(2, 2, 16), rng.beta(3, 7, 40)
-        found = (two_means if statistic == "mass" else welch)(first, second)
-        wrong += [found.low > 0.2, found.high < 0.2]
+        first, second = rng.beta(2, 2, 96), rng.beta(3, 7, 120)
+        each = [apart(first[:n], second[: n + 24], lift) for n in (32, 48, 64, 80, 96)]
+        logs = max(found.above(0.2) for found in each), max(found.below(0.2) for found in each)
+        wrong += [log >= math.log(40) for log in logs]
+        most = max(most, *logs)
     assert (wrong / runs <= 0.025 + 3 * math.sqrt(0.025 * 0.975 / runs)).all()
-    assert statistic == "mass" or wrong.min() > 0
+    assert most > math.log(10)  # now and then there is evidence, so the promise is not kept by silence
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
@@ -124,14 +145,17 @@ def test_unpaired_comparisons_err_no_more_often_than_promised(statistic: str) ->
     st.floats(0.6, 0.99),
 )
 def test_law_differences_turn_round(first: list[float], second: list[float], confidence: float) -> None:
-    """Swapping the sides mirrors the interval; it holds the estimate, has a width, and grows with confidence."""
-    for function in (two_means, welch):
-        found, turned = function(first, second, confidence), function(second, first, confidence)
+    """Swapping the sides mirrors interval and e-values; it holds the estimate, has a width, and grows with confidence."""
+    n = min(len(first), len(second))
+    for lift in (False, True):
+        one, two = apart(first, second, lift), apart(second, first, lift)
+        found, turned = one(confidence), two(confidence)
         assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low), abs=1e-5)
+        assert (two.above(-0.1), two.below(-0.1)) == pytest.approx((one.below(0.1), one.above(0.1)), abs=1e-6)
         assert found.low <= found.value <= found.high
         assert found.low < found.high
-        assert found.value == pytest.approx(np.mean(first) - np.mean(second))
-        wider = function(first, second, (1 + confidence) / 2)
+        assert found.value == pytest.approx(np.mean(first[:n]) - np.mean(second[:n]))
+        wider = one((1 + confidence) / 2)
         assert wider.low <= found.low and wider.high >= found.high
 
 
@@ -146,12 +170,17 @@ def test_degenerate_data_is_inconclusive(statistic: str, paired: bool, left: Any
     assert row["effect"]["value"] is None
 
 
-def test_one_constant_side_is_no_certainty() -> None:
-    """A side that does not vary adds its own room to Welch's interval."""
-    found = welch([2.0, 3.0, 4.0, 3.0], [1.0] * 4)
-    assert found.method == "rule-of-three"
-    assert found.high - found.low > 2 * (3 / 4) * 3.0
-    assert "constant" in str(found.assumption)
+def test_constant_differences_are_no_certainty() -> None:
+    """Two sides that do not vary, or only alike, differ by a constant: the rule of three, 3/n of its own size.
+
+    0 lies four such thirds away, so the e-value is 2 / .05^4.
+    """
+    for first, second in (([3.0] * 12, [1.0] * 12), (np.arange(2.0, 14), np.arange(12.0))):
+        found = apart(first, second, lift=True)
+        assert (found(0.95).low, found(0.95).high) == pytest.approx((2 - 3 / 12 * 2, 2 + 3 / 12 * 2))
+        assert found(0.95).method == "rule-of-three (two samples)"
+        assert "constant" in str(found(0.95).assumption)
+        assert (found.above(1.6), found.above(0.0)) == (0.0, pytest.approx(math.log(2 * 20**4)))
 
 
 def test_cohens_d_needs_a_spread() -> None:
@@ -162,14 +191,14 @@ def test_cohens_d_needs_a_spread() -> None:
 
 
 def test_prompts_without_a_value_are_left_out() -> None:
-    """Paired: a prompt without one side is in neither. Unpaired: each side has its own prompts."""
+    """Paired: a prompt without one side is in neither. Unpaired: nor is a pair of prompts of the same number."""
     left, right = [0.9, NAN, 0.7, 0.8], [0.1, 0.2, NAN, 0.3]
     row = row_of(left, right, paired=True)
     assert (row["n"], row["other"]["n"], row["estimate"]) == (2, 2, pytest.approx(0.65))
     assert row["sides"] == {"left": pytest.approx(0.85), "right": pytest.approx(0.2)}
     assert row["warnings"][0] == "2 of 4 prompts have no such query and key, and are left out"
     row = row_of(left, right)
-    assert (row["n"], row["other"]["n"], row["estimate"]) == (3, 3, pytest.approx(0.6))
+    assert (row["n"], row["other"]["n"], row["estimate"]) == (2, 2, pytest.approx(0.65))
     assert [warning[:22] for warning in row["warnings"][:2]] == ["1 of 4 prompts of a ha", "1 of 4 prompts of b ha"]
 
 

@@ -179,7 +179,8 @@ class Check:
 
     ``any``: the claim is that some head of ``heads`` does (none named: some head of the model).
     ``prompts`` are the check's own prompt sets; empty means the claim's. ``requires`` maps
-    a top-k metric to the clean accuracy that its lower bound must exceed (None: the default).
+    a top-k metric to the clean accuracy that its lower bound must exceed (None: the default). ``range``:
+    where the values of an unbounded metric are cut, so that the verdict needs no assumption (None: not at all).
     """
 
     index: int
@@ -192,6 +193,7 @@ class Check:
     requires: Mapping[str, float] | None = None
     reported: Mapping[str, Any] | None = None
     any: bool = False
+    range: tuple[float, float] | None = None
 
     @property
     def kind(self) -> str:
@@ -214,7 +216,7 @@ class Expect:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How many prompts (fixed size: ``max``), their seed, the confidence of the intervals."""
+    """How many prompts at least and at most, their seed, the confidence of the intervals."""
 
     min: int = 32
     max: int = 128

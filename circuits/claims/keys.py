@@ -19,9 +19,6 @@ SCORES = (*ATTENTION_SCORES, *WEIGHT_SCORES, "in_context_learning")
 ENDS = ("at_least", "at_most", "between")
 BOUNDS = (*ENDS, "top")
 
-# Constructs that are refused by name until they are measured.
-LATER = ("range",)
-
 # The keys that belong to some kinds of checks only.
 OWN: Mapping[str, tuple[str, ...]] = {
     "attends": ("statistic", "excluding", "more_than", "by_at_least", "top"),
@@ -36,13 +33,14 @@ OWN: Mapping[str, tuple[str, ...]] = {
         "partial_necessity",
         "random",
         "top",
+        "range",
     ),
-    "keep_only": ("method", *KEPT, "normalised", "subsets", "random"),
-    "path": EFFECTS,
+    "keep_only": ("method", *KEPT, "normalised", "subsets", "random", "range"),
+    "path": (*EFFECTS, "range"),
     "loss_map": ("method",),
 }
 _SHARED = ("head", "heads", "prompts", "requires", "observe", "reported", *BOUNDS, "by_at_least")
-CHECK_KEYS = tuple(dict.fromkeys((*KINDS, *(k for own in OWN.values() for k in own), *_SHARED, *LATER)))
+CHECK_KEYS = tuple(dict.fromkeys((*KINDS, *(k for own in OWN.values() for k in own), *_SHARED)))
 CLAIM_KEYS = ("claim", "head", "heads", "prompts", "expect", "checks", "source", "requires")
 SUITE_KEYS = ("suite", "model", "source", "sampling", "prompts", "circuits", "claims", "include")
 

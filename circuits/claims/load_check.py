@@ -15,7 +15,6 @@ from circuits.claims.keys import (
     EFFECTS,
     KEPT,
     KINDS,
-    LATER,
     OWN,
     WEIGHT_SCORES,
     misspelt,
@@ -24,7 +23,7 @@ from circuits.claims.keys import (
 from circuits.claims.load_ablate import read_ablate
 from circuits.claims.load_attends import read_attends
 from circuits.claims.load_circuits import read_keep, read_loss_map, read_path
-from circuits.claims.load_metrics import RANK
+from circuits.claims.load_metrics import RANK, read_range
 from circuits.claims.load_parts import Asked, Context, read_heads, read_prompts, reported
 from circuits.claims.load_prompts import read_requires
 from circuits.claims.load_scores import read_score
@@ -73,9 +72,6 @@ class CheckReader:
             for key, _ in node.entries:
                 if key.text not in CHECK_KEYS:
                     faults.add(key, f"unknown key {key.text!r} in check {index}", nearest_key(key.text, CHECK_KEYS))
-        later = [key for key, _ in node.entries if key.text in LATER]
-        for key in later:
-            faults.add(key, f"{key.text!r} is not supported yet", "leave this check out for now")
         kinds = [key for key, _ in node.entries if key.text in KINDS]
         if len(kinds) > 1:
             faults.add(
@@ -85,8 +81,7 @@ class CheckReader:
             )
             return None
         if not kinds:
-            if not later:
-                self.no_kind(node, index)
+            self.no_kind(node, index)
             return None
         kind = kinds[0].text
         for key, _ in node.entries:
@@ -100,18 +95,21 @@ class CheckReader:
         own, prompts = self.prompts(node, index, kind, score, inline)
         heads, some = self.heads(node, kind, score, inline)
         what = READERS[kind](Asked(self.context, faults, node, value, prompts, heads, some, f"{self.claim.id}-{index}"))
-        bound = None if later else self.bound(node, kind, some)
+        bound = self.bound(node, kind, some)
+        before = len(faults.found)
+        span = read_range(node, faults, getattr(what, "metric", None), getattr(what, "effect", ""))
         requires = self.requires
         if not inline and node.get("requires") is not None:
             requires = read_requires(node.get("requires"), faults)
         report = reported(node.get("reported"), faults)
-        if what is None or bound is None:
+        if what is None or bound is None or (span is None and len(faults.found) > before):
             return None
         if isinstance(what, (Ablate, Path)) and what.metric == "answer_rank" and bound.kind != "observe":
             faults.add(node.get(what.effect) or node, RANK, "add observe: true, or use top1, top5, ...")
             return None
         where = (node.key(kind) or node).where
-        return Check(index, what, bound, heads, own, describe(what), where, requires, report, some)
+        text = describe(what) + (f", range [{span[0]:g}, {span[1]:g}]" if span is not None else "")
+        return Check(index, what, bound, heads, own, text, where, requires, report, some, span)
 
     def no_kind(self, node: Node, index: int) -> None:
         """A check without a kind: say so, unless a misspelt key has been faulted already."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from circuits.claims import values
 from circuits.claims.claim import Claim, Expect, PromptSet
-from circuits.claims.keys import CHECK_KEYS, CLAIM_KEYS, KINDS, LATER, misspelt, nearest_key
+from circuits.claims.keys import CHECK_KEYS, CLAIM_KEYS, KINDS, misspelt, nearest_key
 from circuits.claims.load_check import CheckReader, without_kind
 from circuits.claims.load_parts import Context, read_heads, read_prompts
 from circuits.claims.load_prompts import read_requires
@@ -170,11 +170,8 @@ class ClaimReader:
         return list(checks_node.children)
 
     def no_check(self, key: Node, node: Node, inline: list[Node]) -> None:
-        """A claim without any check; keys that are not supported and misspelt kinds have their own faults."""
-        later = [k for k in inline if k.text in LATER]
-        for word in later:
-            self.faults.add(word, f"{word.text!r} is not supported yet", "leave this claim out for now")
-        if later or misspelt(node, (*KINDS, "checks")):
+        """A claim without any check; misspelt kinds have their own faults."""
+        if misspelt(node, (*KINDS, "checks")):
             return
         if not without_kind(inline, "the claim", self.faults):
             hint = f"add checks:, or one of {', '.join(KINDS)} inline"

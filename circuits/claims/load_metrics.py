@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from circuits.claims import bounds, values
 from circuits.claims.claim import PromptSet
 from circuits.claims.keys import METHODS, misspelt
 from circuits.claims.load_parts import Asked
-from circuits.claims.source import Node
+from circuits.claims.source import Faults, Node
 
 MOST_DRAWS = 1000
 # Metrics that need no answer, by the effects that do not take both of them.
@@ -75,6 +77,38 @@ def read_count(asked: Asked, name: str, default: int, minimum: int) -> int | Non
     """``random:`` or ``subsets:``: how many are drawn."""
     node = asked.node.get(name)
     return default if node is None else values.integer(node, asked.faults, name, minimum, MOST_DRAWS)
+
+
+def read_range(node: Node, faults: Faults, metric: str | None, effect: str) -> tuple[float, float] | None:
+    """``range: [low, high]``: where an unbounded metric is cut; None without one, or after a fault.
+
+    A metric that is bounded already, and a share of random circuits, have no use for it.
+    """
+    given = node.get("range")
+    if given is None:
+        return None
+    key = node.key("range") or node
+    facts = bounds.metric(metric) if metric is not None else None
+    if facts is not None and (all(map(math.isfinite, facts[:2])) or metric == "answer_rank"):
+        message = f"{metric} lies between {facts[0]:g} and {facts[1]:g} already" if metric != "answer_rank" else RANK
+        faults.add(key, f"range: {message}", "remove range")
+        return None
+    if effect == "partial_necessity" or node.get("sufficiency") is not None:
+        faults.add(key, "range does not go with a share of random circuits", "remove range")
+        return None
+    if given.kind != "list" or len(given.children) != 2:
+        faults.add(given, f"range takes a list of two numbers, not {given.noun}", "write range: [-10, 10]")
+        return None
+    ends = [values.number(child, faults, "each end of range") for child in given]
+    if ends[0] is None or ends[1] is None:
+        return None
+    low, high = ends[0][0], ends[1][0]
+    if not low < high:
+        faults.add(
+            given, f"range [{low:g}, {high:g}]: the first end must be below the second", "write range: [-10, 10]"
+        )
+        return None
+    return low, high
 
 
 def misplaced(asked: Asked, names: tuple[str, ...], owner: str, than: str) -> bool:

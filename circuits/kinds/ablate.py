@@ -9,11 +9,13 @@ from circuits.claims.heads import Component
 from circuits.errors import Unmeasurable
 from circuits.kinds.kind import Cell, Here, Kind, Quantity, all_heads, task_of
 from circuits.measure.ablation import Ablation
-from circuits.measure.group import CLEAN_RUN, Group
+from circuits.measure.group import CLEAN_RUN
+from circuits.measure.series import View
 from circuits.measure.subsets import complement, random_sets_outside
 from circuits.verdict.circuit_rows import interaction_row, necessity_row, within_row
+from circuits.verdict.decide import Asked, Row
 from circuits.verdict.ranking import ablation_top_row
-from circuits.verdict.rows import FEW_REFERENCE, Asked, Row, ablation_row
+from circuits.verdict.rows import FEW_REFERENCE, ablation_row
 
 
 def ablation_of(components: tuple[Component, ...], method: str, metric: str, at: str | None = None) -> Ablation:
@@ -63,15 +65,15 @@ def runs(cell: Cell, here: Here) -> dict[str, Ablation]:
 
 
 def _random_sets(what: Ablate, here: Here) -> tuple[tuple[Component, ...], ...]:
-    return random_sets_outside(what.components, here.layers, here.heads, what.random, here.prompts.seed)
+    return random_sets_outside(what.components, here.layers, here.heads, what.random, here.series.seed)
 
 
 def _plan(cell: Cell, here: Here) -> list[Quantity]:
-    group = here.prompts
+    group = here.series
     return [(group, CLEAN_RUN), *((group, group.plan_ablation(ablation)) for ablation in runs(cell, here).values())]
 
 
-def note_reference(row: Row, group: Group, method: str) -> None:
+def note_reference(row: Row, group: View, method: str) -> None:
     """The reference of a mean ablation beside the row; few reference prompts warn, none make it unmeasurable."""
     if method != "mean":
         return

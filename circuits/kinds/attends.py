@@ -11,10 +11,11 @@ from circuits.claims.heads import Component
 from circuits.kinds.kind import Cell, Here, Kind, Quantity, all_heads
 from circuits.measure.attention import AttentionValues
 from circuits.measure.cells import Question, question
-from circuits.measure.group import Group
+from circuits.measure.series import View
 from circuits.verdict.compare import compared_row, side_of
+from circuits.verdict.decide import Asked, Row
 from circuits.verdict.ranking import any_row, attention_top_row
-from circuits.verdict.rows import Asked, Row, attention_row, clean_facts
+from circuits.verdict.rows import attention_row, clean_facts
 
 
 def _plan(cell: Cell, here: Here) -> list[Quantity]:
@@ -23,10 +24,10 @@ def _plan(cell: Cell, here: Here) -> list[Quantity]:
     # Without a report nobody reads a picture or a profile, and another head then needs no pass of its own.
     profiled = [cell.place] if cell.head is not None and here.draw is not None else []
     pictured = [] if cell.check.bound.kind == "top" else profiled  # a place among all heads is shown on their map
-    found: list[Quantity] = [(here.prompts, here.prompts.plan_attention(asked, pictured, profiled))]
+    found: list[Quantity] = [(here.series, here.series.plan_attention(asked, pictured, profiled))]
     if other is not None:
-        assert here.other is not None
-        found.append((here.other, here.other.plan_attention(other, [])))
+        assert here.compared is not None
+        found.append((here.compared, here.compared.plan_attention(other, [])))
     return found
 
 
@@ -37,7 +38,7 @@ def _what(cell: Cell, here: Here) -> Attends:
 
 def own_prompts(what: Attends, here: Here) -> Attends:
     """The check as it is measured: a variant compared with itself has the same prompts, and is paired."""
-    return replace(what, other_prompts=None) if here.other is not None and here.other is here.group else what
+    return replace(what, other_prompts=None) if here.compared is not None and here.compared is here.measured else what
 
 
 def questions(what: Attends) -> tuple[Question, Question | None]:
@@ -90,10 +91,10 @@ def candidates(cell: Cell, here: Here) -> list[tuple[int, int]]:
     return [(head.layer, head.head) for head in named if head.head is not None]
 
 
-def with_clean(row: Row, group: Group, how: Asked) -> Row:
+def with_clean(row: Row, group: View, how: Asked) -> Row:
     """The clean accuracy beside a row of attention, where the prompts have answers."""
     if group.facts["answers"]:
-        row["clean"] = clean_facts(group.clean, how.confidence)
+        row["clean"] = clean_facts(group.clean, how)
     return row
 
 

@@ -11,7 +11,8 @@ from circuits.measure.group import CLEAN_RUN
 from circuits.measure.metrics import Values
 from circuits.measure.subsets import complement, random_circuits, subsets
 from circuits.verdict.circuit_rows import Pair, completeness_row, keep_row, minimality_row, sufficiency_row
-from circuits.verdict.rows import NOTHING_MEASURED, Asked, Row, clean_facts, decide, task_reason
+from circuits.verdict.decide import Asked, Row, decide
+from circuits.verdict.rows import NOTHING_MEASURED, clean_facts, task_reason
 
 
 def _what(cell: Cell) -> Keep:
@@ -34,10 +35,10 @@ class Runs:
         self.circuit = self.what.circuit
         self.random: tuple[Circuit, ...] = ()
         if self.what.random:
-            self.random = random_circuits(self.circuit, here.layers, here.heads, self.what.random, here.prompts.seed)
+            self.random = random_circuits(self.circuit, here.layers, here.heads, self.what.random, here.series.seed)
         self.subsets: tuple[frozenset[Component], ...] = ()
         if self.what.statistic in ("completeness", "minimality"):
-            self.subsets = subsets(self.circuit.components, self.what.subsets, here.prompts.seed)
+            self.subsets = subsets(self.circuit.components, self.what.subsets, here.series.seed)
 
     def kept(self, circuit: Circuit) -> Ablation:
         """The run in which only a circuit is left."""
@@ -82,7 +83,7 @@ def _pair(chosen: frozenset[Component], v: Component) -> tuple[frozenset[Compone
 
 
 def _plan(cell: Cell, here: Here) -> list[Quantity]:
-    group = here.prompts
+    group = here.series
     return [(group, CLEAN_RUN), *((group, group.plan_ablation(ablation)) for ablation in Runs(cell, here).all())]
 
 
@@ -100,7 +101,7 @@ def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     many = what.statistic in ("completeness", "minimality", "sufficiency")
     undone = task_reason(group.clean, task, how) if many and bound.kind != "observe" else None
     if undone is not None:  # many runs would be made for a row that cannot be judged
-        facts = {"reason": undone, "clean": clean_facts(group.clean, how.confidence)}
+        facts = {"reason": undone, "clean": clean_facts(group.clean, how)}
         return decide(row | {**NOTHING_MEASURED, **facts}, bound, None, how)
     runs = Runs(cell, here)
     full, kept = group.clean, runs.values(runs.kept(what.circuit))

@@ -6,18 +6,19 @@ anything is measured; ``row`` takes the measured values and fills the cell's row
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from circuits.claims.claim import Check, PromptSet
 from circuits.claims.heads import Component
-from circuits.measure.group import Group
 from circuits.measure.ov import OVGroup
-from circuits.verdict.rows import Asked, Row, Task
+from circuits.measure.series import Series, View, common_cycle, common_looks
+from circuits.verdict.decide import Asked, Row
+from circuits.verdict.rows import Task
 
 Draw = Callable[[Any, str], str | None]
-Quantity = tuple[Group | OVGroup, str]
+Quantity = tuple[Series | OVGroup, str]
 
 
 @dataclass(frozen=True)
@@ -39,22 +40,50 @@ class Cell:
 class Here:
     """Where a cell is measured.
 
-    ``group`` is None for scores from weights alone; ``other`` is the compared prompt set's group where
-    it is another one. ``layers``, ``heads``: the model's shape. ``draw`` None: no figures.
+    ``measured``: the prompts that the cell shows, None for scores from weights alone; ``compared``: the other
+    prompts of a comparison. ``at``: how many of each are in use (set by ``looks``, for a row). ``layers``,
+    ``heads``: the model's shape. ``draw`` None: no figures. ``cut``: the metric that ``range:`` cuts, and its ends.
     """
 
-    group: Group | None
-    other: Group | None
+    measured: Series | None
+    compared: Series | None
     ov: OVGroup
     layers: int
     heads: int
     draw: Draw | None = None
+    at: tuple[int, ...] = ()
+    cut: tuple[str, float, float] | None = None
 
     @property
-    def prompts(self) -> Group:
-        """The group of a cell that has prompts."""
-        assert self.group is not None
-        return self.group
+    def shown(self) -> tuple[Series, ...]:
+        """The prompts of the cell, the compared ones last."""
+        return tuple(series for series in (self.measured, self.compared) if series is not None)
+
+    @property
+    def series(self) -> Series:
+        """The prompts of a cell that has some."""
+        assert self.measured is not None
+        return self.measured
+
+    @property
+    def prompts(self) -> View:
+        """As many of the prompts as are in use."""
+        return replace(self.series.view(self.at[0]), cut=self.cut)
+
+    @property
+    def other(self) -> View | None:
+        """As many of the compared prompts as are in use."""
+        return self.compared.view(self.at[-1]) if self.compared is not None else None
+
+    @property
+    def cycle(self) -> int:
+        """The length of the cycle of templates of all prompts of the cell."""
+        return common_cycle(self.shown)
+
+    def looks(self, least: int) -> Iterator[Here]:
+        """The places to look from, one after the other, each with more prompts than the last."""
+        for at in common_looks(self.shown, least) or [()]:
+            yield replace(self, at=at)
 
 
 @dataclass(frozen=True)
@@ -74,5 +103,5 @@ def task_of(cell: Cell, here: Here) -> Task:
     """What the check requires of the clean model: its own or its prompt set's words, else the family's."""
     assert cell.prompts is not None
     own = cell.check.requires or cell.prompts.requires
-    family = here.prompts.family
+    family = here.series.family
     return Task(own or family.requires or {"top1": family.requires_top1}, explicit=bool(own))

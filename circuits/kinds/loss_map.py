@@ -11,7 +11,7 @@ from circuits.kinds.kind import Cell, Here, Kind, Quantity
 from circuits.measure.ablation import Ablation
 from circuits.measure.group_losses import losses_name, token_losses
 from circuits.measure.losses import pca_map
-from circuits.verdict.rows import Asked, Row, decide, finite
+from circuits.verdict.decide import Asked, Row, decide, finite
 
 CLEAN = "clean"
 
@@ -28,8 +28,8 @@ def _plan(cell: Cell, here: Here) -> list[Quantity]:
     found: list[Quantity] = []
     for _, ablation in points(cell):
         if ablation is not None:
-            here.prompts.plan_ablation(ablation)  # so that one pass over the reference prompts serves all of them
-        found.append((here.prompts, losses_name(ablation)))
+            here.series.plan_ablation(ablation)  # so that one pass over the reference prompts serves all of them
+        found.append((here.series, losses_name(ablation)))
     return found
 
 

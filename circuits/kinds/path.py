@@ -6,7 +6,8 @@ from circuits.claims.claim import Ablate, Path
 from circuits.kinds.kind import Cell, Here, Kind, Quantity, task_of
 from circuits.measure.group import CLEAN_RUN
 from circuits.measure.paths import PathPatch
-from circuits.verdict.rows import Asked, Row, ablation_row
+from circuits.verdict.decide import Asked, Row
+from circuits.verdict.rows import ablation_row
 
 
 def _what(cell: Cell) -> Path:
@@ -19,7 +20,7 @@ def _patch(what: Path) -> PathPatch:
 
 
 def _plan(cell: Cell, here: Here) -> list[Quantity]:
-    return [(here.prompts, CLEAN_RUN), (here.prompts, here.prompts.plan_path(_patch(_what(cell))))]
+    return [(here.series, CLEAN_RUN), (here.series, here.series.plan_path(_patch(_what(cell))))]
 
 
 def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:

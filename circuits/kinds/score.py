@@ -9,10 +9,11 @@ from circuits.claims.keys import WEIGHT_SCORES
 from circuits.kinds.attends import candidates, with_clean
 from circuits.kinds.kind import Cell, Here, Kind, Quantity
 from circuits.measure.cells import question
-from circuits.measure.group_losses import IN_CONTEXT, in_context
+from circuits.measure.group_losses import in_context, losses_name
 from circuits.prompts.words import SEQUENCES
+from circuits.verdict.decide import Asked, Row
 from circuits.verdict.ranking import any_row, attention_top_row, icl_row, merit, score_row_exact
-from circuits.verdict.rows import Asked, Row, attention_row, head_means
+from circuits.verdict.rows import attention_row, head_means
 
 
 def _what(cell: Cell) -> Score:
@@ -31,8 +32,8 @@ def _plan(cell: Cell, here: Here) -> list[Quantity]:
     if what.name in WEIGHT_SCORES:
         return [(here.ov, here.ov.name(members(what)))]
     if what.name == "in_context_learning":
-        return [(here.prompts, IN_CONTEXT)]
-    return [(here.prompts, here.prompts.plan_attention(question(what), []))]
+        return [(here.series, losses_name(None))]
+    return [(here.series, here.series.plan_attention(question(what), []))]
 
 
 def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:

@@ -71,11 +71,13 @@ def measure_attention(
     profiles_of: Sequence[tuple[int, int]] = (),
     batch_tokens: int = 4096,
     progress: Callable[[int, int], None] | None = None,
+    partners: bool = False,
 ) -> tuple[dict[Question, AttentionValues], dict[tuple[int, int], NDArray[np.float64]], dict[tuple[int, int], Profile]]:
     """All heads' values of several questions on one prompt set; mean patterns and profiles of chosen heads.
 
     Mean patterns are Float[query, key] over the prompts that have the first prompt's template and
-    token length; profiles (see there) are over all prompts. ``progress(done, total)`` counts prompts.
+    token length; profiles (see there) are over all prompts. ``progress(done, total)`` counts prompts. ``partners``: the
+    model is shown the prompts' corrupted partners, and the cells are those of the prompts.
     Raises Unmeasurable when a question's offsets have no period.
     """
     import torch
@@ -112,7 +114,8 @@ def measure_attention(
                 if at_layer == layer:
                     tally.add(precise(weights[:, head]).cpu().numpy(), index)
 
-        tokens = torch.tensor([p.ids for p in batch], device=model.device)
+        shown_ids = [p.corrupted if partners and p.corrupted is not None else p.ids for p in batch]
+        tokens = torch.tensor(shown_ids, device=model.device)
         hooks = [(f"blocks.{layer}.attn.hook_pattern", partial(reduce, layer=layer)) for layer in wanted]
         with torch.no_grad():
             model.bridge.run_with_hooks(tokens, return_type=None, fwd_hooks=hooks, stop_at_layer=stop)

@@ -1,4 +1,4 @@
-"""One model on one prompt set: everything that claims ask of the pair, each quantity measured once.
+"""One model on one block of a prompt set's prompts: everything that claims ask of it, each quantity measured once.
 
 A group is planned first (``plan_attention``, ``plan_ablation``), so that one pass answers every
 attention question and one clean run serves every ablation. Values come from the cache where they
@@ -8,7 +8,7 @@ are there; only what is missing loads the model.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +17,18 @@ from numpy.typing import NDArray
 
 from circuits.claims.claim import PromptSet
 from circuits.claims.selector import variables as back_references
-from circuits.errors import PromptFault, Unmeasurable
+from circuits.errors import Unmeasurable
 from circuits.measure.ablation import Ablation, CleanRun, Reference, clean_run, measure_ablation, site
 from circuits.measure.attention import AttentionValues, attention_arrays, attention_from, measure_attention
 from circuits.measure.cache import ValueCache, code_digest, digest
 from circuits.measure.cells import Question, cells
-from circuits.measure.facts import describe
 from circuits.measure.metrics import END_METRICS, Values
 from circuits.measure.paths import PathPatch, measure_path
 from circuits.measure.picture import Picture, picture, picture_arrays, picture_from, picture_key
 from circuits.measure.profile import Profile, profile_arrays, profile_from, profile_key
 from circuits.prompts.prompt import Family, TokenPrompt
 from circuits.prompts.registry import with_defaults
-from circuits.prompts.tokens import build, reference_prompts
+from circuits.prompts.tokens import reference_prompts
 
 if TYPE_CHECKING:
     from circuits.models.load import LoadedModel
@@ -51,7 +50,11 @@ class Settings:
 
 @dataclass
 class Group:
-    """See the module. ``model`` loads the model when it is first needed (and may raise)."""
+    """See the module. ``model`` loads the model when it is first needed (and may raise).
+
+    ``first``: the place of its first prompt in the series, ``n`` how many there are; ``draw`` gives them. ``base``: the
+    series' first block, whose reference means serve all (None: this is it).
+    """
 
     prompt_set: PromptSet
     family: Family
@@ -68,8 +71,11 @@ class Group:
     ablations: set[Ablation] = field(default_factory=set)
     paths: set[PathPatch] = field(default_factory=set)
     measured: set[str] = field(default_factory=set)
+    unseen: tuple[int | str, ...] = ()
+    first: int = 0
+    base: Group | None = None
+    draw: Callable[[], list[TokenPrompt]] = list
     _prompts: list[TokenPrompt] | None = None
-    _facts: dict[str, Any] | None = None
     _attention: dict[Question, AttentionValues] = field(default_factory=dict)
     _pictures: dict[tuple[Question, tuple[int, int]], Picture] = field(default_factory=dict)
     _profiles: dict[tuple[int, int], Profile] = field(default_factory=dict)
@@ -82,24 +88,8 @@ class Group:
     @property
     def key(self) -> str:
         """Digest of what every value of the group depends on."""
-        spec = self.prompt_set
-        return digest(
-            [
-                code_digest(),
-                self.model_digest,
-                self.settings.dtype,
-                self.settings.device,
-                [
-                    spec.family,
-                    with_defaults(self.family, spec.parameters),
-                    spec.bos,
-                    dict(spec.roles),
-                    self.family.exhaustive,
-                ],
-                self.seed,
-                self.n,
-            ]
-        )
+        about = group_key(self.prompt_set, self.family, self.seed, self.model_digest, self.settings)
+        return digest([about, self.first, self.n, *([self.unseen] if self.unseen else [])])
 
     def key_of(self, quantity: str) -> str:
         """The cache key of one quantity of the group."""
@@ -110,57 +100,12 @@ class Group:
         names = (quantity, *(json.dumps([quantity, loss]) for loss in (False, True)))
         return tuple(self.key_of(name) for name in names)
 
-    def plan_attention(
-        self, asked: Question, pictured: list[tuple[int, int]], profiled: Iterable[tuple[int, int]] = ()
-    ) -> str:
-        """Ask for a question (all heads), pictures and profiles of some heads; returns its name in ``measured``."""
-        self.questions.add(asked)
-        self.pictures |= {(asked, head) for head in pictured}
-        self.profiles |= set(profiled)
-        return asked.key
-
-    def plan_ablation(self, ablation: Ablation) -> str:
-        """Ask for an ablation; the same one with and without the whole-prompt loss is one run."""
-        full = replace(ablation, loss=True)
-        if ablation.loss:
-            self.ablations.discard(replace(ablation, loss=False))
-        if full not in self.ablations:
-            self.ablations.add(ablation)
-        return name_of(ablation)[0]
-
-    def plan_path(self, patch: PathPatch) -> str:
-        """Ask for a direct path to be patched."""
-        self.paths.add(patch)
-        return patch.key
-
     @property
     def prompts(self) -> list[TokenPrompt]:
         """The prompts as the model sees them (loads the model for its tokenizer). May raise PromptFault."""
         if self._prompts is None:
-            model = self.model()
-            spec = self.prompt_set
-            prompts = build(
-                self.family, spec.parameters, model.tokenizer, self.seed, "prompts", self.n, spec.bos, spec.roles
-            )
-            longest = max(len(prompt.ids) for prompt in prompts)
-            if model.shape.context is not None and longest > model.shape.context:
-                raise PromptFault(
-                    f"a prompt has {longest} tokens, but {model.name} reads at most {model.shape.context}"
-                )
-            self._prompts = prompts
+            self._prompts = self.draw()
         return self._prompts
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What reports say of the prompts: example, answer, foil, lengths, digest (plain data)."""
-        if self._facts is None:
-            key = self.key_of("facts")
-            known = self.cache.load_json(key)
-            if known is None:
-                known = describe(self.prompts, self.family, self.prompt_set, self.model().tokenizer, self.seed, self.n)
-                self.cache.save_json(key, known)
-            self._facts = known
-        return self._facts
 
     def attention(self, asked: Question) -> AttentionValues:
         """All heads' values of a planned question; one pass measures all that are missing."""
@@ -214,7 +159,7 @@ class Group:
         missing = [
             q
             for q in sorted(self.questions, key=lambda q: q.key)
-            if q == asked or (not self._is_known(q) and _askable(q, self.prompts, variables))
+            if q == asked or (not self._is_known(q) and askable(q, self.prompts, variables))
         ]
         pairs = sorted((pair for pair in self.pictures if pair[0] in missing), key=lambda pair: (pair[0].key, pair[1]))
         heads = sorted(head for head in self.profiles if not self._has_profile(head))
@@ -348,6 +293,8 @@ class Group:
     @property
     def reference(self) -> Reference:
         """The mean-ablation reference of this prompt set and model."""
+        if self.base is not None:
+            return self.base.reference
         if self._reference is None:
             spec, tokenizer = self.prompt_set, self.model().tokenizer
 
@@ -385,7 +332,24 @@ class Group:
         self._clean = None
 
 
-def _askable(asked: Question, prompts: list[TokenPrompt], variables: Mapping[str, int]) -> bool:
+def group_key(spec: PromptSet, family: Family, seed: int, model_digest: str, settings: Settings) -> str:
+    """Digest of what the values of a prompt set on a model depend on, whichever prompts are measured."""
+    parameters = with_defaults(family, spec.parameters)
+    about = [spec.family, parameters, spec.bos, dict(spec.roles), family.exhaustive]
+    return digest([code_digest(), model_digest, settings.dtype, settings.device, about, seed])
+
+
+def plan_ablation(planned: set[Ablation], ablation: Ablation) -> str:
+    """Add an ablation to those planned; the same one with and without the whole-prompt loss is one run. Its name."""
+    full = replace(ablation, loss=True)
+    if ablation.loss:
+        planned.discard(replace(ablation, loss=False))
+    if full not in planned:
+        planned.add(ablation)
+    return name_of(ablation)[0]
+
+
+def askable(asked: Question, prompts: list[TokenPrompt], variables: Mapping[str, int]) -> bool:
     """Whether every prompt has the period or variable that the question's offsets need (texts may differ)."""
     if not any(back_references(side) for side in (asked.left, asked.right) if side is not None):
         return True

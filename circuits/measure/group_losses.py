@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from circuits.measure.ablation import Ablation
 from circuits.measure.group import Group, name_of
 from circuits.measure.losses import in_context_learning, measure_token_losses
+from circuits.measure.series import View
 
 IN_CONTEXT = "in-context-learning score"
 
@@ -19,9 +20,12 @@ def losses_name(ablation: Ablation | None) -> str:
     return json.dumps(["token losses", name_of(ablation)[0] if ablation is not None else None])
 
 
-def token_losses(group: Group, ablation: Ablation | None) -> list[NDArray[np.float64]]:
+def token_losses(view: View, ablation: Ablation | None) -> list[NDArray[np.float64]]:
     """Next-token losses (nats) of each prompt: Float[pos-1]; ``ablation`` None is the clean model."""
+    return [losses for block in view.blocks for losses in _of_block(block, ablation)]
 
+
+def _of_block(group: Group, ablation: Ablation | None) -> list[NDArray[np.float64]]:
     def measure() -> dict[str, NDArray[np.float64]]:
         without = "" if ablation is None else f" without {', '.join(map(str, ablation.components))}"
         title = f"token losses{without} on {group.prompt_set.title}: {len(group.prompts)} prompts"
@@ -41,12 +45,12 @@ def token_losses(group: Group, ablation: Ablation | None) -> list[NDArray[np.flo
     return list(np.split(found["losses"], np.cumsum(found["lengths"])[:-1]))
 
 
-def in_context(group: Group) -> tuple[NDArray[np.float64], str]:
+def in_context(view: View) -> tuple[NDArray[np.float64], str]:
     """The in-context-learning score of each prompt, Float[prompt], and which form of it that is."""
-
-    def measure() -> dict[str, NDArray[np.float64]]:
-        values, note = in_context_learning(token_losses(group, None), group.prompts)
-        return {"values": values, "note": np.array(note)}
-
-    found = group.arrays(IN_CONTEXT, {"values", "note"}, measure)
+    key = view.key_of(IN_CONTEXT)
+    found = view.series.cache.load(key)
+    if found is None or not {"values", "note"} <= found.keys():
+        values, note = in_context_learning(token_losses(view, None), view.prompts)
+        found = {"values": values, "note": np.array(note)}
+        view.series.cache.save(key, found)
     return found["values"], str(found["note"])

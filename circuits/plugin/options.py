@@ -5,6 +5,7 @@ What a user gets wrong here is one line and pytest's usage error, never a traceb
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,13 +24,23 @@ _OPTIONS = (
     ("--circuit-n", "N", int, "number of prompts a set, instead of each suite's `sampling: max`"),
     ("--circuit-device", "NAME", str, "where the models run: cpu (default), cuda, cuda:N, mps or auto"),
     ("--circuit-dtype", "NAME", str, f"precision of the models: {', '.join(_DTYPES)} (default: float32)"),
+    ("--circuit-permuted", "N", int, "models with shuffled weights beside attention checks (default: 5; 0: none)"),
     ("--circuit-batch-tokens", "N", int, "tokens in one forward pass: less memory or more speed (default: 2048)"),
 )
 _FLAGS = (
-    ("--circuit-fresh", "measure everything again, whatever is cached"),
+    ("--circuit-no-cache", "measure everything again, whatever is cached"),
+    (
+        "--circuit-fresh",
+        "prompts never used before: a new seed (it is recorded), without the prompts of recorded seeds",
+    ),
+    (
+        "--circuit-robust",
+        "each claim also with other ablation methods, with or without BOS, and on each template alone",
+    ),
+    ("--circuit-strict", "a VACUOUS claim (uniform attention satisfies it too) fails"),
     ("--circuit-no-report", "write no report"),
 )
-_LEAST = {"--circuit-n": 1, "--circuit-seed": 0, "--circuit-batch-tokens": 1}
+_LEAST = {"--circuit-n": 1, "--circuit-seed": 0, "--circuit-batch-tokens": 1, "--circuit-permuted": 0}
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -37,6 +48,15 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("circuits", "claims about attention heads (pytest-circuits)")
     for name, metavar, kind, text in _OPTIONS:
         group.addoption(name, metavar=metavar, type=kind, default=None, help=text)
+    group.addoption(
+        "--circuit-fdr",
+        metavar="ALPHA",
+        nargs="?",
+        type=float,
+        const=0.05,
+        default=None,
+        help="which claims of the run are discoveries at this false discovery rate (default: 0.05), by e-BH; samples further",
+    )
     group.addoption(
         "--circuit-model",
         metavar="NAME=PLACE",
@@ -55,6 +75,7 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("circuit_report", "folder of the reports, from the root of the project", default="reports")
     parser.addini("circuit_device", "where the models run: cpu, cuda, cuda:N, mps or auto", default="cpu")
     parser.addini("circuit_dtype", f"precision of the models: {', '.join(_DTYPES)}", default="float32")
+    parser.addini("circuit_permuted", "models with shuffled weights beside attention checks", default="5")
     parser.addini("circuit_batch_tokens", "tokens in one forward pass", default="2048")
     parser.addini("circuit_model", "places of models' weights, one NAME=PLACE a line", type="linelist", default=[])
 
@@ -78,9 +99,14 @@ def check_options(config: pytest.Config) -> None:
         value = config.getoption(name)
         if value is not None and value < least:
             raise pytest.UsageError(f"{name} must be at least {least}, not {value}")
+    alpha = config.getoption("--circuit-fdr")
+    if alpha is not None and not 0.0 < alpha < 1.0:
+        raise pytest.UsageError(f"--circuit-fdr must lie between 0 and 1, not at {alpha:g}")
     tokens = str(config.getini("circuit_batch_tokens"))
     if not tokens.isdecimal() or int(tokens) < 1:
         raise pytest.UsageError(f"the ini value circuit_batch_tokens must be a whole number of tokens, not {tokens!r}")
+    if not str(config.getini("circuit_permuted")).isdecimal():
+        raise pytest.UsageError("the ini value circuit_permuted must be a whole number, 0 or more")
     device, dtype = device_of(config), dtype_of(config)
     if not _DEVICE.fullmatch(device):
         raise pytest.UsageError(f"{_origin(config, 'device')}: {device!r} is none of auto, cpu, cuda, cuda:N, mps")
@@ -135,10 +161,28 @@ def model_places(config: pytest.Config) -> dict[str, str]:
     return places | dict(parse_override(text) for text in config.getoption("--circuit-model"))
 
 
-def read_options(config: pytest.Config, *, threads: int | None, since: float) -> Options:
-    """The options of the run, checked before; "auto" becomes the device that is here. May raise CircuitsError."""
+def choose_seed(config: pytest.Config) -> None:
+    """--circuit-fresh: a seed that was never used, once for the controller and its workers. May raise UsageError."""
+    if not config.getoption("--circuit-fresh") or hasattr(config, "workerinput"):
+        return
+    from circuits.plugin.fresh import new_seed, used_seeds
+
+    used = used_seeds(report_folder(config))
+    given = config.getoption("--circuit-seed")
+    if given in used:
+        raise pytest.UsageError(
+            f"--circuit-fresh: seed {given} was used before; leave --circuit-seed out for a new one"
+        )
+    # xdist hands these to its workers with the other options.
+    config.option.circuit_seed = new_seed(used) if given is None else given
+    config.option.circuit_unseen = list(used)
+
+
+def read_options(config: pytest.Config, *, threads: int | None, since: float, claims: int) -> Options:
+    """The options of the run, checked before; "auto" becomes the device that is here. ``claims``: how many there are. May raise CircuitsError."""
     from circuits.evaluate import Options
 
+    alpha, permuted = config.getoption("--circuit-fdr"), config.getoption("--circuit-permuted")
     device, tokens = device_of(config), config.getoption("--circuit-batch-tokens")
     if device != "cpu":  # a key of the cache and a fact of the report: "auto" says neither
         from circuits.models.load import resolve_device
@@ -151,7 +195,12 @@ def read_options(config: pytest.Config, *, threads: int | None, since: float) ->
         dtype=dtype_of(config),
         batch_tokens=tokens if tokens is not None else int(config.getini("circuit_batch_tokens")),
         models=model_places(config),
-        fresh=bool(config.getoption("--circuit-fresh")),
+        no_cache=bool(config.getoption("--circuit-no-cache")),
+        unseen=tuple(getattr(config.option, "circuit_unseen", ())),
+        robust=bool(config.getoption("--circuit-robust")),
+        permuted=permuted if permuted is not None else int(config.getini("circuit_permuted")),
+        strict=bool(config.getoption("--circuit-strict")),
+        need=math.log(max(1, claims) / alpha) if alpha is not None else None,
         threads=threads,
         since=since,
     )

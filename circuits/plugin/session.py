@@ -40,6 +40,7 @@ class State:
         self.models: dict[str, Any] = {}
         self.passed_over: list[Path] = []
         self.trouble: list[str] = []
+        self.flips: dict[str, dict[str, str]] = {}
         self.report: Path | None = None
         self.progress = Progress(config)
         self.started = float(self._input.get("started", time.time()))
@@ -108,7 +109,8 @@ class State:
                 os.environ[name] = str(threads)
         from circuits.evaluate import Evaluator
 
-        options = read_options(self.config, threads=threads, since=self.started)
+        claims = sum(not item.claim.faults for item in self._items)
+        options = read_options(self.config, threads=threads, since=self.started, claims=claims)
         progress = self.progress
         return Evaluator(options, self._cache(), self._drawer(), progress.step, notice=progress.notice)
 
@@ -191,8 +193,33 @@ class State:
         if self.is_worker:
             told = {"files": self.files, "trouble": self.trouble}
             self.config.workeroutput["circuits"] = told  # type: ignore[attr-defined]
-        elif self.entries and not self._write_report() and session.exitstatus == pytest.ExitCode.OK:
+            return
+        if not self.entries:
+            return
+        self._compare()
+        if not self._write_report() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _compare(self) -> None:
+        """What only all results together tell: discoveries of the run, and verdicts that flipped on other prompts."""
+        alpha = self.config.getoption("--circuit-fdr")
+        if alpha is not None:
+            from circuits.verdict.discoveries import with_discoveries
+
+            self.entries = dict(with_discoveries(self.entries, alpha))
+        folder = report_folder(self.config)
+        if folder is not None:
+            from circuits.errors import CircuitsError
+            from circuits.plugin.fresh import flips
+            from circuits.report.record import load_record
+
+            try:
+                before = load_record(folder / "results.json")["claims"]
+            except (CircuitsError, OSError):
+                return  # said when the report is written
+            self.flips = flips(before, self.entries)
+            for name, flip in self.flips.items():
+                self.entries[name] = {**self.entries[name], "flipped": flip}
 
     def _write_report(self) -> bool:
         """Merge this session into the report folder; False, with a line of trouble, when that failed."""

@@ -88,6 +88,8 @@ def _claims(reporter: Any, state: State) -> None:
         for text, colour in line:
             reporter.write(text, **({colour: True} if colour else {}))
         reporter.write_line("")
+    for text in _run_as_a_whole(state):
+        reporter.write_line(text, yellow=True)
     left = len(state.selected - state.entries.keys())
     if left:  # Ctrl-C, -x or --maxfail
         reporter.write_line(f"{left} selected claim{'s were' if left > 1 else ' was'} not run", yellow=True)
@@ -95,6 +97,22 @@ def _claims(reporter: Any, state: State) -> None:
         reporter.write_line(f"--circuit-model {name}=...: no claim of this run has that model", yellow=True)
     if state.report is not None:
         reporter.write_line(f"report: {shown(state.report / 'README.md')}")
+
+
+def _run_as_a_whole(state: State) -> list[str]:
+    """Discoveries at a false discovery rate, the seed of fresh prompts, and verdicts that are others on these prompts."""
+    lines = []
+    tested = [entry["fdr"] for entry in state.entries.values() if entry.get("fdr")]
+    if tested:
+        kept = sum(each["discovery"] for each in tested)
+        lines.append(
+            f"{kept} of {len(tested)} claims are discoveries at a false discovery rate of {tested[0]['alpha']:g} (e-BH)"
+        )
+    if state.config.getoption("--circuit-fresh"):
+        lines.append(f"prompts never used before: seed {state.config.getoption('--circuit-seed')}")
+    for name, flip in state.flips.items():
+        lines.append(f"flipped on these prompts: {name}, {flip['from'].upper()} before, {flip['to'].upper()} now")
+    return lines
 
 
 def shown(path: Path) -> str:

@@ -35,7 +35,8 @@ checks in YAML; each check is one number per prompt, a bound on its mean, and an
 For prompts drawn independently from the stated family, given this model, these templates and this reference set,
 each kind of wrong verdict on a check (SUPPORTED though false, REFUTED though true) has probability at most
 (1 - confidence) / 2 where the page calls the interval *guaranteed*; elsewhere it rests on the assumption named
-beside it. The number of prompts was fixed in advance. Nothing is corrected for the number of claims in this report.
+beside it. This holds however early the sampling stopped: each check takes prompts in blocks until it is decided.
+Nothing is corrected for the number of claims in this report unless a table of discoveries says so.
 
 **Known negatives** are claims known to be false, kept to show that the tests can fail: they are expected to be
 REFUTED. A claim meets its expectation when its verdict is the expected one. VACUOUS marks a claim with

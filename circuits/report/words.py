@@ -72,7 +72,7 @@ def how_much(row: Row, prompts: Mapping[str, Any] | None = None) -> str:
     if unit:
         shown = f"Over {number(n)} {prose(unit)}, on the prompts of {where}{seed}: {number(row['estimate'], percent, beside)}"
     else:
-        shown = f"Measured on {number(n)} {many} of {where}{seed}: {number(row['estimate'], percent, beside)}"
+        shown = f"Measured on {number(n)} {many} of {where}{seed}{_stopped(row)}: {number(row['estimate'], percent, beside)}"
     if is_census(row, prompts):
         shown += "; these are all the prompts there are (a census), so there is no sampling interval."
     elif row.get("low") is None and row.get("high") is None:
@@ -84,6 +84,15 @@ def how_much(row: Row, prompts: Mapping[str, Any] | None = None) -> str:
         left = "prompt had no value and was" if skipped == 1 else "prompts had no value and were"
         shown += f" {number(skipped)} more {left} left out."
     return shown
+
+
+def _stopped(row: Row) -> str:
+    """That sampling stopped before all prompts that it could have taken, or took them all."""
+    most, n = row.get("most"), row.get("n")
+    if most is None or n is None or row.get("observe") or (row.get("looks") or 0) < 1:
+        return ""
+    taken = n + (row.get("skipped") or 0)
+    return f", decided there (at most {number(most)} were to be drawn)" if taken < most else ""
 
 
 def level_of(confidence: float) -> str:
@@ -339,16 +348,47 @@ def _made_of(row: Row) -> list[str]:
 def _effect(effect: Mapping[str, Any]) -> str:
     kind, value = effect.get("kind"), effect["value"]
     if kind == "lift":
-        return f"Effect size: {number(value)} times the value under uniform attention."
+        return f"Effect size: {number(value)} times the value under uniform attention ({_times(value)})."
     if kind == "d_z":
         return (
-            f"Effect size: paired d_z {number(value)} (mean difference over the standard deviation of the differences)."
+            f"Effect size: paired d_z {number(value)}, {_cohen(value)} (mean difference over the standard deviation of "
+            "the differences)."
         )
     if kind == "d":
-        return f"Effect size: Cohen's d {number(value)} (difference of the means over the pooled standard deviation)."
+        return (
+            f"Effect size: Cohen's d {number(value)}, {_cohen(value)} (difference of the means over the pooled standard "
+            "deviation)."
+        )
     if kind == "relative":
-        return f"Effect size: relative change {number(value, True)}."
+        return f"Effect size: relative change {number(value, True)}, {_change(value)}."
     return f"Effect size: {prose(kind)} {number(value)}."
+
+
+def _cohen(value: float) -> str:
+    """A standardised difference by the conventions of Cohen (1988)."""
+    size = abs(value)
+    return next(
+        (word for least, word in ((0.8, "large"), (0.5, "medium"), (0.2, "small")) if size >= least), "negligible"
+    )
+
+
+def _times(lift: float) -> str:
+    """What a lift over uniform attention comes to."""
+    if lift < 0.8:
+        return "less than a head that looks everywhere alike"
+    much = "much more than" if lift >= 3.0 else "more than" if lift >= 1.25 else "about as much as"
+    return f"{much} a head that looks everywhere alike"
+
+
+def _change(value: float) -> str:
+    """What a relative change comes to."""
+    size = abs(value)
+    if size < 0.05:
+        return "hardly any"
+    much = "nearly all of it" if size >= 0.95 else "most of it" if size >= 0.5 else "a part of it"
+    if value < 0:
+        return f"{much} lost"
+    return "somewhat more than before" if size < 0.5 else "far more than before"
 
 
 def _ranks(ranks: Mapping[str, Any]) -> str:

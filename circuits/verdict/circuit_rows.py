@@ -1,7 +1,7 @@
 """Rows of circuits: ablation within one, interaction, and what is left when only a circuit is kept.
 
 F(X) is a metric's mean over prompts with the components X left intact: M the whole model, C the circuit, 0 nothing,
-K a subset, \\ without. The number of prompts is fixed in advance; each kind of wrong verdict has probability
+K a subset, \\ without. Whenever the sampling stops, each kind of wrong verdict has probability
 at most a = (1 - confidence) / 2, and refuting is corrected for the rows of the claim (``rows.decide``).
 """
 
@@ -16,22 +16,16 @@ import numpy as np
 from circuits.claims.claim import Ablate, Bound, Keep
 from circuits.measure.metrics import Values, metric_values
 from circuits.verdict import estimate
-from circuits.verdict.estimate import Estimate, RatioEstimate
+from circuits.verdict.decide import Asked, Floats, Interval, Row, decide, evidence, finite, log_mean_e, mean_of
+from circuits.verdict.estimate import Estimate, Inference
 from circuits.verdict.rows import (
-    Asked,
-    Floats,
-    Interval,
-    Row,
     Task,
     bounded_span,
-    decide,
     denominator_reason,
-    effect_interval,
-    finite,
+    effect_row,
     intervention_facts,
-    mean_of,
     observed_range,
-    observed_rank,
+    ratio_inference,
 )
 
 RANDOM_ASSUMPTION = "the random circuits are drawn independently; the prompts' means are taken as measured"
@@ -60,13 +54,9 @@ def within_row(
     row["parts"] = _means(what.metric, {"F(C)": kept, "F(C\\A)": without})
     if not intervention_facts(row, what.metric, (clean, kept, without), task, how):
         return decide(row, bound, None, how)
-    before, after = metric_values(what.metric, kept), metric_values(what.metric, without)
     if what.metric == "answer_rank":
-        return observed_rank(row | {"parts": None}, what.effect, before, after, bound, how)
-    if what.effect == "drop_in":
-        base = estimate.ratio_drop(before, after, how.confidence, observed_range(before))
-        row["reason"] = row["reason"] or denominator_reason(base, f"the circuit's {what.metric}", "drop", how)
-    return decide(row, bound, effect_interval(what.effect, what.metric, before, after), how)
+        row["parts"] = None
+    return effect_row(row, what, kept, without, bound, how, f"the circuit's {what.metric}")
 
 
 def interaction_row(
@@ -82,7 +72,7 @@ def interaction_row(
 ) -> Row:
     """How much more A matters once G is gone: ((F(M\\G)-F(M\\G\\A)) - (F(M)-F(M\\A))) / F(M).
 
-    A ratio of means with Fieller's interval. ``clean``: F(M), ``without``: F(M\\A), ``given``: F(M\\G),
+    A ratio of means. ``clean``: F(M), ``without``: F(M\\A), ``given``: F(M\\G),
     ``both``: F(M\\G\\A). ``beside``: the drop of A alone and given G, both relative to F(M), whose
     difference the interaction is.
     """
@@ -93,18 +83,21 @@ def interaction_row(
         return decide(row, bound, None, how)
     full, less, other, least = (metric_values(name, run) for run in runs.values())
 
-    def ratio(numerator: Floats) -> Callable[[float], RatioEstimate]:
-        return lambda confidence: estimate.ratio_of_means(numerator, full, confidence, _scale(name, full))
+    span = bounded_span(name, how)
+
+    def ratio(numerator: Floats, runs: int) -> Inference:
+        width = (runs // 2) * (span[1] - span[0]) if span else 0.0  # of a sum of so many differences of two runs
+        return ratio_inference(numerator, full, (-width, width) if span else None, span, how.cycle)
 
     numerator = (other - least) - (full - less)
     row["effect"] = {"kind": "d_z", "value": estimate.paired_effect(numerator)}
-    interval = ratio(numerator)
+    interval = ratio(numerator, 4)
     row["reason"] = row["reason"] or denominator_reason(
         interval(how.confidence), f"the clean {name}", "interaction", how
     )
     row["beside"] = [
-        _beside("drop of A alone", ratio(full - less), how),
-        _beside("drop of A given G", ratio(other - least), how),
+        _beside("drop of A alone", ratio(full - less, 2), how),
+        _beside("drop of A given G", ratio(other - least, 2), how),
     ]
     return decide(row, bound, interval, how)
 
@@ -136,13 +129,17 @@ def keep_row(
     nothing = metric_values(name, empty) if empty is not None else None
     if not ratio:
         row["random"] = _random([_distance(name, full, run) for run in others], seed, _distance(name, full, kept), -1)
-        return decide(row, bound, _folded(name, kept, full), how)
+        return decide(row, bound, _folded(name, kept, full, how).inference, how)
     if what.normalised and nothing is None:
         raise ValueError("normalised needs the values with nothing kept, F(0)")
 
-    def recovered(normalised: bool) -> Callable[[float], RatioEstimate]:
-        base = nothing if normalised and nothing is not None else np.zeros_like(whole)
-        return lambda confidence: estimate.ratio_of_means(part - base, whole - base, confidence, _scale(name, whole))
+    span = bounded_span(name, how)
+
+    def recovered(normalised: bool) -> Inference:
+        if not normalised or nothing is None:
+            return ratio_inference(part, whole, span, span, how.cycle)
+        width = (span[0] - span[1], span[1] - span[0]) if span else None
+        return ratio_inference(part - nothing, whole - nothing, width, width, how.cycle)
 
     interval = recovered(what.normalised)
     below = f"F(M) - F(0) of the {name}" if what.normalised else f"the clean {name}"
@@ -264,7 +261,9 @@ def _share_row(
     def interval(confidence: float) -> Estimate:
         return replace(estimate.share(values, confidence), guaranteed=False, assumption=RANDOM_ASSUMPTION)
 
-    return decide(row, bound, interval, replace(how, census=False))
+    row = decide(row, bound, interval, replace(how, census=False))
+    # The e-value, which is for the claims of a run together, bets on the circuits in the order in which they were drawn.
+    return row | {"log_e": evidence(estimate.infer_bounded(values), bound)}
 
 
 def _extreme_row(
@@ -288,7 +287,7 @@ def _extreme_row(
     every = [run for pairs in by.values() for pair in pairs for run in (pair.one, pair.other)]
     if not intervention_facts(row, name, (full, full, kept), task, how, every):
         return decide(row, bound, None, how)
-    folded = {v: [_folded(name, pair.one, pair.other) for pair in pairs] for v, pairs in by.items()}
+    folded = {v: [_folded(name, pair.one, pair.other, how) for pair in pairs] for v, pairs in by.items()}
     worst = min(folded, key=lambda v: max(each.value for each in folded[v]))
     at = int(np.argmax([each.value for each in folded[worst]]))
     pair, found, groups = by[worst][at], folded[worst][at], list(folded.values())
@@ -310,21 +309,41 @@ def _extreme_row(
         shown = found.signed(confidence)
         return replace(shown, value=found.value, low=min(low, found.value), high=max(high, found.value))
 
-    return decide(row, bound, interval, how)
+    # Every component must have a subset that makes more than c of difference; one component without any is enough
+    # against it. Of several e-values the mean speaks for "some of these", the least for "all of these".
+    extreme = Inference(
+        interval,
+        lambda at: min(log_mean_e([each.above(at) for each in group]) for group in groups),
+        lambda at: log_mean_e([min(each.below(at) for each in group) for group in groups]),
+    )
+    return decide(row, bound, extreme, how)
 
 
 @dataclass(frozen=True)
 class _Folded:
-    """The interval of |mean|, from that of the signed difference; ``effect`` is its d_z.
+    """What is known of |mean|, from what is known of the signed difference; ``effect`` is its d_z.
 
     With [l, u] the signed interval: 0 inside gives [0, max(-l, u)], else the nearer and the further end. The high
     end is wrong only if the signed interval is wrong on the side of the truth. The low end can be too high
     on either side (a truth near 0 is missed by l > 0 and by u < 0), so it takes half the error for each.
     """
 
-    signed: Interval
+    signed: Inference
     value: float
     effect: float | None
+
+    @property
+    def inference(self) -> Inference:
+        """The same with e-values."""
+        return Inference(self, self.above, self.below)
+
+    def above(self, at: float) -> float:
+        """Log e-value against "the distance is at most ``at``": one of the two signs is further, hence the mean."""
+        return log_mean_e([self.signed.above(at), self.signed.below(-at)])
+
+    def below(self, at: float) -> float:
+        """Log e-value against "the distance is at least ``at``": both signs must be nearer, hence the least."""
+        return min(self.signed.below(at), self.signed.above(-at))
 
     def low(self, confidence: float) -> float:
         found = self.signed(estimate.corrected(confidence, 2))
@@ -339,18 +358,16 @@ class _Folded:
         return replace(found, value=self.value, low=self.low(confidence), high=self.high(confidence))
 
 
-def _folded(name: str, first: Values, second: Values) -> _Folded:
+def _folded(name: str, first: Values, second: Values, how: Asked) -> _Folded:
     """The interval of the distance of a metric's means in two runs of the same prompts."""
-    one, other, span = metric_values(name, first), metric_values(name, second), bounded_span(name)
+    one, other, span = metric_values(name, first), metric_values(name, second), bounded_span(name, how)
     sizes = [abs(mean_of(each) or 0.0) for each in (one, other)]
     # Runs that do not vary show no range; an unseen prompt could then differ by as much as the metric itself.
     scale = span[1] - span[0] if span else max(observed_range(one) or 0.0, observed_range(other) or 0.0) or max(sizes)
 
-    def signed(confidence: float) -> Estimate:
-        if span:
-            return estimate.paired_difference(one, other, *span, confidence)
-        return estimate.mean_t(one - other, confidence, scale)
-
+    signed = (
+        estimate.infer_difference(one, other, *span, cycle=how.cycle) if span else estimate.infer_t(one - other, scale)
+    )
     return _Folded(signed, abs(mean_of(one - other) or 0.0), estimate.paired_effect(one - other))
 
 
@@ -368,12 +385,6 @@ def _least_largest(groups: Sequence[Sequence[_Folded]], end: Callable[[_Folded],
             largest = max(largest, end(each))
         least = min(least, largest)
     return least
-
-
-def _scale(name: str, full: Floats) -> float | None:
-    """How much an unseen prompt could differ by: the metric's whole range, or its observed one."""
-    span = bounded_span(name)
-    return span[1] - span[0] if span else observed_range(full)
 
 
 def _distance(name: str, full: Values, run: Values) -> float:

@@ -1,8 +1,7 @@
 """Rows that compare two heads, or one head on two prompt sets: ``more_than: {attends:, head:, prompts:}``.
 
-Paired where both sides were measured on the same prompts, else a difference of two independent means. The number
-of prompts is fixed in advance; each end of an interval is wrong with probability at most
-a = (1 - confidence) / 2.
+Paired where both sides were measured on the same prompts, else a difference of two independent means. Each end of
+an interval is wrong with probability at most a = (1 - confidence) / 2, whenever the sampling stops.
 """
 
 from __future__ import annotations
@@ -16,21 +15,9 @@ import numpy.typing as npt
 from circuits.claims.claim import Bound
 from circuits.measure.attention import AttentionValues
 from circuits.verdict import estimate
-from circuits.verdict.estimate import Estimate
-from circuits.verdict.rows import (
-    MOST_REMOVED,
-    NOTHING_MEASURED,
-    Asked,
-    Floats,
-    Row,
-    attention_interval,
-    decide,
-    mean_of,
-    not_finite,
-    observed_range,
-)
-
-TWO_NEAR_NORMAL = "both samples near-normal, no unseen rare mode"
+from circuits.verdict.decide import Asked, Floats, NotYet, Row, decide, mean_of
+from circuits.verdict.estimate import Estimate, Inference
+from circuits.verdict.rows import MOST_REMOVED, NOTHING_MEASURED, attention_interval, not_finite
 
 
 @dataclass(frozen=True)
@@ -92,12 +79,13 @@ def compared_row(
     broken = not_finite(left.values) or not_finite(right.values)
     if broken or not all(counts):
         empty = " and ".join(side.attends for side, n in zip((left, right), counts, strict=True) if not n)
-        row["reason"] = broken or row["reason"] or f"the selectors match nothing in these prompts ({empty})"
+        nothing = f"the selectors match nothing in these prompts ({empty})"
+        row["reason"] = broken or row["reason"] or NotYet(nothing)
         return decide(row, bound, None, how)
-    for side, n in zip((left, right), counts, strict=True):
-        if n < len(side.values):
+    for side, has in zip((left, right), counts, strict=True):
+        if has < len(side.values):
             which = "" if paired else f" of {side.prompts}"
-            warning = f"{len(side.values) - n} of {len(side.values)} prompts{which} have no such query and key, and are left out"
+            warning = f"{len(side.values) - has} of {len(side.values)} prompts{which} have no such query and key, and are left out"
             warnings += [warning] if warning not in warnings else []
     first, second = left.values[there[0]], right.values[there[1]]
     row["sides"] = {"left": mean_of(first), "right": mean_of(second)}
@@ -115,64 +103,32 @@ def compared_row(
             f"uniform attention ({row['uniform']:.3g}) satisfies this bound too: it says little about the head"
         )
 
+    inference = (
+        attention_interval(left.values, right.values, lift, how.cycle)
+        if paired
+        else apart(left.values, right.values, lift, how.cycle)
+    )
+    return decide(row, bound, inference, how)
+
+
+def apart(first: npt.ArrayLike, second: npt.ArrayLike, lift: bool, cycle: int = 1) -> Inference:
+    """What is known of the difference of two independent means: Float[prompt] each, of any two sizes.
+
+    The k-th prompt of one side is set against the k-th of the other, as far as both go and have a value: the prompts of
+    two sets are drawn independently, so the differences are independent draws too, with the difference of the
+    means as their mean, and are tested like paired ones at any time. The estimate is that of all values of each side. By betting for values in [0, 1], by t for ``lift``.
+    """
+    one, other = (np.asarray(values, dtype=np.float64) for values in (first, second))
+    n, value = min(len(one), len(other)), float(np.nanmean(one) - np.nanmean(other))
+    found = attention_interval(one[:n], other[:n], lift, cycle)
+
     def interval(confidence: float) -> Estimate:
-        if paired:
-            return attention_interval(left.values, right.values, lift)(confidence)
-        return (
-            welch(left.values, right.values, confidence) if lift else two_means(left.values, right.values, confidence)
-        )
+        shown = found(confidence)
+        low, high = min(shown.low, value), max(shown.high, value)
+        method, size = f"{shown.method} (two samples)", len(_there(one))
+        return replace(shown, value=value, low=low, high=high, n=size, method=method)
 
-    return decide(row, bound, interval, how)
-
-
-def two_means(
-    first: npt.ArrayLike,
-    second: npt.ArrayLike,
-    confidence: float = 0.95,
-    low_end: float = 0.0,
-    high_end: float = 1.0,
-) -> Estimate:
-    """The difference of two independent means of values in [low_end, high_end]. Guaranteed.
-
-    Each mean has a betting interval with error a/2 an end; the difference can only lie outside the difference of
-    the intervals if one of its two ends is wrong. Shapes [prompt] each, of any two sizes; NaN is
-    skipped. ``n`` and ``skipped`` are those of ``first``.
-    """
-    level = estimate.corrected(confidence, 2)
-    one, other = (estimate.bounded_mean(values, low_end, high_end, level) for values in (first, second))
-    found = _difference(one, other, confidence)
-    return replace(found, method="betting (two samples)", guaranteed=True, assumption=None)
-
-
-def welch(first: npt.ArrayLike, second: npt.ArrayLike, confidence: float = 0.95) -> Estimate:
-    """The difference of two independent means of unbounded values, with Welch's t interval. Not guaranteed.
-
-    Degrees of freedom by Welch & Satterthwaite (Welch 1947). A sample that does not vary, or of one value, says
-    nothing of its spread: then the difference of two ``mean_t`` intervals at error a/2 an end stands in
-    (method "rule-of-three"). Shapes [prompt] each, of any two sizes; NaN is skipped.
-    """
-    from scipy.special import stdtrit
-
-    one, other = (_there(values) for values in (first, second))
-    level = estimate.corrected(confidence, 2)
-    scale = observed_range(np.concatenate((one, other)))
-    apart = [estimate.mean_t(values, level, scale) for values in (first, second)]
-    found = _difference(apart[0], apart[1], confidence)
-    if any(each.method == "rule-of-three" for each in apart):
-        return replace(found, method="rule-of-three", guaranteed=False, assumption=estimate.UNSEEN_WITHIN_RANGE)
-    squares = [float(values.var(ddof=1)) / len(values) for values in (one, other)]
-    freedom = sum(squares) ** 2 / sum(
-        square**2 / (len(values) - 1) for square, values in zip(squares, (one, other), strict=True)
-    )
-    half = float(stdtrit(freedom, 1.0 - (1.0 - confidence) / 2.0)) * math.sqrt(sum(squares))
-    return replace(
-        found,
-        low=found.value - half,
-        high=found.value + half,
-        method="welch",
-        guaranteed=False,
-        assumption=TWO_NEAR_NORMAL,
-    )
+    return replace(found, interval=interval)
 
 
 def cohens_d(first: npt.ArrayLike, second: npt.ArrayLike) -> float | None:
@@ -194,14 +150,3 @@ def cohens_d(first: npt.ArrayLike, second: npt.ArrayLike) -> float | None:
 def _there(values: npt.ArrayLike) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     return array[~np.isnan(array)]
-
-
-def _difference(one: Estimate, other: Estimate, confidence: float) -> Estimate:
-    """``one`` minus ``other``, by the ends of their intervals; the method is the caller's to say."""
-    return replace(
-        one,
-        value=one.value - other.value,
-        low=one.low - other.high,
-        high=one.high - other.low,
-        confidence=confidence,
-    )

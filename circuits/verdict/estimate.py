@@ -1,24 +1,29 @@
-"""Estimates with honest intervals, for a number of prompts that was fixed in advance.
+"""Estimates with honest intervals and e-values, whenever the sampling stops.
 
 Every function takes per-prompt values in seed order (the prompt is the unit of replication). NaN means
 "this prompt has no value" (no eligible query, say): it is dropped and counted in ``skipped``, never read
 as 0. Infinite values and empty input raise ValueError.
 
 The error probability is split evenly: each end of an interval is wrong with probability at most
-a = (1 - confidence) / 2. ``guaranteed`` says whether that holds for every distribution of independently
+a = (1 - confidence) / 2, at whatever number of prompts one looks or stops (confidence sequences, Howard et al., arXiv
+1810.08240), except ``share``. ``guaranteed`` says whether that holds for every distribution of independently
 drawn prompts; where it is False, ``assumption`` says what it rests on. A higher confidence never gives a
-narrower interval. Looking at an interval again as prompts come in is not covered.
+narrower interval.
+
+``cycle``: where prompts go through a fixed cycle of templates, its length; looks are then taken at the ends of
+cycles (``betting``).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from circuits.verdict.betting import lower_limit
+from circuits.verdict import anytime_t, betting
 
 Floats = npt.NDArray[np.float64]
 
@@ -81,7 +86,7 @@ def corrected(confidence: float, m: int) -> float:
 
 
 def bounded_mean(
-    values: npt.ArrayLike, low_end: float = 0.0, high_end: float = 1.0, confidence: float = 0.95
+    values: npt.ArrayLike, low_end: float = 0.0, high_end: float = 1.0, confidence: float = 0.95, cycle: int = 1
 ) -> Estimate:
     """The mean of values in [low_end, high_end], with a betting interval. Guaranteed.
 
@@ -91,15 +96,12 @@ def bounded_mean(
     raise ValueError. Source: Waudby-Smith & Ramdas, arXiv 2010.09686; see betting.py.
     """
     error = _error_per_side(confidence)
-    present, skipped = _present(values)
-    unit = _to_unit(present, low_end, high_end, "values")
+    unit, strata, skipped = _units(values, low_end, high_end, cycle)
     n = len(unit)
-    # Tuned for n, and for half of n: early capital counts too, and the pair is narrower than either.
-    horizons = (n, n / 2)
     mean = float(np.clip(unit.mean(), 0.0, 1.0))
-    # Looking at all times may leave the mean outside on an ill-ordered sample; widening is always valid.
-    low = min(lower_limit(unit, error, horizons), mean)
-    high = max(1.0 - lower_limit(1.0 - unit, error, horizons), mean)
+    # An ill-ordered sample may leave the mean outside; widening is always valid.
+    low = min(betting.lower_limit(unit, error, strata), mean)
+    high = max(1.0 - betting.lower_limit(1.0 - unit, error, strata), mean)
     return Estimate(
         value=_from_unit(mean, low_end, high_end),
         low=_from_unit(low, low_end, high_end),
@@ -119,16 +121,15 @@ def paired_difference(
     low_end: float = 0.0,
     high_end: float = 1.0,
     confidence: float = 0.95,
+    cycle: int = 1,
 ) -> Estimate:
     """The mean of ``a - b`` over prompts, both in [low_end, high_end], with a betting interval. Guaranteed.
 
     ``a`` and ``b`` have shape [prompt] and entry i of both belongs to the same prompt; a prompt
     where either is NaN is skipped. The result lies in [-R, R], R = high_end - low_end.
     """
-    (first, second), skipped = _present_together(a=a, b=b)
-    width = high_end - low_end
-    difference = _to_unit(first, low_end, high_end, "a") - _to_unit(second, low_end, high_end, "b")
-    return replace(bounded_mean(width * difference, -width, width, confidence), skipped=skipped)
+    difference, width = _differences(a, b, low_end, high_end), high_end - low_end
+    return bounded_mean(difference, -width, width, confidence, cycle)
 
 
 def share(values: npt.ArrayLike, confidence: float = 0.95) -> Estimate:
@@ -164,7 +165,7 @@ def mean_t(
     observed_range: float | None = None,
     nonneg: bool = False,
 ) -> Estimate:
-    """The mean of unbounded values, with Student's t interval. Not guaranteed.
+    """The mean of unbounded values, with the interval of the t e-process (``anytime_t``). Not guaranteed.
 
     No test of an unbounded mean is free of assumptions (Bahadur & Savage 1956); this one's is in
     ``assumption``. ``values`` has shape [prompt], any units. ``nonneg`` (kl, loss) cuts the interval at
@@ -189,7 +190,7 @@ def mean_t(
     half = (
         _rule_of_three(n, confidence) * (observed or max(abs(mean), SMALL))
         if constant
-        else _t_quantile(n, error) * float(present.std(ddof=1)) / math.sqrt(n)
+        else anytime_t.quantile(n, error) * float(present.std(ddof=1)) / math.sqrt(n)
     )
     low = mean - half
     return Estimate(
@@ -213,7 +214,7 @@ def ratio_of_means(
 ) -> RatioEstimate:
     """mean(numerator) / mean(denominator) over prompts, with Fieller's interval. Not guaranteed.
 
-    The interval holds every c at which the t test does not reject "the mean of numerator - c * denominator
+    The interval holds every c at which the t e-process (``anytime_t``) does not reject "the mean of numerator - c * denominator
     is 0" (Fieller 1954), together with a positive mean of the denominator: an intersection-union
     test, which needs no correction. Both arrays have shape [prompt] and the same prompts; a prompt
     where either is NaN is skipped. recovers: numerator F(C), denominator F(M); normalised: F(C) - F(0),
@@ -240,7 +241,7 @@ def ratio_of_means(
         half = _rule_of_three(n, confidence) * size / mean
         low, high = ratio - half, ratio + half
     elif positive:
-        low, high = _fieller(ratio, rest, bottom, _t_quantile(n, error))
+        low, high = _fieller(ratio, rest, bottom, anytime_t.quantile(n, error))
     return RatioEstimate(
         value=ratio,
         low=low,
@@ -256,29 +257,112 @@ def ratio_of_means(
     )
 
 
-def ratio_drop(
-    clean: npt.ArrayLike,
-    ablated: npt.ArrayLike,
-    confidence: float = 0.95,
-    observed_range: float | None = None,
-) -> RatioEstimate:
-    """The relative drop (mean clean - mean ablated) / mean clean: 0.43 means that 43% is lost.
+@dataclass(frozen=True)
+class Inference:
+    """What is known of one number at one look: its interval at any confidence, and e-values for and against bounds.
 
-    A ratio of means over prompts, not a mean of ratios; negative where ablation helps, above 1 where it
-    turns the sign. The interval is 1 minus that of ``ratio_of_means(ablated, clean)``: every c at which
-    the t test of the mean of (1 - c) * clean - ablated does not reject 0. ``denominator`` is the mean
-    of clean.
+    ``interval(confidence)``: the estimate. ``above(c)``: log e-value against "the number is at most c";
+    ``exact``: the interval decides by itself (for a number of prompts fixed in advance).
+    ``below(c)``: against "it is at least c". Both are minus infinity, or 0, where nothing can be said. An e-value
+    is not expected to exceed 1 if what it speaks against is true, at whatever n one stops.
     """
-    (before, after), skipped = _present_together(clean=clean, ablated=ablated)
-    kept = ratio_of_means(after, before, confidence, observed_range)
-    return replace(
-        kept,
-        value=1.0 - kept.value,
-        low=1.0 - kept.high,
-        high=1.0 - kept.low,
-        skipped=skipped,
-        denominator=replace(kept.denominator, skipped=skipped),
+
+    interval: Callable[[float], Estimate]
+    above: Callable[[float], float]
+    below: Callable[[float], float]
+    exact: bool = False
+
+    def __call__(self, confidence: float) -> Estimate:
+        return self.interval(confidence)
+
+    def less_than_one(self) -> Inference:
+        """The same of 1 minus the number: a share kept as a share lost."""
+
+        def turned(confidence: float) -> Estimate:
+            found = self.interval(confidence)
+            return replace(found, value=1.0 - found.value, low=1.0 - found.high, high=1.0 - found.low)
+
+        return Inference(turned, lambda at: self.below(1.0 - at), lambda at: self.above(1.0 - at))
+
+    def at_most(self, most: float) -> Inference:
+        """The same of a number that is known not to exceed ``most`` (an estimate above it is left as it is)."""
+
+        def cut(confidence: float) -> Estimate:
+            found = self.interval(confidence)
+            return replace(found, high=min(found.high, most)) if found.value <= most else found
+
+        return replace(self, interval=cut)
+
+
+def infer_bounded(values: npt.ArrayLike, low_end: float = 0.0, high_end: float = 1.0, cycle: int = 1) -> Inference:
+    """``bounded_mean`` with its e-values (the betting capital)."""
+    width = high_end - low_end
+
+    def capital(at: float, sign: int) -> float:
+        unit, strata, _ = _units(values, low_end, high_end, cycle)
+        mean = (at - low_end) / width
+        return betting.log_e(unit, mean, strata) if sign > 0 else betting.log_e(1.0 - unit, 1.0 - mean, strata)
+
+    return Inference(
+        lambda confidence: bounded_mean(values, low_end, high_end, confidence, cycle),
+        lambda at: capital(at, 1),
+        lambda at: capital(at, -1),
     )
+
+
+def infer_difference(
+    a: npt.ArrayLike, b: npt.ArrayLike, low_end: float = 0.0, high_end: float = 1.0, cycle: int = 1
+) -> Inference:
+    """``paired_difference`` with its e-values."""
+    width = high_end - low_end
+    return infer_bounded(_differences(a, b, low_end, high_end), -width, width, cycle)
+
+
+def infer_t(values: npt.ArrayLike, observed_range: float | None = None, nonneg: bool = False) -> Inference:
+    """``mean_t`` with its e-values. A constant sample has those of its size only beyond its rule-of-three interval."""
+
+    def test(at: float, sign: int) -> float:
+        present, _ = _present(values)
+        observed = _check_range(observed_range) or max(abs(float(present.mean())), SMALL)  # as in ``mean_t``
+        return _log_t(sign * (present - at), observed, float(np.abs(present).max()))
+
+    return Inference(
+        lambda confidence: mean_t(values, confidence, observed_range, nonneg),
+        lambda at: test(at, 1),
+        lambda at: test(at, -1),
+    )
+
+
+def infer_ratio(numerator: npt.ArrayLike, denominator: npt.ArrayLike, observed_range: float | None = None) -> Inference:
+    """``ratio_of_means`` with its e-values: the least of that of the linear form and that of a positive denominator."""
+
+    def test(at: float, sign: int) -> float:
+        (top, bottom), _ = _present_together(numerator=numerator, denominator=denominator)
+        size = float(np.abs(bottom).max())
+        observed = _check_range(observed_range) or size
+        form, ratio = sign * (top - at * bottom), float(top.mean()) / (float(bottom.mean()) or math.nan)
+        if _is_constant(top - ratio * bottom, size):  # nothing changes: the spread of the form is the denominator's
+            form = np.full(len(form), form.mean())
+        return min(_log_t(form, observed, size), _log_t(bottom, observed, size))
+
+    return Inference(
+        lambda confidence: ratio_of_means(numerator, denominator, confidence, observed_range),
+        lambda at: test(at, 1),
+        lambda at: test(at, -1),
+    )
+
+
+def _log_t(values: Floats, observed: float, scale: float) -> float:
+    """Log e-value of the t e-process for a mean above 0, for constants no more than the rule of three allows.
+
+    That rule finds a constant apart from 0 at the error d with which 3 log(d) / log(.05) / n of ``observed``
+    just reaches it; half of d is an end's share.
+    """
+    n, mean = len(values), float(values.mean())
+    if not _is_constant(values, scale):
+        return anytime_t.log_e(n, mean, float(values.std(ddof=1)))
+    thirds = mean * n / (3.0 * (observed or max(abs(mean), SMALL)))
+    return min(anytime_t.log_e(n, mean, 0.0), math.log(2.0) - thirds * math.log(0.05)) if thirds >= 1.0 else 0.0
 
 
 def paired_effect(differences: npt.ArrayLike) -> float | None:
@@ -302,6 +386,8 @@ def _fieller(ratio: float, rest: Floats, bottom: Floats, quantile: float) -> tup
     (d * mean)^2 <= quantile^2 / n * var(rest - d * denominator). Unbounded sets give (-inf, inf).
     """
     mean, n = float(bottom.mean()), len(bottom)
+    if math.isinf(quantile):
+        return -math.inf, math.inf
     (var_rest, both), (_, var_bottom) = np.cov(rest, bottom) * (quantile**2 / n)
     leading = mean**2 - var_bottom
     if leading <= 0.0:
@@ -314,12 +400,6 @@ def _error_per_side(confidence: float) -> float:
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}")
     return (1.0 - confidence) / 2.0
-
-
-def _t_quantile(n: int, error: float) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(n - 1, 1.0 - error))
 
 
 def _rule_of_three(n: int, confidence: float) -> float:
@@ -367,6 +447,31 @@ def _present_together(**named: npt.ArrayLike) -> tuple[list[Floats], int]:
     if not there.any():
         raise ValueError(f"no values: none of {len(there)} prompts has one")
     return [array[there] for array in arrays.values()], int((~there).sum())
+
+
+def _differences(a: npt.ArrayLike, b: npt.ArrayLike, low_end: float, high_end: float) -> Floats:
+    """a - b of values in [low_end, high_end]; NaN where either is."""
+    first, second = _vector(a, "a"), _vector(b, "b")
+    if len(first) != len(second):
+        raise ValueError(f"arrays must cover the same prompts, got lengths {{'a': {len(first)}, 'b': {len(second)}}}")
+    there = ~(np.isnan(first) | np.isnan(second))
+    found = np.full(len(first), np.nan)
+    if there.any():
+        units = [_to_unit(each[there], low_end, high_end, name) for each, name in ((first, "a"), (second, "b"))]
+        found[there] = (high_end - low_end) * (units[0] - units[1])
+    return found
+
+
+def _units(
+    values: npt.ArrayLike, low_end: float, high_end: float, cycle: int
+) -> tuple[Floats, npt.NDArray[np.intp] | None, int]:
+    """The values that are there as shares of their range, the cycle of each (None: no strata), and how many lack."""
+    if cycle < 1:
+        raise ValueError(f"a cycle has at least 1 prompt, got {cycle}")
+    every = _vector(values, "values")
+    present, skipped = _present(every)
+    strata = None if cycle == 1 else np.flatnonzero(~np.isnan(every)) // cycle
+    return _to_unit(present, low_end, high_end, "values"), strata, skipped
 
 
 def _to_unit(values: Floats, low_end: float, high_end: float, name: str) -> Floats:

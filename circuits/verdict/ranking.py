@@ -1,6 +1,6 @@
 """Rows about a head among the others: ``top: k``, ``heads: {any: ...}``, and scores that need no sampling.
 
-The number of prompts is fixed in advance. a = (1 - confidence) / 2 is the error probability of each kind of
+Whenever the sampling stops, a = (1 - confidence) / 2 is the error probability of each kind of
 wrong verdict; refuting is corrected for the rows of the claim, as in ``rows.decide``.
 """
 
@@ -18,30 +18,24 @@ from circuits.measure.cells import Question
 from circuits.measure.metrics import Values, metric_values
 from circuits.measure.weights import PROFILE
 from circuits.verdict import estimate
-from circuits.verdict.betting import log_e_process
+from circuits.verdict.decide import Asked, Floats, NotYet, Row, decide, evidence, finite, log_mean_e, logs, mean_of
 from circuits.verdict.rows import (
     MOST_REMOVED,
     NOTHING_MEASURED,
-    Asked,
-    Floats,
-    Row,
     Task,
     ablation_row,
     attention_interval,
     attention_row,
     bounded_span,
-    decide,
     differences,
-    finite,
     head_means,
     heads_passing,
-    mean_of,
     not_finite,
     note_uniform,
     observed_range,
     rank_of,
 )
-from circuits.verdict.verdict import Verdict, judge
+from circuits.verdict.verdict import Verdict
 
 Head = tuple[int, int]
 
@@ -77,7 +71,7 @@ def ablation_top_row(
     stacked = np.full((layers, heads, len(after[head])), np.nan)
     for place, values in after.items():
         stacked[place] = values
-    span = bounded_span(what.metric)
+    span = bounded_span(what.metric, how)
     ends = (min(sign * end for end in span), max(sign * end for end in span)) if span else None
     filled = ablation_row(row, what, clean, each[head], OBSERVED, task, how)
     return top_row(filled, stacked, head, bound, how, ends, observed_range(metric_values(what.metric, clean)))
@@ -105,7 +99,7 @@ def top_row(
     ``values``; a reason that is there makes it UNMEASURABLE.
 
     A test of a partial conjunction (Benjamini & Heller 2008) over paired differences with the m others:
-    by betting (guaranteed) within a range, by the t test otherwise. SUPPORTED when m-k+1 are beaten at error
+    by betting (guaranteed) within a range, by the t e-process otherwise. SUPPORTED when m-k+1 are beaten at error
     a/k each: were the claim false, k others would be higher, and one of these k would have been
     beaten wrongly. REFUTED when k others are higher at error a/(m-k+1) each: were the claim true, one of
     the at least m-k+1 that are not higher would have been found higher wrongly. A head that ties with
@@ -122,7 +116,7 @@ def top_row(
         def interval(confidence: float) -> estimate.Estimate:
             if span is None:
                 return estimate.mean_t(own, confidence, scale or observed_range(own))
-            return estimate.bounded_mean(own, *span, confidence)
+            return estimate.bounded_mean(own, *span, confidence, how.cycle)
 
         row = decide({**NOTHING_MEASURED, **row}, OBSERVED, interval, how)
     elif "corrected" not in row:
@@ -147,43 +141,41 @@ def top_row(
         row |= {"guaranteed": True, "assumption": None}
     else:
         row |= {"guaranteed": False, "assumption": estimate.NEAR_NORMAL}
-    error = (1.0 - how.confidence) / 2.0
     there = [values[other] for other in others if not np.isnan(means[other])]
-    # A head without any value has no place above this one.
-    beaten = m - len(there) + sum(_above(own, other, error / k, span, scale) for other in there)
-    higher_error = error / max(1, how.rows) / (m - k + 1)
-    higher = sum(_above(other, own, higher_error, span, scale) for other in there)
-    if beaten >= m - k + 1:
+    # A head without any value has no place above this one, so it is beaten whatever the prompts.
+    ahead = sorted(_log_above(own, other, span, scale, how.cycle) for other in there)
+    behind = sorted(_log_above(other, own, span, scale, how.cycle) for other in there)
+    beaten = ahead[len(ahead) - (m - k + 1 - (m - len(there)))] if m - k + 1 > m - len(there) else math.inf
+    higher = behind[-k] if k <= len(behind) else -math.inf
+    supports, refutes = beaten - math.log(k), higher - math.log(m - k + 1)
+    row["log_e"] = logs(supports, refutes)
+    need = math.log(2.0 / (1.0 - how.confidence))
+    if supports >= need:
         return row | {"verdict": str(Verdict.SUPPORTED)}
-    return row | {"verdict": str(Verdict.REFUTED if higher >= k else Verdict.INCONCLUSIVE)}
+    return row | {
+        "verdict": str(Verdict.REFUTED if refutes >= need + math.log(max(1, how.rows)) else Verdict.INCONCLUSIVE)
+    }
 
 
-def _above(first: Floats, second: Floats, error: float, span: tuple[float, float] | None, scale: float | None) -> bool:
-    """Whether the mean of ``first`` is higher than that of ``second``: a one-sided paired test at ``error``."""
+def _log_above(
+    first: Floats, second: Floats, span: tuple[float, float] | None, scale: float | None, cycle: int
+) -> float:
+    """Log e-value against "the mean of ``first`` is at most that of ``second``": a one-sided paired test.
+
+    Minus infinity where the sample mean is not above (such a sample is never taken as evidence that it is), or ties.
+    """
     each = first - second
-    each = each[~np.isnan(each)]
-    if not len(each) or each.mean() <= 0.0:
-        return False
+    there = each[~np.isnan(each)]
+    if not len(there) or there.mean() <= 0.0:
+        return -math.inf
     both = np.concatenate((first, second))
     size = max(scale or 0.0, float(np.nanmax(np.abs(both))))
-    if np.abs(each).max() <= estimate.CONSTANT_TOLERANCE * size:
-        return False  # a tie, but for rounding
+    if np.abs(there).max() <= estimate.CONSTANT_TOLERANCE * size:
+        return -math.inf  # a tie, but for rounding
     if span is None:
-        observed = max(scale or 0.0, observed_range(both) or 0.0)
-        return estimate.mean_t(each, 1.0 - 2.0 * error, observed).low > 0.0
-    return _rejected(np.clip((each / (span[1] - span[0]) + 1.0) / 2.0, 0.0, 1.0), 0.5, error)
-
-
-def _rejected(unit: Floats, mean: float, error: float) -> bool:
-    """Whether betting rejects, at ``error``, that values in [0, 1] have a mean of at most ``mean``.
-
-    Only one mean is tested, without the inversion that an interval needs: 50 microseconds for 128 values. As in
-    ``bounded_mean``, a sample whose own mean is not above is never evidence of it.
-    """
-    if mean < 0.0 or unit.mean() <= mean:
-        return mean < 0.0
-    n = len(unit)
-    return float(log_e_process(unit, np.array([mean]), (n, n / 2)).max()) >= math.log(1.0 / error)
+        return estimate.infer_t(each, max(scale or 0.0, observed_range(both) or 0.0)).above(0.0)
+    width = span[1] - span[0]
+    return estimate.infer_bounded(each, -width, width, cycle).above(0.0)
 
 
 def any_row(
@@ -191,8 +183,8 @@ def any_row(
 ) -> Row:
     """The row of "some head of ``candidates`` does" (m of them).
 
-    SUPPORTED when one candidate's interval at error a/m (Bonferroni) lies on the right side of the bound.
-    REFUTED when every candidate's at error a lies on the wrong side: one wrong refutation is enough to be
+    SUPPORTED when the mean of the candidates' e-values for the bound reaches 1/a, as it does when one of them reaches
+    m/a (Bonferroni). REFUTED when every candidate's e-value against it reaches 1/a: one wrong refutation is enough to be
     wrong about all, so nothing needs correction (intersection-union). A candidate whose attention an
     exclusion takes nearly whole cannot support, though it must refute like the others; one without
     any value is left out, and said so.
@@ -212,31 +204,23 @@ def any_row(
     ordered = sorted(usable, key=lambda head: merit(float(means[head]), bound), reverse=True)
     passing = [head for head in ordered if bound.holds(float(means[head]))]
 
-    def limits(head: Head, confidence: float) -> estimate.Estimate:
-        layer, index = head
-        right = values.right[layer, index] if values.right is not None else None
-        return attention_interval(values.left[layer, index], right, span is None)(confidence)
-
-    def supports(head: Head) -> bool:
-        if how.census:
-            return True
-        if span is not None and not _beyond(each[head], bound, span, (1.0 - level) / 2.0):
-            return False  # said by one e-value, so that only the best needs an inversion
-        found = limits(head, level)
-        return judge(found.low, found.high, bound.low, bound.high) is Verdict.SUPPORTED
-
-    def refutes(head: Head) -> bool:
-        if how.census:
-            return not bound.holds(float(means[head]))
-        if span is not None:
-            return _wrong(each[head], bound, span, (1.0 - refuting) / 2.0)
-        found = limits(head, refuting)
-        return judge(found.low, found.high, bound.low, bound.high) is Verdict.REFUTED
-
+    known: dict[Head, estimate.Inference] = {}
+    for head in measured:
+        right = values.right[head] if values.right is not None else None
+        known[head] = attention_interval(values.left[head], right, span is None, how.cycle)
     judged = bound.kind != "observe"
-    winner = next(filter(supports, passing), None) if judged else None
+    each_e = {head: evidence(found, bound) or {"for": None, "against": None} for head, found in known.items()}
+    # A head whose own mean is on the wrong side is no evidence that some head is on the right one, and the reverse.
+    fors = [_or_none(each_e[head]["for"]) for head in passing]
+    against = [-math.inf if head in passing else _or_none(each_e[head]["against"]) for head in measured]
+    supports = log_mean_e(fors, m) if fors else -math.inf
+    refutes = min(against, default=-math.inf)
+    need, refuting_need = (math.log(2.0 / (1.0 - each)) for each in (how.confidence, refuting))
+    winner = None
+    if judged and passing and (how.census or supports >= need):
+        winner = passing[0] if how.census else max(passing, key=lambda head: _or_none(each_e[head]["for"]))
     best = winner or next(iter([*ordered, *measured, *candidates]))
-    row = attention_row(row, asked, values, best, OBSERVED, Asked(level, 1, how.census))
+    row = attention_row(row, asked, values, best, OBSERVED, Asked(level, 1, how.census, how.cycle))
     name, of_all = f"{best[0]}.{best[1]}", m == means.size
     row |= {"bound": bound.text, "bound_low": bound.low, "bound_high": bound.high, "percent": bound.percent}
     row |= {"head": name, "heads_passing": heads_passing(means, bound), "observe": not judged}
@@ -247,7 +231,7 @@ def any_row(
         "among": None if of_all else [f"{layer}.{head}" for layer, head in candidates],
     }
     if row["corrected"] is not None:
-        wide = limits(best, refuting)
+        wide = known[best](refuting)
         row["corrected"] = {"low": finite(wide.low), "high": finite(wide.high), "confidence": refuting}
     infinite = sum(bool(np.isinf(each[head]).any()) for head in candidates)
     _tell(row, m, m - len(measured) - infinite, len(measured) - len(usable), asked)
@@ -260,9 +244,17 @@ def any_row(
         verdict = Verdict.UNMEASURABLE
     elif winner is not None:
         verdict = Verdict.SUPPORTED
+    elif how.census:
+        verdict = Verdict.REFUTED
     else:
-        verdict = Verdict.REFUTED if all(map(refutes, measured)) else Verdict.INCONCLUSIVE
+        verdict = Verdict.REFUTED if refutes >= refuting_need else Verdict.INCONCLUSIVE
+    row["log_e"] = None if how.census else logs(supports, refutes)
     return row | {"verdict": str(verdict)}
+
+
+def _or_none(value: float | None) -> float:
+    """A log e-value, minus infinity where there is none."""
+    return -math.inf if value is None else value
 
 
 def _span(asked: Question, values: AttentionValues) -> tuple[float, float] | None:
@@ -292,36 +284,6 @@ def merit(mean: float, bound: Bound) -> float:
     if bound.low is not None and bound.high is not None:
         return -abs(mean - (bound.low + bound.high) / 2.0)
     return -mean if bound.high is not None else mean
-
-
-def _in_unit(values: Floats, span: tuple[float, float], at: float) -> tuple[Floats, float]:
-    """The values that are there and a bound, mapped from ``span`` to [0, 1]."""
-    width = span[1] - span[0]
-    return np.clip((values[~np.isnan(values)] - span[0]) / width, 0.0, 1.0), (at - span[0]) / width
-
-
-def _beyond(values: Floats, bound: Bound, span: tuple[float, float], error: float) -> bool:
-    """Whether the mean is on the right side of every end of the bound, each at ``error``."""
-    if bound.low is not None and bound.low > span[0]:
-        unit, at = _in_unit(values, span, bound.low)
-        if not _rejected(unit, at, error):
-            return False
-    if bound.high is not None and bound.high < span[1]:
-        unit, at = _in_unit(values, span, bound.high)
-        return _rejected(1.0 - unit, 1.0 - at, error)
-    return True
-
-
-def _wrong(values: Floats, bound: Bound, span: tuple[float, float], error: float) -> bool:
-    """Whether the mean is on the wrong side of one end of the bound, at ``error``."""
-    if bound.low is not None:
-        unit, at = _in_unit(values, span, bound.low)
-        if _rejected(1.0 - unit, 1.0 - at, error):
-            return True
-    if bound.high is not None:
-        unit, at = _in_unit(values, span, bound.high)
-        return _rejected(unit, at, error)
-    return False
 
 
 def score_row_exact(
@@ -365,7 +327,7 @@ def score_row_exact(
 
 
 def icl_row(row: Row, values: Floats, note: str, bound: Bound, how: Asked) -> Row:
-    """The row of the in-context-learning score, a difference of losses in nats: Float[prompt], by the t interval.
+    """The row of the in-context-learning score, a difference of losses in nats: Float[prompt], by the t e-process.
 
     ``note`` says which difference it is. No head and no uniform attention belong to it.
     """
@@ -375,7 +337,7 @@ def icl_row(row: Row, values: Floats, note: str, bound: Bound, how: Asked) -> Ro
     row |= {"n": int((~np.isnan(values)).sum()), "skipped": int(np.isnan(values).sum())}
     broken = not_finite(values)
     if broken or row["n"] == 0:
-        row["reason"] = broken or row["reason"] or "no prompt is long enough for this score"
+        row["reason"] = broken or row["reason"] or NotYet("no prompt is long enough for this score")
         return decide(row, bound, None, how)
     row["effect"] = {"kind": "d_z", "value": estimate.paired_effect(values)}
-    return decide(row, bound, lambda confidence: estimate.mean_t(values, confidence, observed_range(values)), how)
+    return decide(row, bound, estimate.infer_t(values, observed_range(values)), how)

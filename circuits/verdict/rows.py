@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from circuits.claims.bounds import metric as metric_facts
 from circuits.claims.claim import Ablate, Bound
@@ -22,80 +21,15 @@ from circuits.measure.attention import AttentionValues
 from circuits.measure.cells import Question
 from circuits.measure.metrics import Values, metric_values
 from circuits.verdict import estimate
-from circuits.verdict.estimate import Estimate, RatioEstimate
-from circuits.verdict.verdict import Verdict, judge, judge_exact
-
-Row = dict[str, Any]
-Interval = Callable[[float], Estimate]
-Floats = NDArray[np.float64]
+from circuits.verdict.bounded_ratio import infer_bounded_ratio
+from circuits.verdict.decide import Asked, Floats, NotYet, Row, decide, mean_of
+from circuits.verdict.estimate import Estimate, Inference, RatioEstimate
 
 MOST_REMOVED = 0.9  # an exclusion that takes more of the mass leaves nothing worth measuring (DESIGN 3.3)
 FEW_REFERENCE = 8
 NOTHING_MEASURED: Mapping[str, Any] = MappingProxyType(
     dict.fromkeys(("uniform", "effect", "heads_passing", "rank", "sides", "removed_mass")) | {"n": 0, "skipped": 0}
 )
-
-
-@dataclass(frozen=True)
-class Asked:
-    """How sure the verdict must be: the confidence, the number of rows that could refute, a census."""
-
-    confidence: float
-    rows: int
-    census: bool = False
-
-
-def decide(row: Row, bound: Bound, interval: Interval | None, asked: Asked) -> Row:
-    """Fill estimate, interval and verdict into ``row``.
-
-    ``interval(confidence)`` gives the estimate at a confidence; None means that there is nothing to
-    estimate (the row says why in ``reason``). A reason that is there already makes it UNMEASURABLE,
-    with its numbers kept. An observed row gets no verdict, nor does one of ``top: k``: ``ranking.top_row`` judges it.
-    """
-    row |= {"bound": bound.text, "bound_low": bound.low, "bound_high": bound.high}
-    row["percent"] = bound.percent or is_share(row)
-    row |= {"observe": bound.kind == "observe", "confidence": asked.confidence}
-    row |= {"estimate": None, "low": None, "high": None, "corrected": None, "interval": None}
-    row |= {"guaranteed": None, "assumption": None, "verdict": None}
-    if interval is not None:
-        try:
-            plain = interval(asked.confidence)
-            level = estimate.corrected(asked.confidence, max(1, asked.rows))
-            wide = plain if asked.rows <= 1 else interval(level)
-        except ValueError as error:
-            row["reason"] = row.get("reason") or f"no estimate: {error}"
-        else:
-            row |= {"estimate": finite(plain.value), "n": plain.n, "skipped": plain.skipped}
-            if not asked.census:
-                row |= {"low": finite(plain.low), "high": finite(plain.high), "interval": plain.method}
-                row |= {"guaranteed": plain.guaranteed, "assumption": plain.assumption}
-                row["corrected"] = {"low": finite(wide.low), "high": finite(wide.high), "confidence": level}
-            if not row.get("reason") and bound.kind not in ("observe", "top"):
-                if not math.isfinite(plain.value):
-                    row["reason"] = "the value is not a finite number"
-                elif asked.census:
-                    row["verdict"] = str(judge_exact(plain.value, bound.low, bound.high))
-                else:
-                    row["verdict"] = str(judge(plain.low, plain.high, bound.low, bound.high, wide.low, wide.high))
-    if bound.kind != "observe" and row.get("reason"):
-        row["verdict"] = str(Verdict.UNMEASURABLE)
-    return row
-
-
-def is_share(row: Row) -> bool:
-    """Whether a row's value is a relative number, shown as a percentage however its bound was written."""
-    top = str(row.get("metric") or "").startswith("top") and row.get("statistic") in ("after", "change_in")
-    return top or row.get("statistic") in ("drop_in", "recovers", "interaction", "sufficiency", "partial_necessity")
-
-
-def finite(value: float | None) -> float | None:
-    """The number, or None where there is none (NaN or infinite)."""
-    return float(value) if value is not None and math.isfinite(value) else None
-
-
-def mean_of(values: Floats | None) -> float | None:
-    """The mean over the prompts that have a value, or None."""
-    return None if values is None or np.isnan(values).all() else finite(float(np.nanmean(values)))
 
 
 def attention_row(
@@ -126,7 +60,7 @@ def attention_row(
                 f"{skipped} rows had under 1e-6 of their attention left after the exclusion and are left out"
             )
     if row["n"] == 0 or broken:
-        nothing = "the selectors match nothing in these prompts: no query has any such key"
+        nothing = NotYet("the selectors match nothing in these prompts: no query has any such key")
         row["reason"] = broken or row["reason"] or nothing
         return decide(row | {"heads_passing": None}, bound, None, how)
     missing = len(left) - row["n"]
@@ -140,22 +74,18 @@ def attention_row(
     means = head_means(differences(values))
     row |= {"heads_passing": heads_passing(means, bound), "rank": rank_of(means, head)}
     note_uniform(row, bound)
-    return decide(row, bound, attention_interval(left, right, lift), how)
+    return decide(row, bound, attention_interval(left, right, lift, how.cycle), how)
 
 
-def attention_interval(left: Floats, right: Floats | None, lift: bool) -> Interval:
-    """The interval of one head's mean (minus that of ``right``, paired): betting, and t for lift. Float[prompt] each."""
-
-    def interval(confidence: float) -> Estimate:
-        if right is None:
-            if lift:
-                return estimate.mean_t(left, confidence, observed_range(left), nonneg=True)
-            return estimate.bounded_mean(left, confidence=confidence)
+def attention_interval(left: Floats, right: Floats | None, lift: bool, cycle: int = 1) -> Inference:
+    """What is known of one head's mean (minus that of ``right``, paired): betting, and t for lift. Float[prompt] each."""
+    if right is None:
         if lift:
-            return estimate.mean_t(left - right, confidence, observed_range(left - right))
-        return estimate.paired_difference(left, right, confidence=confidence)
-
-    return interval
+            return estimate.infer_t(left, observed_range(left), nonneg=True)
+        return estimate.infer_bounded(left, cycle=cycle)
+    if lift:
+        return estimate.infer_t(left - right, observed_range(left - right))
+    return estimate.infer_difference(left, right, cycle=cycle)
 
 
 def note_uniform(row: Row, bound: Bound) -> None:
@@ -169,17 +99,6 @@ def note_uniform(row: Row, bound: Bound) -> None:
         row["warnings"].append(
             f"uniform attention ({row['uniform']:.3g}) satisfies this bound too: it says little about the head"
         )
-
-
-def is_vacuous(rows: Sequence[Row]) -> bool:
-    """Whether uniform attention would satisfy every bound of a claim that has a lower bound or difference.
-
-    Upper bounds and equivalence alone are never vacuous (their base rate is shown instead), and
-    neither is a claim with an ablation: uniform attention says nothing of it.
-    """
-    judged = [row for row in rows if not row.get("observe")]
-    lower = any(row.get("bound_low") is not None and row.get("bound_high") is None for row in judged)
-    return lower and all(row.get("uniform_holds") for row in judged)
 
 
 def uniform_value(values: AttentionValues) -> float | None:
@@ -264,25 +183,34 @@ def task_reason(clean: Values, task: Task, how: Asked) -> str | None:
             continue
         span = bounded_span(name)
         assert span is not None, f"{name} cannot be required"
-        if name.startswith("top"):
-            found = estimate.share(values, how.confidence)
-        else:
-            found = estimate.bounded_mean(values, *span, how.confidence)
+        found = (
+            _share(values, how)
+            if name.startswith("top")
+            else estimate.bounded_mean(values, *span, how.confidence, how.cycle)
+        )
         if not (found.value if how.census else found.low) > least:
             bound = "all possible prompts" if how.census else f"lower bound {found.low:.3g} on {found.n} prompts"
-            return (
+            text = (
                 f"the model does not do this task surely enough: clean {name} is {found.value:.3g} "
                 f"({bound}), and more than {least:g} is required"
             )
+            return text if how.census or found.high <= least else NotYet(text)
     return None
 
 
-def clean_facts(clean: Values, confidence: float) -> dict[str, float | None]:
+def _share(values: Floats, how: Asked) -> Estimate:
+    """The share of prompts, Float[prompt] of 0 and 1: exact where their number was fixed, else by betting."""
+    if how.fixed and how.cycle == 1:
+        return estimate.share(values, how.confidence)
+    return estimate.bounded_mean(values, confidence=how.confidence, cycle=how.cycle)
+
+
+def clean_facts(clean: Values, how: Asked) -> dict[str, float | None]:
     """Clean-task accuracy for the report: top1 with its lower bound, and the mean logit difference."""
     top1 = metric_values("top1", clean)
     if np.isnan(top1).all() or np.isinf(top1).any():
         return {"top1": None, "top1_low": None, "logit_diff": None}
-    found = estimate.share(top1, confidence)
+    found = _share(top1, how)
     return {"top1": found.value, "top1_low": found.low, "logit_diff": mean_of(clean["logit_diff"])}
 
 
@@ -297,7 +225,7 @@ def intervention_facts(
     clean, base, last = runs
     before, after = metric_values(name, base), metric_values(name, last)
     row |= {
-        "clean": clean_facts(clean, how.confidence),
+        "clean": clean_facts(clean, how),
         "baseline": {"clean": mean_of(metric_values(name, clean)), "ablated": mean_of(after)},
         "uniform": None,
         "heads_passing": None,
@@ -308,7 +236,7 @@ def intervention_facts(
     ranked = metric_values("answer_rank", clean)
     broken = not_finite(before, after, ranked, *(metric_values(name, values) for values in others))
     if broken or row["n"] == 0:
-        row["reason"] = broken or f"{name} has no value on these prompts"
+        row["reason"] = broken or NotYet(f"{name} has no value on these prompts")
         return False
     row["reason"] = task_reason(clean, task, how)
     ranks = last.get("answer_rank") if name != "prob_diff" else None  # of a set of answers one rank says nothing
@@ -325,13 +253,18 @@ def ablation_row(row: Row, what: Ablate, clean: Values, ablated: Values, bound: 
     """The row of an ablation check: drop_in, change_in or after."""
     if not intervention_facts(row, what.metric, (clean, clean, ablated), task, how):
         return decide(row, bound, None, how)
-    before, after = metric_values(what.metric, clean), metric_values(what.metric, ablated)
+    return effect_row(row, what, clean, ablated, bound, how, f"the clean {what.metric}")
+
+
+def effect_row(row: Row, what: Ablate, base: Values, last: Values, bound: Bound, how: Asked, name: str) -> Row:
+    """Judge drop_in, change_in or after of ``last`` against ``base``, which ``name`` names (its mean must be positive)."""
+    before, after = metric_values(what.metric, base), metric_values(what.metric, last)
     if what.metric == "answer_rank":
         return observed_rank(row, what.effect, before, after, bound, how)
+    inference = effect_interval(what.effect, what.metric, before, after, how)
     if what.effect == "drop_in":
-        base = estimate.ratio_drop(before, after, how.confidence, observed_range(before))
-        row["reason"] = row["reason"] or denominator_reason(base, f"the clean {what.metric}", "drop", how)
-    return decide(row, bound, effect_interval(what.effect, what.metric, before, after), how)
+        row["reason"] = row["reason"] or denominator_reason(inference(how.confidence), name, "drop", how)
+    return decide(row, bound, inference, how)
 
 
 def observed_rank(row: Row, effect: str, before: Floats, after: Floats, bound: Bound, how: Asked) -> Row:
@@ -345,13 +278,15 @@ def observed_rank(row: Row, effect: str, before: Floats, after: Floats, bound: B
     return decided | {"estimate": float(np.nanmedian(after)), "statistic_note": "median rank"}
 
 
-def denominator_reason(ratio: RatioEstimate, name: str, noun: str, how: Asked) -> str | None:
+def denominator_reason(ratio: Estimate, name: str, noun: str, how: Asked) -> str | None:
     """Why a relative ``noun`` has no meaning (its denominator ``name`` may be zero or less), or None."""
+    assert isinstance(ratio, RatioEstimate)
     below = ratio.denominator
     if below.value > 0 if how.census else ratio.denominator_positive:
         return None
     where = "" if how.census else f", interval {below.low:.3g} to {below.high:.3g}"
-    return f"{name} may be zero or less (mean {below.value:.3g}{where}), so a relative {noun} has no meaning"
+    text = f"{name} may be zero or less (mean {below.value:.3g}{where}), so a relative {noun} has no meaning"
+    return text if how.census or below.high <= 0 else NotYet(text)
 
 
 def _relative_effect(name: str, before: Floats, after: Floats) -> dict[str, Any]:
@@ -363,40 +298,47 @@ def _relative_effect(name: str, before: Floats, after: Floats) -> dict[str, Any]
     return {"kind": "d_z", "value": estimate.paired_effect(after - before)}
 
 
-def bounded_span(name: str) -> tuple[float, float] | None:
-    """A metric's smallest and largest value, or None where one of them is infinite."""
+def bounded_span(name: str, how: Asked | None = None) -> tuple[float, float] | None:
+    """A metric's smallest and largest value, or None where one of them is infinite (and it was not cut)."""
     facts = metric_facts(name)
     assert facts is not None
+    if how is not None and how.range is not None:
+        return how.range
     return (facts[0], facts[1]) if math.isfinite(facts[0]) and math.isfinite(facts[1]) else None
 
 
-def effect_interval(effect: str, name: str, before: Floats, after: Floats) -> Interval:
-    """The interval of drop_in, change_in or after: exact for shares, betting where bounded, t and Fieller elsewhere."""
-    facts, span = metric_facts(name), bounded_span(name)
+def effect_interval(effect: str, name: str, before: Floats, after: Floats, how: Asked) -> Inference:
+    """What is known of drop_in, change_in or after: by betting where the metric is bounded, by t elsewhere."""
+    facts, span, cycle = metric_facts(name), bounded_span(name, how), how.cycle
     assert facts is not None
     low = facts[0]
-    # What an unseen prompt could differ by is known where the metric is bounded.
-    scale = span[1] - span[0] if span else observed_range(before)
-
-    def drop(confidence: float) -> RatioEstimate:
-        found = estimate.ratio_drop(before, after, confidence, scale)
+    if effect == "drop_in":
+        drop = ratio_inference(after, before, span, span, cycle).less_than_one()
         # A metric that is never negative cannot lose more than all of itself.
-        return replace(found, high=min(found.high, 1.0)) if low >= 0 and found.value <= 1 else found
-
-    def change(confidence: float) -> Estimate:
+        return drop.at_most(1.0) if low >= 0 else drop
+    if effect == "change_in":
         if span:
-            return estimate.paired_difference(after, before, *span, confidence)
+            return estimate.infer_difference(after, before, *span, cycle=cycle)
         # The clean model's divergence from itself is 0; that of a circuit is not, and can fall.
-        return estimate.mean_t(after - before, confidence, scale, nonneg=name == "kl" and not before.any())
+        return estimate.infer_t(after - before, observed_range(before), nonneg=name == "kl" and not before.any())
+    if span:
+        known = estimate.infer_bounded(after, *span, cycle=cycle)
+        if name.startswith("top") and how.fixed and cycle == 1:
+            return replace(known, interval=lambda confidence: estimate.share(after, confidence), exact=True)
+        return known
+    return estimate.infer_t(after, observed_range(before), nonneg=low >= 0)
 
-    def value(confidence: float) -> Estimate:
-        if name.startswith("top"):
-            return estimate.share(after, confidence)
-        if span:
-            return estimate.bounded_mean(after, *span, confidence)
-        return estimate.mean_t(after, confidence, scale, nonneg=low >= 0)
 
-    return {"drop_in": drop, "change_in": change, "after": value}[effect]
+Span = tuple[float, float]
+
+
+def ratio_inference(
+    numerator: Floats, denominator: Floats, top: Span | None, bottom: Span | None, cycle: int = 1
+) -> Inference:
+    """What is known of a ratio of means: by betting where both are bounded (``top``, ``bottom``), else by t."""
+    if top is not None and bottom is not None:
+        return infer_bounded_ratio(numerator, denominator, top, bottom, cycle)
+    return estimate.infer_ratio(numerator, denominator, observed_range(denominator))
 
 
 def _ranks(ranks: Floats) -> dict[str, Any]:

@@ -1,0 +1,166 @@
+"""What can be said of a suite before anything is measured: how many prompts a bound needs, and what uniform attention gives.
+
+Both are warnings of ``circuits lint``. Prompts are made with pseudo tokenizers (``claims.dry``), so what uniform attention
+gives is said only where it satisfies the bound with every one of them; the report has the exact value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from circuits.claims.bounds import metric as metric_facts
+from circuits.claims.claim import Ablate, Attends, Check, Claim, Keep, PromptSet, Score, Suite
+from circuits.claims.claim import Path as PathCheck
+from circuits.claims.dry import DryRun
+from circuits.errors import CircuitsError
+from circuits.measure.batches import batches
+from circuits.measure.cells import SCORE_SELECTORS, cells, question, uniform
+from circuits.prompts.prompt import Family
+
+TYPICAL_SPREAD, TYPICAL_DISTANCE = 0.2, 0.1
+"""Of a range: the standard deviation and the distance from the bound for which the usual number of prompts is given."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """How many prompts a check needs. ``least``: where every prompt has the best value there is; ``usual``: with the
+    typical spread and distance. ``bound``: the text of the bound."""
+
+    bound: str
+    least: int
+    usual: int
+
+
+def power(check: Check, confidence: float, heads: int | None = None) -> Power | None:
+    """The numbers of prompts that the bound of a check needs to be SUPPORTED, or None where nothing bounded is judged.
+
+    n = ln(2/alpha) (2 s^2 / D^2 + R / D), with alpha = 1 - confidence, D the distance of the true value from the bound, s
+    its standard deviation over prompts, R the distance from the bound to the end of the range on the wrong side
+    (the rate at which a bet on a bounded mean grows, Waudby-Smith & Ramdas, arXiv 2010.09686). ``heads``: how many
+    heads "some head" may be.
+    """
+    span, bound = value_span(check), check.bound
+    if span is None or (bound.low is None and bound.high is None):
+        return None
+    low, high = span
+    width = high - low
+    need = math.log(2.0 / (1.0 - confidence) * (max(1, len(check.heads) or heads or 1) if check.any else 1))
+    least = usual = 0.0
+    for end, room, wrong in (
+        (bound.low, None if bound.low is None else high - bound.low, None if bound.low is None else bound.low - low),
+        (bound.high, None if bound.high is None else bound.high - low, None if bound.high is None else high - bound.high),
+    ):  # fmt: skip
+        if end is None or room is None or wrong is None:
+            continue
+        best = (room if bound.low is None or bound.high is None else (bound.high - bound.low) / 2.0) or 1e-9
+        distance = min(best, TYPICAL_DISTANCE * width)
+        spread = TYPICAL_SPREAD * width
+        least = max(least, need * max(0.0, wrong) / best)
+        usual = max(usual, need * (2.0 * spread**2 / distance**2 + max(0.0, wrong) / distance))
+    return Power(bound.text or "", math.ceil(least), math.ceil(usual))
+
+
+def value_span(check: Check) -> tuple[float, float] | None:
+    """The range of a check's value where it is a mean of bounded values, one a prompt; None elsewhere."""
+    what = check.what
+    if isinstance(what, Attends):
+        compared = what.more_than is not None
+        return None if what.statistic == "lift" else (-1.0, 1.0) if compared else (0.0, 1.0)
+    if isinstance(what, Score):
+        return (0.0, 1.0) if what.name in SCORE_SELECTORS else None
+    if isinstance(what, (Ablate, PathCheck)) and what.effect in ("after", "change_in"):
+        facts = metric_facts(what.metric)
+        assert facts is not None
+        span = check.range or ((facts[0], facts[1]) if all(map(math.isfinite, facts[:2])) else None)
+        if span is None or what.effect == "after":
+            return span
+        return span[0] - span[1], span[1] - span[0]
+    if isinstance(what, Keep):
+        return None
+    return None
+
+
+def power_warnings(suite: Suite) -> Iterator[str]:
+    """A line for each check whose bound ``max`` prompts cannot support, whatever they show."""
+    for claim, check in _judged(suite):
+        found = power(check, suite.sampling.confidence)
+        if found is not None and found.least > suite.sampling.max and not _exhaustive(claim, check):
+            yield (
+                f"{check.where}: warning: {claim.id}: {found.bound} needs at least {found.least} prompts even if all of them "
+                f"agree, but sampling stops at max: {suite.sampling.max}; raise max or loosen the bound"
+            )
+
+
+def power_line(suite: Suite) -> str | None:
+    """The most demanding bound of a suite in one line, or None without one."""
+    found = [(power(check, suite.sampling.confidence), check, claim) for claim, check in _judged(suite)]
+    known = [(each, check, claim) for each, check, claim in found if each is not None]
+    if not known:
+        return None
+    hardest, _, claim = max(known, key=lambda item: (item[0].usual, item[2].id))
+    sampling = suite.sampling
+    return (
+        f"{suite.path}: power: the hardest bound is {hardest.bound} of {claim.id}: {max(1, hardest.least)} prompts if all of "
+        f"them agree, about {hardest.usual} for a value a tenth of its range away with a spread of a fifth "
+        f"(min: {sampling.min}, max: {sampling.max})"
+    )
+
+
+def uniform_warnings(suite: Suite, families: Mapping[str, Family]) -> Iterator[str]:
+    """A line for each attention check whose bound uniform attention satisfies too, with every pseudo tokenizer."""
+    dry = DryRun(families)
+    for claim, check in _judged(suite):
+        for prompts in check.prompts or claim.variants:
+            value = _uniform(dry, check, prompts)
+            if value is not None:
+                yield (
+                    f"{check.where}: warning: {claim.id}: uniform attention satisfies {check.bound.text} too (about "
+                    f"{value:.2g} on {prompts.title}), so this check says little about the head"
+                )
+                break
+
+
+def _uniform(dry: DryRun, check: Check, prompt_set: PromptSet) -> float | None:
+    """The value under uniform attention with the first pseudo tokenizer, where all of them satisfy the bound."""
+    what = check.what
+    compared = isinstance(what, Attends) and (what.other_prompts is not None or what.other_head is not None)
+    if not isinstance(what, (Attends, Score)) or compared:
+        return None
+    if isinstance(what, Score) and what.name not in SCORE_SELECTORS:
+        return None
+    asked, values = question(what), []
+    for which in range(3):
+        prompts = dry.prompts(prompt_set, which)
+        if prompts is None:
+            continue
+        try:
+            sides = [[], []] if asked.right is not None else [[]]  # type: list[list[float]]
+            for chunk in batches(prompts, 10**6):
+                found = uniform(asked, cells(asked, [prompts[i] for i in chunk], prompt_set.variables))
+                for target, side in zip(sides, found, strict=False):
+                    target += [] if side is None else side.tolist()
+        except CircuitsError:
+            continue
+        means = [float(np.nanmean(side)) if side and not np.isnan(side).all() else math.nan for side in sides]
+        value = means[0] - means[1] if len(means) > 1 else means[0]
+        holds = value > (check.bound.low or 0.0) if check.bound.kind == "by_at_least" else check.bound.holds(value)
+        if math.isnan(value) or not holds:
+            return None
+        values.append(value)
+    return values[0] if len(values) >= 2 else None
+
+
+def _judged(suite: Suite) -> Iterator[tuple[Claim, Check]]:
+    """Every check with a bound on a value, of every claim that can be measured."""
+    for claim in suite.claims:
+        for check in claim.checks if not claim.faults else ():
+            if check.bound.kind not in ("observe", "top"):
+                yield claim, check
+
+
+def _exhaustive(claim: Claim, check: Check) -> bool:
+    return all(prompts.family == "texts" for prompts in check.prompts or claim.variants)

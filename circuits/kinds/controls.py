@@ -1,0 +1,62 @@
+"""The controls that stand beside an attention check: does its bound hold where there is nothing to find?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.claims.claim import Attends, Score
+from circuits.kinds.attends import candidates, own_prompts, questions
+from circuits.kinds.kind import Cell, Here
+from circuits.measure.cells import SCORE_SELECTORS, Question, question
+
+
+def controls_of(cell: Cell, here: Here) -> dict[str, Any] | None:
+    """``broken`` and ``permuted``: values, and how often they satisfy the bound. None where it has no such control.
+
+    Of attention and attention scores on one prompt set, with a bound on a value; "some head" takes the head that
+    satisfies the bound best. A value is null where the selectors find nothing.
+    """
+    asked = _question(cell, here)
+    if asked is None:
+        return None
+    found = here.prompts.controls(asked)
+    return {
+        "broken": None if found.broken is None else _one(found.broken, cell, here),
+        "permuted": [_one(each, cell, here) for each in found.permuted],
+    }
+
+
+def _question(cell: Cell, here: Here) -> Question | None:
+    what, bound = cell.check.what, cell.check.bound
+    if bound.kind in ("observe", "top"):
+        return None
+    if isinstance(what, Score):
+        return question(what) if what.name in SCORE_SELECTORS else None
+    if not isinstance(what, Attends):
+        return None
+    own, other = questions(own_prompts(what, here))
+    return own if other is None else None
+
+
+def _one(means: NDArray[np.float64], cell: Cell, here: Here) -> dict[str, Any]:
+    """A value on one control, Float[side, layer, head], and whether it satisfies the bound."""
+    what, bound = cell.check.what, cell.check.bound
+    other = what.other_head if isinstance(what, Attends) else None
+    values = []
+    for place in candidates(cell, here) if cell.check.any else [cell.place]:
+        value = float(means[0][place])
+        if len(means) > 1:
+            against = (other.layer, other.head) if other is not None and other.head is not None else place
+            value -= float(means[1][against])
+        values.append(value)
+    there = [value for value in values if np.isfinite(value)]
+    if not there:
+        return {"value": None, "holds": False}
+    # Equal sides are not taken to satisfy "more", as under uniform attention.
+    held = [
+        value for value in there if (value > (bound.low or 0.0) if bound.kind == "by_at_least" else bound.holds(value))
+    ]
+    return {"value": held[0] if held else there[0], "holds": bool(held)}

@@ -1,0 +1,87 @@
+"""Controls of an attention question: prompts without their structure, and weights without theirs.
+
+*Broken*: the corrupted partner of each prompt is shown in its place (members at random, names shuffled, whatever the
+family breaks), with the cells of the prompt itself: a claim about the structure should not hold there. *Permuted*: the
+entries of every weight matrix are shuffled, which keeps their sizes and destroys what was learned. Freshly
+initialised weights would be the weaker control: they attend almost uniformly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.measure.attention import AttentionValues, measure_attention
+from circuits.measure.cells import Question
+from circuits.prompts.prompt import TokenPrompt
+
+if TYPE_CHECKING:
+    from circuits.models.load import LoadedModel
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Mean values of every head where there is nothing to find, left and right side of a question.
+
+    ``broken``: Float[side, layer, head], None where prompts have no partners; ``permuted``: Float[seed, side, layer,
+    head]. A side is NaN where no prompt has a value; there is one side, or two where the question compares.
+    """
+
+    broken: Floats | None
+    permuted: Floats
+
+
+@contextmanager
+def permuted_weights(model: LoadedModel, seed: int) -> Iterator[None]:
+    """The entries of every weight matrix (two dimensions or more) shuffled in place, each alone; restored on leaving.
+
+    The same seed shuffles in the same way, whatever the device; vectors (biases, norms) stay as they are.
+    """
+    import torch
+
+    matrices = {id(p): p for p in model.bridge.parameters() if p.dim() >= 2}
+    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+    try:
+        with torch.no_grad():
+            for number, matrix in enumerate(matrices.values()):
+                kept.append((matrix, matrix.detach().clone()))
+                entries = matrix.detach().to("cpu", torch.float32).numpy().flatten()
+                np.random.default_rng([seed, number]).shuffle(entries)
+                matrix.copy_(torch.from_numpy(entries).view(matrix.shape))
+        yield
+    finally:
+        with torch.no_grad():
+            for matrix, original in kept:
+                matrix.copy_(original)
+
+
+def measure_controls(
+    model: LoadedModel,
+    prompts: Sequence[TokenPrompt],
+    questions: Sequence[Question],
+    variables: Mapping[str, int],
+    batch_tokens: int,
+) -> dict[Question, Floats | None]:
+    """The values of each question on the corrupted partners: Float[side, layer, head]; None without partners."""
+    if any(prompt.corrupted is None for prompt in prompts):
+        return dict.fromkeys(questions)
+    found = measure_attention(model, prompts, questions, variables, batch_tokens=batch_tokens, partners=True)[0]
+    return {asked: means(values) for asked, values in found.items()}
+
+
+def means(values: AttentionValues) -> Floats:
+    """Float[side, layer, head]: the mean of each side over the prompts that have it (NaN without any)."""
+    sides = [values.left] + ([values.right] if values.right is not None else [])
+    found: list[Any] = []
+    for side in sides:
+        there = np.isfinite(side)
+        with np.errstate(invalid="ignore"):
+            found.append(np.where(there, side, 0.0).sum(axis=2) / there.sum(axis=2))
+    return np.stack(found)

@@ -1,0 +1,450 @@
+"""The prompts of one model and prompt set in the order drawn, measured in blocks as far as a verdict needs them.
+
+Blocks lie on a grid that depends on nothing but the length of the template cycle: a prompt is always measured in the
+same batch, so no value depends on how many prompts are asked for, or on what else is measured. A ``View`` is the
+first n prompts, ending with a block; it is what a check's row is made from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from math import lcm
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.claims.claim import PromptSet
+from circuits.errors import PromptFault
+from circuits.measure.ablation import Ablation
+from circuits.measure.attention import AttentionValues, measure_attention
+from circuits.measure.cache import ValueCache, digest
+from circuits.measure.cells import Question
+from circuits.measure.controls import Controls, means, measure_controls, permuted_weights
+from circuits.measure.facts import describe
+from circuits.measure.group import Group, Progress, Settings, askable, group_key, plan_ablation
+from circuits.measure.metrics import Values
+from circuits.measure.paths import PathPatch
+from circuits.measure.picture import Picture
+from circuits.measure.profile import Profile
+from circuits.prompts.prompt import Family, TokenPrompt
+from circuits.prompts.tokens import build
+
+if TYPE_CHECKING:
+    from circuits.models.load import LoadedModel
+
+FIRST = 32
+"""The least size of the first block, in prompts."""
+BLOCK = 16
+"""The least size of a further block; later ones are larger, about a quarter of what is there."""
+
+
+def grid(cycle: int, total: int) -> Iterator[tuple[int, int]]:
+    """The blocks of ``total`` prompts as (first, count); all but the last end with a cycle of ``cycle`` templates."""
+    first, unit = (-(-least // cycle) * cycle for least in (FIRST, BLOCK))
+    done, size = 0, first
+    while done < total:
+        yield done, min(size, total - done)
+        done += size
+        size = unit * max(1, done // (4 * unit))
+
+
+def cycle_of(templates: Sequence[str]) -> int:
+    """The length of the cycle in which prompts go through their templates; 1 where they do not.
+
+    It is the number of templates, where each prompt has that of the one so many places earlier.
+    """
+    length = len(set(templates))
+    repeats = all(one == other for one, other in zip(templates, templates[length:], strict=False))
+    return length if 1 < length < len(templates) and repeats else 1
+
+
+@dataclass
+class Series:
+    """See the module. ``most``: the largest number of prompts; ``model`` loads the model when it is first needed.
+
+    ``unseen``: seeds of which as many prompts are left out, so that none of these was used with them. ``template``: only
+    prompts of this template. ``fill_controls(model_digest)`` measures the controls of all that is planned.
+    """
+
+    prompt_set: PromptSet
+    family: Family
+    seed: int
+    most: int
+    model_digest: str
+    model: Callable[[], LoadedModel]
+    settings: Settings
+    cache: ValueCache
+    progress: Progress
+    questions: set[Question] = field(default_factory=set)
+    pictures: set[tuple[Question, tuple[int, int]]] = field(default_factory=set)
+    profiles: set[tuple[int, int]] = field(default_factory=set)
+    ablations: set[Ablation] = field(default_factory=set)
+    paths: set[PathPatch] = field(default_factory=set)
+    measured: set[str] = field(default_factory=set)
+    unseen: tuple[int, ...] = ()
+    template: str | None = None
+    fill_controls: Callable[[str], None] = lambda model_digest: None
+    _controls: dict[Question, Controls] = field(default_factory=dict)
+    _prompts: list[TokenPrompt] | None = None
+    _about: dict[str, int] | None = None
+    _blocks: list[Group] = field(default_factory=list)
+    _facts: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Digest of what every value depends on, the number of prompts aside."""
+        key = group_key(self.prompt_set, self.family, self.seed, self.model_digest, self.settings)
+        return digest([key, self.unseen, self.template]) if self.unseen or self.template else key
+
+    def keys_of(self, quantity: str) -> tuple[str, ...]:
+        """Every cache key under which a quantity of the blocks in use may lie."""
+        return tuple(key for block in self._blocks for key in block.keys_of(quantity))
+
+    def plan_attention(
+        self, asked: Question, pictured: list[tuple[int, int]], profiled: Iterable[tuple[int, int]] = ()
+    ) -> str:
+        """Ask for a question (all heads), pictures and profiles of some heads; returns its name in ``measured``."""
+        self.questions.add(asked)
+        self.pictures |= {(asked, head) for head in pictured}
+        self.profiles |= set(profiled)
+        return asked.key
+
+    def plan_ablation(self, ablation: Ablation) -> str:
+        """Ask for an ablation; the same one with and without the whole-prompt loss is one run."""
+        return plan_ablation(self.ablations, ablation)
+
+    def plan_path(self, patch: PathPatch) -> str:
+        """Ask for a direct path to be patched."""
+        self.paths.add(patch)
+        return patch.key
+
+    @property
+    def prompts(self) -> list[TokenPrompt]:
+        """All prompts, at most ``most``, as the model sees them (loads the model's tokenizer). May raise PromptFault."""
+        if self._prompts is None:
+            model = self.model()
+            prompts = self._never_used() if self.unseen else self._drawn(self.most)
+            longest = max(len(prompt.ids) for prompt in prompts)
+            if model.shape.context is not None and longest > model.shape.context:
+                raise PromptFault(
+                    f"a prompt has {longest} tokens, but {model.name} reads at most {model.shape.context}"
+                )
+            self._prompts = prompts
+        return self._prompts
+
+    def _drawn(self, n: int) -> list[TokenPrompt]:
+        """The first ``n`` prompts, of one template where only that is wanted (looked for among 32 times as many)."""
+        if self.template is None:
+            return self._build(self.seed, n)
+        found = [prompt for prompt in self._build(self.seed, 32 * n) if prompt.template == self.template]
+        if not found:
+            raise PromptFault(f"no prompt has the template {self.template}")
+        return found[:n]
+
+    def _build(self, seed: int, n: int) -> list[TokenPrompt]:
+        spec, tokenizer = self.prompt_set, self.model().tokenizer
+        return build(self.family, spec.parameters, tokenizer, seed, "prompts", n, spec.bos, spec.roles)
+
+    def _never_used(self) -> list[TokenPrompt]:
+        """Prompts of this seed that none of the ``unseen`` seeds gives. May raise PromptFault: there may be none."""
+        if self.family.exhaustive:
+            raise PromptFault("texts are the same for every seed: there are none that were never used")
+        used = {prompt.ids for seed in self.unseen for prompt in self._build(seed, self.most)}
+        prompts = [prompt for prompt in self._drawn(self.most + len(used)) if prompt.ids not in used]
+        if not prompts:
+            raise PromptFault(f"all prompts that there are were used before (seeds {', '.join(map(str, self.unseen))})")
+        return prompts[: self.most]
+
+    @property
+    def _known(self) -> dict[str, int]:
+        """How many prompts there are, and the length of their template cycle."""
+        if self._about is None:
+            key = digest([self.key, "series", self.most])
+            found = self.cache.load_json(key)
+            if found is None:
+                cycle = 1 if self.family.exhaustive else cycle_of([prompt.template for prompt in self.prompts])
+                found = {"total": len(self.prompts), "cycle": cycle}
+                self.cache.save_json(key, found)
+            self._about = found
+        return self._about
+
+    @property
+    def cycle(self) -> int:
+        """The length of the cycle of templates."""
+        return self._known["cycle"]
+
+    @property
+    def census(self) -> bool:
+        """Whether these are all prompts that there are (fewer than were asked for)."""
+        return self._known["total"] < self.most and not self.family.exhaustive
+
+    def looks(self, least: int) -> tuple[int, ...]:
+        """The numbers of prompts after which a verdict may be given, ascending; the last is all that may be used.
+
+        Ends of blocks and of whole cycles, from ``least`` on. Where all possible prompts are there, or the family's texts are
+        given, there is one look, at all of them.
+        """
+        total = self._known["total"]
+        if self.census or self.family.exhaustive or least >= total:
+            return (total,)
+        ends = [first + count for first, count in grid(self.cycle, self._whole)]
+        return tuple(end for end in ends if end >= least) or (total,)
+
+    def view(self, n: int) -> View:
+        """The first ``n`` prompts; n must be a look."""
+        return View(self, n)
+
+    def blocks(self, n: int) -> list[Group]:
+        """The blocks of the first ``n`` prompts, made where they are not yet there."""
+        whole = self._whole
+        for number, (first, count) in enumerate(grid(self.cycle, n if n > whole else whole)):
+            if first >= n:
+                break
+            if number == len(self._blocks):
+                self._blocks.append(self._block(first, count))
+        found = [block for block in self._blocks if block.first < n]
+        assert sum(block.n for block in found) == n, f"{n} prompts do not end with a block"
+        return found
+
+    def _block(self, first: int, count: int) -> Group:
+        base = self._blocks[0] if self._blocks else None
+        return Group(
+            self.prompt_set, self.family, self.seed, count, self.model_digest, self.model, self.settings, self.cache,
+            self.progress, self.questions, self.pictures if base is None else set(),
+            self.profiles if base is None else set(), self.ablations, self.paths, self.measured,
+            unseen=(*self.unseen, *((self.template,) if self.template else ())), first=first, base=base, draw=lambda: self.prompts[first : first + count],
+        )  # fmt: skip
+
+    @property
+    def first(self) -> Group:
+        """The first block."""
+        return self.blocks(next(first + count for first, count in grid(self.cycle, self._whole)))[0]
+
+    @property
+    def _whole(self) -> int:
+        total = self._known["total"]
+        return total // self.cycle * self.cycle or total
+
+    def controls(self, asked: Question) -> Controls:
+        """The values of a planned question where there is nothing to find, on the first block."""
+        if asked not in self._controls:
+            self.questions.add(asked)
+            self.fill_controls(self.model_digest)
+        return self._controls[asked]
+
+    def facts(self, n: int) -> dict[str, Any]:
+        """What reports say of the first ``n`` prompts: example, answer, foil, lengths, digest (plain data)."""
+        if n not in self._facts:
+            key = digest([self.key, "facts", n, self.census])
+            known = self.cache.load_json(key)
+            if known is None:
+                wanted = n + 1 if self.census else n
+                chosen = self.prompts[:n]
+                known = describe(chosen, self.family, self.prompt_set, self.model().tokenizer, self.seed, wanted)
+                self.cache.save_json(key, known)
+            self._facts[n] = known
+        return self._facts[n]
+
+    def release(self) -> None:
+        """Forget the clean runs' tensors; what was measured stays, and so do the (small) reference means."""
+        for block in self._blocks:
+            block.release()
+
+
+@dataclass(frozen=True)
+class View:
+    """The first ``n`` prompts of a series: every quantity over all of them. Equal where series and n are.
+
+    ``cut``: a metric whose values are cut to a range, (name, low, high).
+    """
+
+    series: Series
+    n: int
+    cut: tuple[str, float, float] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, View) and self.series is other.series and self.n == other.n
+
+    def __hash__(self) -> int:
+        return hash((id(self.series), self.n))
+
+    @property
+    def prompt_set(self) -> PromptSet:
+        return self.series.prompt_set
+
+    @property
+    def family(self) -> Family:
+        return self.series.family
+
+    @property
+    def seed(self) -> int:
+        return self.series.seed
+
+    @property
+    def blocks(self) -> list[Group]:
+        """The blocks that the prompts lie in."""
+        return self.series.blocks(self.n)
+
+    @property
+    def prompts(self) -> list[TokenPrompt]:
+        """The prompts as the model sees them."""
+        return self.series.prompts[: self.n]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What reports say of these prompts (plain data)."""
+        return self.series.facts(self.n)
+
+    def key_of(self, quantity: str) -> str:
+        """The cache key of a quantity of all these prompts together."""
+        return digest([self.series.key, self.n, quantity])
+
+    def attention(self, asked: Question) -> AttentionValues:
+        """All heads' values of a planned question."""
+        return joined([block.attention(asked) for block in self.blocks])
+
+    def controls(self, asked: Question) -> Controls:
+        """The question where there is nothing to find, on the first block."""
+        return self.series.controls(asked)
+
+    def picture(self, asked: Question, head: tuple[int, int]) -> Picture:
+        """The mean pattern of a head with the question's cells, over the first block."""
+        return self.blocks[0].picture(asked, head)
+
+    def profile(self, head: tuple[int, int]) -> Profile:
+        """A head's attention by distance and from class to class, over the first block."""
+        return self.blocks[0].profile(head)
+
+    @property
+    def clean(self) -> Values:
+        """The unablated model's metrics: Float[prompt] each (``loss`` only when planned)."""
+        return self._values([block.clean for block in self.blocks])
+
+    def ablated(self, ablation: Ablation) -> Values:
+        """The metrics of a planned ablation: Float[prompt] each."""
+        return self._values([block.ablated(ablation) for block in self.blocks])
+
+    def path(self, patch: PathPatch) -> Values:
+        """The metrics with a direct path patched: Float[prompt] each."""
+        return self._values([block.path(patch) for block in self.blocks])
+
+    def _values(self, parts: Sequence[Values]) -> Values:
+        found = _values(parts)
+        if self.cut is None:
+            return found
+        name, low, high = self.cut
+        # Infinite values mark numbers that are not finite; they and NaN must stay what they are.
+        return {**found, name: np.where(np.isfinite(found[name]), np.clip(found[name], low, high), found[name])}
+
+    @property
+    def reference_facts(self) -> dict[str, Any]:
+        """How many reference prompts the smallest stratum of these prompts has, and their digest."""
+        each = [block.reference_facts for block in self.blocks]
+        if len(each) == 1:
+            return each[0]
+        return {
+            "n": min(facts["n"] for facts in each),
+            "digest": "sha256:" + digest([facts["digest"] for facts in each]),
+        }
+
+
+def common_looks(many: Sequence[Series], least: int) -> list[tuple[int, ...]]:
+    """The looks at several series together: n of each; where one has no more prompts it stays at all of them."""
+    each = [series.looks(least) for series in many]
+    most = max(map(len, each), default=0)
+    return [tuple(looks[min(at, len(looks) - 1)] for looks in each) for at in range(most)]
+
+
+def common_cycle(many: Iterable[Series]) -> int:
+    """The least number of prompts that is a whole number of cycles of every series."""
+    return lcm(*(series.cycle for series in many))
+
+
+def fill_controls(many: Sequence[Series], permuted: int) -> None:
+    """Measure (or read) the controls of every planned question of series of one model, with ``permuted`` shuffles each."""
+    todo: list[tuple[Series, list[Question]]] = []
+    for series in many:
+        try:
+            missing = [
+                asked for asked in sorted(series.questions, key=lambda q: q.key) if not _read(series, asked, permuted)
+            ]
+            prompts = series.first.prompts if missing else []
+        except PromptFault:
+            continue  # said by its own claims
+        missing = [asked for asked in missing if askable(asked, prompts, series.prompt_set.variables)]
+        todo += [(series, missing)] if missing else []
+    if not todo:
+        return
+    model = todo[0][0].model()
+    broken = {}
+    for series, questions in todo:
+        series.progress(f"controls on {series.prompt_set.title}: prompts without their structure")
+        variables, tokens = series.prompt_set.variables, series.settings.batch_tokens
+        broken[id(series)] = measure_controls(model, series.first.prompts, questions, variables, tokens)
+    shuffled: dict[tuple[int, Question], list[NDArray[np.float64]]] = {}
+    for seed in range(permuted):
+        todo[0][0].progress(f"controls: shuffling the weights ({seed + 1}/{permuted})")
+        with permuted_weights(model, seed):
+            for series, questions in todo:
+                series.progress(f"controls on {series.prompt_set.title}: shuffled weights ({seed + 1}/{permuted})")
+                found = measure_attention(
+                    model, series.first.prompts, questions, series.prompt_set.variables,
+                    batch_tokens=series.settings.batch_tokens,
+                )[0]  # fmt: skip
+                for asked, values in found.items():
+                    shuffled.setdefault((id(series), asked), []).append(means(values))
+    for series, questions in todo:
+        for asked in questions:
+            partners = broken[id(series)][asked]
+            each = shuffled.get((id(series), asked), [])
+            sides = (1 if asked.right is None else 2, model.shape.layers, model.shape.heads)
+            arrays = {"permuted": np.stack(each) if each else np.zeros((0, *sides))}
+            arrays |= {"broken": partners} if partners is not None else {}
+            series.cache.save(_controls_key(series, asked, permuted), arrays)
+            series._controls[asked] = Controls(partners, arrays["permuted"])
+
+
+def _controls_key(series: Series, asked: Question, permuted: int) -> str:
+    return series.first.key_of(json.dumps(["controls", asked.key, permuted]))
+
+
+def _read(series: Series, asked: Question, permuted: int) -> bool:
+    """Whether the controls of a question are known; what the cache has is read."""
+    if asked not in series._controls:
+        found = series.cache.load(_controls_key(series, asked, permuted))
+        if found is None or "permuted" not in found:
+            return False
+        series._controls[asked] = Controls(found.get("broken"), found["permuted"])
+    return True
+
+
+def joined(parts: Sequence[AttentionValues]) -> AttentionValues:
+    """Blocks of one question's values as one: prompts one after another, skipped rows added."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def along(name: str) -> NDArray[Any] | None:
+        found = [getattr(part, name) for part in parts]
+        return None if found[0] is None else np.concatenate(found, axis=-1)
+
+    first, uniform = along("left"), along("uniform_left")
+    assert first is not None and uniform is not None
+    skipped = (
+        None
+        if parts[0].skipped_rows is None
+        else sum(
+            (p.skipped_rows for p in parts if p.skipped_rows is not None), start=np.zeros_like(parts[0].skipped_rows)
+        )
+    )
+    return AttentionValues(first, along("right"), uniform, along("uniform_right"), along("removed"), skipped)
+
+
+def _values(parts: Sequence[Values]) -> Values:
+    """Blocks of metrics as one; a metric that not every block has is left out."""
+    if len(parts) == 1:
+        return parts[0]
+    shared = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in shared}
