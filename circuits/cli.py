@@ -93,6 +93,7 @@ def lint(paths: Sequence[str], places: Sequence[str] = ()) -> int:
     What a claim with ``expect: invalid`` is refused for is no fault; that it is not refused is one.
     """
     from circuits.evaluate import knowledge, load
+    from circuits.foresight import power_line, power_warnings, uniform_warnings
     from circuits.models.source import parse_override
 
     files: list[Path] = []
@@ -116,8 +117,12 @@ def lint(paths: Sequence[str], places: Sequence[str] = ()) -> int:
                 said.add(text)
                 faults += 1
                 _say(text + "\n")
-        for warning in _warnings(suite):
+        foreseen = (*power_warnings(suite), *uniform_warnings(suite, know.families))
+        for warning in (*_warnings(suite), *foreseen):
             _say(warning + "\n")
+        line = power_line(suite)
+        if line is not None:
+            _say(line)
         unchecked |= _unchecked(suite, know, path)
     for name in sorted(unchecked):
         _say(f"{name}: its shape is not known here, so its heads are unchecked")

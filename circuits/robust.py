@@ -62,8 +62,8 @@ def variations(item: Item, entry: Mapping[str, Any]) -> Iterator[tuple[str, str,
         changed = _with_checks(item, [_by_bos(check, not had) for check in item.claim.checks])
         variant = replace(item.variant, bos=not had) if item.variant is not None else None
         yield "BOS", "without" if had else "with", replace(changed, variant=variant)
-    templates = sorted({name for facts in entry["prompts"].values() for name in facts.get("templates") or ()})
-    for name in templates if len(templates) > 1 else ():
+    several = [facts["templates"] for facts in entry["prompts"].values() if len(facts.get("templates") or ()) > 1]
+    for name in sorted({name for templates in several for name in templates}):
         yield "template", name, replace(item, template=name)
 
 

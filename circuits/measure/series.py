@@ -136,13 +136,14 @@ class Series:
         return self._prompts
 
     def _drawn(self, n: int) -> list[TokenPrompt]:
-        """The first ``n`` prompts, of one template where only that is wanted (looked for among 32 times as many)."""
+        """The first ``n`` prompts, of one template where only that is wanted (looked for among 32 times as many).
+
+        Prompts that have no such template (those that others are compared with) stay as they are.
+        """
         if self.template is None:
             return self._build(self.seed, n)
         found = [prompt for prompt in self._build(self.seed, 32 * n) if prompt.template == self.template]
-        if not found:
-            raise PromptFault(f"no prompt has the template {self.template}")
-        return found[:n]
+        return found[:n] or self._build(self.seed, n)
 
     def _build(self, seed: int, n: int) -> list[TokenPrompt]:
         spec, tokenizer = self.prompt_set, self.model().tokenizer

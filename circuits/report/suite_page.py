@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from circuits.report import words
+from circuits.report import beside, words
 from circuits.report.pages import MARKER, Entry, anchor, claim_name, figures_of, model_lines, said, table, verdict_of
 from circuits.report.prose import code, prose
 from circuits.report.record import DASH, number
@@ -75,9 +75,10 @@ def _claim(entry: Entry) -> list[str]:
         parts.append(f"Reason: {prose(entry['reason'])}")
     if entry.get("vacuous"):
         parts.append(
-            "**VACUOUS**: every check of this claim also holds under uniform attention, so a "
+            "**VACUOUS**: every check of this claim also holds under uniform attention (or with shuffled weights), so a "
             "head without any structure would pass. The verdict says nothing about what this head has learned."
         )
+    parts += beside.whole_run(entry)
     if entry.get("faults"):
         parts += ["The loader refused this claim:", _fenced("\n\n".join(map(str, entry["faults"])))]
     if rows and verdict == "skipped":
@@ -85,6 +86,9 @@ def _claim(entry: Entry) -> list[str]:
     elif rows:
         parts.append("\n".join(_check(row, prompts) for row in rows))
         parts.append(_check_table(rows))
+    strip = beside.robustness(entry)
+    if strip is not None:
+        parts.append(strip)
     for figure in figures_of(entry):
         parts.append(f"![{prose(figure.get('alt') or 'figure')}]({quote(str(figure['path']))})")
     parts += [_profile(profile) for profile in entry.get("profiles") or []]
@@ -148,7 +152,7 @@ def _check(row: Mapping[str, Any], prompts: Mapping[str, Any]) -> str:
         sentences.append(f"Measured on {number(row.get('n'))} prompts of {code(row.get('prompts'))}{seed}.")
     elif row.get("estimate") is not None or not row.get("reason"):
         sentences.append(words.how_much(row, chosen))
-    sentences += [words.why(row, chosen), *words.beside(row)]
+    sentences += [words.why(row, chosen), *words.beside(row), *beside.controls(row)]
     warnings = "".join(f"\n  - **Warning:** {prose(text)}" for text in row.get("warnings") or [])
     return f"- **{label}.** {' '.join(sentences)}{warnings}"
 

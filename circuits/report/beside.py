@@ -1,0 +1,84 @@
+"""What stands beside a claim's verdict: its controls, its robustness strip, and how it fares in the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from circuits.report.pages import table
+from circuits.report.prose import prose
+from circuits.report.record import DASH, number
+
+
+def controls(row: Mapping[str, Any]) -> list[str]:
+    """What the check comes to on prompts without their structure and on models with shuffled weights."""
+    found: Mapping[str, Any] = row.get("controls") or {}
+    percent, sentences = bool(row.get("percent")), []
+    broken = found.get("broken")
+    if broken is not None:
+        told = "the selectors find nothing" if broken["value"] is None else f"it is {number(broken['value'], percent)}"
+        tail = (
+            "which satisfies the bound too: it is not about that structure"
+            if broken["holds"]
+            else "which does not satisfy the bound"
+        )
+        tail = "" if broken["value"] is None else f", {tail}"
+        sentences.append(f"With the structure of the prompts broken (their corrupted partners) {told}{tail}.")
+    permuted = found.get("permuted") or []
+    if permuted:
+        values = [each["value"] for each in permuted if each["value"] is not None]
+        span = f" ({number(min(values), percent)} to {number(max(values), percent)})" if values else ""
+        holding = sum(each["holds"] for each in permuted)
+        verb = "satisfies" if holding == 1 else "satisfy"
+        sentences.append(
+            f"{number(holding)} of {number(len(permuted))} models with shuffled weights {verb} this bound{span}."
+        )
+    return sentences
+
+
+def whole_run(entry: Mapping[str, Any]) -> list[str]:
+    """Whether the claim is a discovery among all claims of its run, and whether its verdict flipped on other prompts."""
+    lines = []
+    fdr = entry.get("fdr")
+    if fdr:
+        is_one = "is" if fdr["discovery"] else "is **not**"
+        lines.append(
+            f"Among the {number(fdr['claims'])} claims tested in its run, this one {is_one} a discovery at a false discovery "
+            f"rate of {number(fdr['alpha'], True)} (e-BH)."
+        )
+    flipped = entry.get("flipped")
+    if flipped:
+        lines.append(
+            f"**Flipped**: {prose(flipped['from']).upper()} on the prompts of the run before, {prose(flipped['to']).upper()} on "
+            "these."
+        )
+    return lines
+
+
+def robustness(entry: Mapping[str, Any]) -> str | None:
+    """The robustness strip as a table: the verdict had one choice been made otherwise. None where it was not asked."""
+    found = entry.get("robust")
+    if not found:
+        return None
+    percents = [bool(row.get("percent")) for row in entry.get("checks") or [] if not row.get("observe")]
+    rows = [
+        [
+            "as claimed",
+            str(entry.get("verdict") or "").upper(),
+            _estimates([row.get("estimate") for row in entry.get("checks") or [] if not row.get("observe")], percents),
+            "",
+        ]
+    ]
+    for each in found:
+        reason = prose(each["reason"]) if each.get("reason") else ""
+        choice = f"{prose(each['choice'])} {prose(each['value'])}"
+        rows.append([choice, str(each["verdict"]).upper(), _estimates(each["estimates"], percents), reason])
+    return (
+        "Had one choice been made otherwise (further questions; the verdict above does not rest on them):\n\n"
+        + table(["choice", "verdict", "estimates", "reason"], rows)
+    )
+
+
+def _estimates(values: list[Any], percents: list[bool]) -> str:
+    shown = [number(value, percent) for value, percent in zip(values, percents, strict=False)]
+    return ", ".join(shown) or DASH

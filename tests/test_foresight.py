@@ -1,0 +1,125 @@
+"""What lint says before anything is measured: how many prompts a bound needs, what uniform attention gives."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from circuits.cli import main
+from circuits.evaluate import knowledge, load
+from circuits.foresight import power, power_line, power_warnings, uniform_warnings, value_span
+from circuits.verdict.estimate import infer_bounded
+
+HEAD = """\
+suite: Foresight
+model: reference
+sampling: {min: 32, max: 64}
+prompts:
+  numerals: {family: named_sequence, members: numerals}
+  repeats: {family: repeated_tokens}
+  few: {family: texts, texts: [{text: "a b c"}], roles: {word: "[a-z]"}}
+claims:
+"""
+
+
+def suite(tmp_path: Path, *checks: str) -> Path:
+    claims = "".join(
+        f'  c{i}: {{claim: c, {"" if "prompts:" in check else "prompts: numerals, "}head: "0.0", {check}}}\n'
+        for i, check in enumerate(checks)
+    )
+    path = tmp_path / "foresight.yaml"
+    path.write_text(HEAD + claims)
+    return path
+
+
+def checks(tmp_path: Path, *written: str) -> list[object]:
+    found = load(suite(tmp_path, *written), knowledge())
+    assert not [fault.render() for claim in found.claims for fault in claim.faults]
+    return [claim.checks[0] for claim in found.claims]
+
+
+def test_the_power_formula_by_hand(tmp_path: Path) -> None:
+    """n = ln(40) (2 s^2 / D^2 + R / D): R and D from the bound and the range, s a fifth and D a tenth of the range."""
+    need = math.log(40.0)
+    at_most, at_least, differs, band = checks(
+        tmp_path,
+        "attends: any -> n-1, at_most: 0.05",
+        "attends: any -> n-1, at_least: 0.4",
+        "attends: any -> n-1, more_than: any -> self, by_at_least: 0.2",
+        "ablate: '0.0', method: zero, change_in: top1, between: [-20%, 20%]",
+    )
+    found = power(at_most, 0.95)  # type: ignore[arg-type]
+    assert found is not None
+    assert found.least == math.ceil(need * 0.95 / 0.05)
+    assert found.usual == math.ceil(need * (2 * 0.04 / 0.05**2 + 0.95 / 0.05))
+    found = power(at_least, 0.95)  # type: ignore[arg-type]
+    assert found is not None
+    assert (found.least, found.usual) == (math.ceil(need * 0.4 / 0.6), math.ceil(need * (2 * 0.04 / 0.01 + 4.0)))
+    found = power(differs, 0.95)  # type: ignore[arg-type]
+    assert found is not None
+    assert (found.least, found.usual) == (math.ceil(need * 1.2 / 0.8), math.ceil(need * (8.0 + 1.2 / 0.2)))
+    found = power(band, 0.95)  # type: ignore[arg-type]
+    assert found is not None
+    assert found.least == math.ceil(need * 0.8 / 0.2)  # the worse of two sides, from the middle of the band
+
+
+def test_fewer_prompts_than_the_formula_says_do_not_decide(tmp_path: Path) -> None:
+    """Betting on values that are all at the best end needs about the least number, and never under two thirds of it."""
+    for bound in (0.02, 0.05, 0.1, 0.3):
+        (check,) = checks(tmp_path, f"attends: any -> n-1, at_most: {bound}")
+        found = power(check, 0.95)  # type: ignore[arg-type]
+        assert found is not None
+        fewer = infer_bounded([0.0] * max(1, int(found.least * 0.65)))
+        more = infer_bounded([0.0] * int(found.least * 1.6 + 16))
+        assert fewer.below(bound) < math.log(40.0) <= more.below(bound)
+
+
+def test_only_means_of_bounded_values_have_a_span(tmp_path: Path) -> None:
+    """Logits have none unless a range cuts them; lift and ratios have none."""
+    written = (
+        ("attends: any -> n-1, statistic: lift, at_least: 2", None),
+        ("attends: any -> n-1, at_least: 0.2", (0.0, 1.0)),
+        ("prompts: repeats, score: previous_token, at_least: 0.2", (0.0, 1.0)),
+        ("score: copying, members: numerals, at_least: 0.2", None),
+        ("ablate: '0.0', method: zero, after: top1, at_most: 0.2", (0.0, 1.0)),
+        ("ablate: '0.0', method: zero, after: logit_diff, at_most: 2", None),
+        ("ablate: '0.0', method: zero, after: logit_diff, range: [-4, 6], at_most: 2", (-4.0, 6.0)),
+        ("ablate: '0.0', method: zero, change_in: logit_diff, range: [-4, 6], at_most: 2", (-10.0, 10.0)),
+        ("ablate: '0.0', method: zero, drop_in: top1, at_most: 20%", None),
+    )
+    for (text, span), check in zip(written, checks(tmp_path, *(text for text, _ in written)), strict=True):
+        assert value_span(check) == span, text  # type: ignore[arg-type]
+
+
+def test_lint_warns_of_bounds_that_max_cannot_decide(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only where even unanimous prompts are too few; the hardest bound of the suite is told in any case."""
+    path = suite(tmp_path, "attends: any -> n-1, at_most: 0.02", "attends: any -> n-1, at_least: 0.4")
+    found = load(path, knowledge())
+    (warning,) = power_warnings(found)
+    assert "c0: at_most 0.02 needs at least 181 prompts" in warning
+    assert "max: 64" in warning
+    line = power_line(found)
+    assert line is not None
+    assert "the hardest bound is at_most 0.02 of c0: 181 prompts" in line
+    assert main(["lint", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert warning.partition("warning: ")[2] in out
+    assert line.partition("power: ")[2] in out
+
+
+def test_lint_warns_of_what_uniform_attention_satisfies(tmp_path: Path) -> None:
+    """An easy lower bound, an upper bound that nothing exceeds; not a bound that uniform attention misses."""
+    found = load(
+        suite(
+            tmp_path,
+            "attends: 'any[late] -> any', at_least: 0.3",
+            "attends: member -> earlier member, at_most: 0.5",
+            "attends: member -> earlier member, at_least: 0.5",
+            "attends: member -> previous member, more_than: member -> earlier member, by_at_least: 0",
+        ),
+        knowledge(),
+    )
+    warned = [warning.split(": ")[2] for warning in uniform_warnings(found, knowledge().families)]
+    assert warned == ["c0", "c1"]

@@ -1,0 +1,130 @@
+"""Controls: what a check comes to on prompts without their structure, on shuffled weights, and with other choices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
+from circuits.measure.controls import permuted_weights
+from circuits.models.load import load as load_model
+from circuits.models.source import resolve
+from circuits.report import beside
+from circuits.verdict.whole import is_vacuous
+
+SUITE = """\
+suite: Controls
+model: reference
+sampling: {min: 32, max: 64}
+prompts:
+  repeats: {family: repeated_tokens}
+  numerals: {family: named_sequence, members: numerals}
+  ioi: {family: ioi}
+claims:
+  induction: {claim: a, head: "2.0", prompts: repeats, score: induction, at_least: 0.8}
+  previous: {claim: b, head: "0.0", prompts: numerals, attends: any -> n-1, at_least: 0.8}
+  some: {claim: c, heads: {any: all}, prompts: repeats, score: induction, at_least: 0.8}
+  differs: {claim: d, head: "0.0", prompts: numerals, attends: any -> n-1, more_than: {head: "0.3"}, by_at_least: 0.5}
+  easy: {claim: e, head: "0.0", prompts: numerals, attends: "any[late] -> any", at_least: 0.2}
+  ranked: {claim: f, head: "0.0", prompts: numerals, attends: any -> n-1, top: 1}
+  without: {claim: g, ablate: ["1.2", "2.1"], method: zero, prompts: numerals, drop_in: logit_diff, at_least: 100%}
+  names: {claim: h, head: "0.2", prompts: ioi, attends: end -> first, at_least: 0.5}
+"""
+
+
+def run(tmp_path: Path, *names: str, **options: object) -> dict[str, dict[str, object]]:
+    path = tmp_path / "controls.yaml"
+    path.write_text(SUITE)
+    items = [item for item in items_of(load(path, knowledge(), "controls.yaml"), tmp_path) if item.claim.id in names]
+    assert all(not item.claim.faults for item in items)
+    evaluator = Evaluator(Options(**options), tmp_path / "cache")  # type: ignore[arg-type]
+    evaluator.plan(items)
+    return {item.claim.id: evaluator.evaluate(item).entry for item in items}
+
+
+def test_structure_is_what_an_induction_head_needs(tmp_path: Path) -> None:
+    """Without the repetition it finds nothing, with shuffled weights no head does; a previous-token head keeps its offset."""
+    found = {
+        k: v["checks"][0]["controls"]
+        for k, v in run(  # type: ignore[index]
+            tmp_path, "induction", "previous", "some", "differs", permuted=2
+        ).items()
+    }
+    assert found["induction"]["broken"]["holds"] is False
+    assert found["induction"]["broken"]["value"] < 0.2
+    assert found["some"]["broken"]["holds"] is False
+    assert found["previous"]["broken"] == {"value": pytest.approx(1.0), "holds": True}
+    assert found["differs"]["broken"] == {"value": pytest.approx(1.0), "holds": True}
+    for name in found:
+        assert [each["holds"] for each in found[name]["permuted"]] == [False, False], name
+
+
+def test_what_has_no_such_control_says_null(tmp_path: Path) -> None:
+    """Ablations and places among heads; no shuffled models where none are asked for."""
+    found = run(tmp_path, "ranked", "without", "previous")
+    assert found["ranked"]["checks"][0]["controls"] is None  # type: ignore[index]
+    assert found["without"]["checks"][0]["controls"] is None  # type: ignore[index]
+    assert found["previous"]["checks"][0]["controls"]["permuted"] == []  # type: ignore[index]
+
+
+def test_a_claim_that_holds_with_any_weights_is_vacuous(tmp_path: Path) -> None:
+    """Attention to anything at all holds on every shuffled model."""
+    entry = run(tmp_path, "easy", permuted=2)["easy"]
+    assert all(each["holds"] for each in entry["checks"][0]["controls"]["permuted"])  # type: ignore[index]
+    assert entry["vacuous"] is True
+    row = {"bound_low": 0.1, "bound_high": None, "controls": {"permuted": [{"holds": True}, {"holds": True}]}}
+    assert is_vacuous([row])
+    assert not is_vacuous([row, {**row, "controls": {"permuted": [{"holds": True}, {"holds": False}]}}])
+    assert not is_vacuous([{**row, "controls": {"permuted": []}}])
+    assert not is_vacuous([{**row, "bound_high": 0.4}])
+
+
+def test_controls_come_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second run shuffles nothing and says the same."""
+    first = run(tmp_path, "previous", permuted=2)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("weights were shuffled again")
+
+    monkeypatch.setattr("circuits.measure.series.permuted_weights", refuse)
+    second = run(tmp_path, "previous", permuted=2)
+    assert first["previous"]["checks"][0]["controls"] == second["previous"]["checks"][0]["controls"]  # type: ignore[index]
+
+
+def test_shuffled_weights_are_put_back(tmp_path: Path) -> None:
+    """Each matrix keeps its entries in another order, the same for the same seed; afterwards, also after an error, all is as before."""
+    model = load_model(resolve("reference", {}, tmp_path))
+    matrices = [p for p in model.bridge.parameters() if p.dim() >= 2]
+    before = [p.detach().clone() for p in model.bridge.parameters()]
+    seen = []
+    for seed in (0, 0, 1):
+        with permuted_weights(model, seed):
+            seen.append([p.detach().clone() for p in matrices])
+    assert all(bool((one == other).all()) for one, other in zip(seen[0], seen[1], strict=True))
+    assert any(bool((one != other).any()) for one, other in zip(seen[0], seen[2], strict=True))
+    for original, shuffled in zip([p for p in before if p.dim() >= 2], seen[0], strict=True):
+        assert np.array_equal(np.sort(original.numpy(), axis=None), np.sort(shuffled.numpy(), axis=None))
+    with pytest.raises(KeyError), permuted_weights(model, 3):
+        raise KeyError
+    for original, now in zip(before, model.bridge.parameters(), strict=True):
+        assert bool((original == now).all())
+
+
+def test_the_robustness_strip_asks_each_other_choice(tmp_path: Path) -> None:
+    """Other methods for an ablation, BOS, and each of IOI's templates alone; the claim's own verdict stays."""
+    plain = run(tmp_path, "without", "names")
+    found = run(tmp_path, "without", "names", robust=True)
+    strip = {(each["choice"], each["value"]): each for each in found["without"]["robust"]}  # type: ignore[attr-defined]
+    assert set(strip) == {("method", "mean"), ("method", "resample"), ("BOS", "without")}
+    assert strip["method", "mean"]["verdict"] == "supported"
+    for name in found:
+        assert found[name]["verdict"] == plain[name]["verdict"]
+        assert found[name]["checks"] == plain[name]["checks"]
+        assert plain[name]["robust"] is None
+    choices = [each["choice"] for each in found["names"]["robust"]]  # type: ignore[attr-defined]
+    assert choices.count("template") == 12
+    told = beside.robustness(found["without"])
+    assert told is not None
+    assert told.count("\n| method") == 2
