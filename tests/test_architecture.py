@@ -24,6 +24,8 @@ STAGES = (
     "items",
     "kinds",
     "evidence",
+    "robust",
+    "foresight",
     "evaluate",
 )
 TORCH_FREE = ("errors", "prompts", "claims", "verdict", "report", "entries", "plugin", "pytest_plugin", "cli")

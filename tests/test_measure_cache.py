@@ -201,7 +201,7 @@ def test_another_quantity_is_measured_and_the_others_are_not(
 
 
 def test_options_of_the_run_are_part_of_the_key(tmp_path: Path, tiny: dict[str, Path]) -> None:
-    """dtype, seed, n and the model's weights decide values; fresh ignores what is there."""
+    """dtype, seed and the model's weights decide values; no_cache ignores what is there."""
     cache, path = tmp_path / "cache", tmp_path / "s.yaml"
     claims = {"c": {"prompts": "p", "head": "1.1", "attends": "any -> n-1", "at_least": 0.1}}
     prompts = {"p": {"family": "texts", "texts": texts_of(LITERALS)}}
@@ -209,7 +209,7 @@ def test_options_of_the_run_are_part_of_the_key(tmp_path: Path, tiny: dict[str, 
     found = answer(path, texts["llama"], cache)[0]["c"]
     assert answer(path, texts["llama"], cache)[0]["c"]["cached"]
     assert answer(path, texts["llama"], cache, batch_tokens=1)[0]["c"]["cached"]
-    for options in ({"dtype": "float64"}, {"seed": 1}, {"n": 3}, {"no_cache": True}):
+    for options in ({"dtype": "float64"}, {"seed": 1}, {"no_cache": True}):
         again = answer(path, texts["llama"], cache, **options)[0]["c"]
         assert not again["cached"], options
         assert rows(again)[0]["estimate"] == pytest.approx(rows(found)[0]["estimate"], abs=1e-5)

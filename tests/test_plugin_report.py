@@ -195,7 +195,7 @@ def test_an_edited_bound_needs_no_model(pytester: pytest.Pytester, monkeypatch: 
         raise AssertionError("a model was loaded")
 
     monkeypatch.setattr("circuits.models.load.ModelStore.get", refuse)
-    project(pytester.path, good=GOOD.replace("at_least: 0.7", "at_most: 0.6"))
+    project(pytester.path, good=GOOD.replace("at_least: 0.6", "at_most: 0.55"))
     pytester.runpytest_inprocess().assert_outcomes(failed=1)
     assert results(pytester.path)["claims"]["hypotheses/good.yaml::yes"]["verdict"] == "refuted"
 

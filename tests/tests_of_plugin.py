@@ -20,8 +20,8 @@ prompts:
 """
 
 # Head 0.0 attends to n-1 with weight 1 and 0.1 to n-3 (circuits/models/reference.py), so the verdicts are known.
-TRUE = 'head: "0.0", prompts: numerals, attends: any -> n-1, at_least: 0.7'
-FALSE = 'head: "0.1", prompts: numerals, attends: any -> n-1, at_least: 0.7'
+TRUE = 'head: "0.0", prompts: numerals, attends: any -> n-1, at_least: 0.6'
+FALSE = 'head: "0.1", prompts: numerals, attends: any -> n-1, at_least: 0.6'
 
 SMALL = f"suite: Small\n{HEAD}claims:\n  yes: {{claim: It is., {TRUE}}}\n  no: {{claim: It is not., {FALSE}}}\n"
 GOOD = f"suite: Good\n{HEAD}claims:\n  yes: {{claim: It is., {TRUE}}}\n"
@@ -45,16 +45,16 @@ claims:
     prompts: numerals
     expect: {{refuted: [2]}}
     checks:
-      - {{head: "0.0", attends: any -> n-1, at_least: 0.7}}
-      - {{head: "0.1", attends: any -> n-1, at_least: 0.7}}
+      - {{head: "0.0", attends: any -> n-1, at_least: 0.6}}
+      - {{head: "0.1", attends: any -> n-1, at_least: 0.6}}
   hoped: {{claim: Some day., {FALSE}, expect: {{xfail: some day}}}}
   surprise: {{claim: Already., {TRUE}, expect: {{xfail: not yet}}}}
   refused: {{claim: On purpose., head: "9.9", prompts: numerals, attends: any -> n-1, at_least: 1, expect: invalid}}
   accepted: {{claim: Not wrong., {TRUE}, expect: invalid}}
-  faulty: {{claim: Wrong., head: "0.0", prompts: numeral, attends: any -> n-1, at_least: 0.7}}
-  hidden: {{claim: Wrong., head: "9.9", prompts: numerals, attends: any -> n-1, at_least: 0.7, expect: {{xfail: no}}}}
-  many: {{claim: In both., head: "0.0", prompts: [numerals, repeats], attends: any -> n-1, at_least: 0.7}}
-  swept: {{claim: For each length., head: "0.0", prompts: swept, attends: any -> n-1, at_least: 0.7}}
+  faulty: {{claim: Wrong., head: "0.0", prompts: numeral, attends: any -> n-1, at_least: 0.6}}
+  hidden: {{claim: Wrong., head: "9.9", prompts: numerals, attends: any -> n-1, at_least: 0.6, expect: {{xfail: no}}}}
+  many: {{claim: In both., head: "0.0", prompts: [numerals, repeats], attends: any -> n-1, at_least: 0.6}}
+  swept: {{claim: For each length., head: "0.0", prompts: swept, attends: any -> n-1, at_least: 0.6}}
 """
 MANY = ("many[numerals]", "many[repeats]", "swept[swept,length=3]", "swept[swept,length=4]")
 

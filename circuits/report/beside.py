@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from circuits.report.pages import table
+from circuits.report.pages import anchor, claim_name, page_name, table
 from circuits.report.prose import prose
 from circuits.report.record import DASH, number
 
@@ -79,6 +79,35 @@ def robustness(entry: Mapping[str, Any]) -> str | None:
     )
 
 
+def _link(entry: Mapping[str, Any]) -> str:
+    return f"[{prose(entry.get('claim') or claim_name(entry))}]({page_name(str(entry.get('file')))}#{anchor(entry)})"
+
+
 def _estimates(values: list[Any], percents: list[bool]) -> str:
     shown = [number(value, percent) for value, percent in zip(values, percents, strict=False)]
     return ", ".join(shown) or DASH
+
+
+def discoveries(entries: Sequence[Mapping[str, Any]]) -> str | None:
+    """How many claims are discoveries at their run's false discovery rate, which are not, and which flipped."""
+    found = [entry for entry in entries if entry.get("fdr")]
+    parts = []
+    if found:
+        rate = sorted({entry["fdr"]["alpha"] for entry in found})
+        kept = sum(entry["fdr"]["discovery"] for entry in found)
+        rates = ", ".join(number(alpha, True) for alpha in rate)
+        parts.append(
+            f"{number(kept)} of {number(len(found))} claims tested together are discoveries at a rate of {rates} (e-BH)."
+        )
+        left = [f"- {_link(entry)}" for entry in found if not entry["fdr"]["discovery"]]
+        parts += ["Not among them:", "\n".join(left)] if left else []
+    flipped = [entry for entry in entries if entry.get("flipped")]
+    if flipped:
+        parts.append("Verdicts that are others on the last run's prompts than before:")
+        parts.append(
+            "\n".join(
+                f"- {_link(entry)}: {prose(entry['flipped']['from']).upper()} before, {prose(entry['flipped']['to']).upper()} now"
+                for entry in flipped
+            )
+        )
+    return "\n\n".join(parts) or None

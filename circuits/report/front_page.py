@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from circuits.report import words
+from circuits.report import beside, words
 from circuits.report.pages import (
     MARKER,
     VERDICTS,
@@ -48,6 +48,9 @@ def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]])
     entries = [entry for group in suites.values() for entry in group]
     parts = [MARKER, "# Claims and what they came to", _READING, "## Verdicts", _counts(entries)]
     parts += ["## The last run", _last_run(record, entries)]
+    whole = beside.discoveries(entries)
+    if whole is not None:
+        parts += ["## The run as a whole", whole]
     if record.get("models"):
         parts += ["## Models", "\n".join(f"- {line}" for line in model_lines(record["models"], record["models"]))]
     if entries:

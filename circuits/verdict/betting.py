@@ -125,6 +125,36 @@ def log_e(values: Floats, mean: float, strata: Ints | None = None) -> float:
     """
     if mean >= 1.0 or mean < 0.0:
         return 0.0 if mean >= 1.0 else math.inf
+    return _capital_now(values, mean, strata)
+
+
+def log_e_nonnegative(values: Floats, mean: float, strata: Ints | None = None) -> float:
+    """Log e-value of ``values`` >= 0, without an upper end, against "the mean is at most ``mean``" (> 0).
+
+    The bet is on value / mean - 1, which is -1 at worst and has a mean of at most 0 where that is true: nothing else is
+    assumed, however heavy the upper tail.
+    """
+    if not mean > 0.0:
+        raise ValueError(f"values of at least 0 are tested against a mean above 0, not {mean}")
+    return _capital_now(values / mean, 1.0, strata)
+
+
+def lower_limit_nonnegative(values: Floats, level: float, strata: Ints | None = None) -> float:
+    """A lower confidence limit for the mean of ``values`` >= 0 without an upper end: wrong with probability at most ``level``.
+
+    The largest of 200 steps up to the sample mean below which every step is rejected; in [0, mean].
+    """
+    mean, need = float(values.mean()), math.log(1.0 / level)
+    low = 0.0
+    for step in range(1, 201):
+        at = mean * step / 200.0
+        if at <= 0.0 or log_e_nonnegative(values, at, strata) < need:
+            break
+        low = at
+    return low
+
+
+def _capital_now(values: Floats, mean: float, strata: Ints | None) -> float:
     # The last entry of ``log_e_process``, without the others: this is asked thousands of times.
     guess, variance = running_moments(values, strata)
     bets = np.empty((len(HORIZONS) + 1, len(values)))

@@ -95,6 +95,8 @@ def decide(row: Row, bound: Bound, interval: Interval | None, asked: Asked) -> R
                 else:
                     verdict = judge(plain.low, plain.high, bound.low, bound.high, wide.low, wide.high)
                     row["verdict"] = str(Verdict.INCONCLUSIVE if undecided else verdict)
+                    if plain.low_guaranteed and bound.high is None and row["verdict"] == str(Verdict.SUPPORTED):
+                        row |= {"guaranteed": True, "assumption": None}  # only the lower end took part
     if bound.kind != "observe" and row.get("reason"):
         row["verdict"] = str(Verdict.UNMEASURABLE)
     return row

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,8 +46,8 @@ class Estimate:
 
     ``low <= value <= high`` and ``low < high`` always. ``confidence`` is two-sided; ``method`` is one of
     "betting", "clopper-pearson", "t", "fieller", "rule-of-three"; ``guaranteed`` is False where coverage
-    rests on ``assumption`` (None when guaranteed); ``skipped`` counts prompts without a value, not in
-    ``n``.
+    rests on ``assumption`` (None when guaranteed); ``low_guaranteed``: the lower end rests on none in any case;
+    ``skipped`` counts prompts without a value, not in ``n``.
     """
 
     value: float
@@ -59,6 +59,7 @@ class Estimate:
     guaranteed: bool
     assumption: str | None
     skipped: int
+    low_guaranteed: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from circuits.verdict import estimate
 from circuits.verdict.bounded_ratio import infer_bounded_ratio
 from circuits.verdict.decide import Asked, Floats, NotYet, Row, decide, mean_of
 from circuits.verdict.estimate import Estimate, Inference, RatioEstimate
+from circuits.verdict.nonnegative import infer_nonnegative
 
 MOST_REMOVED = 0.9  # an exclusion that takes more of the mass leaves nothing worth measuring (DESIGN 3.3)
 FEW_REFERENCE = 8
@@ -326,7 +327,9 @@ def effect_interval(effect: str, name: str, before: Floats, after: Floats, how: 
         if name.startswith("top") and how.fixed and cycle == 1:
             return replace(known, interval=lambda confidence: estimate.share(after, confidence), exact=True)
         return known
-    return estimate.infer_t(after, observed_range(before), nonneg=low >= 0)
+    if low >= 0:
+        return infer_nonnegative(after, observed_range(before), cycle)
+    return estimate.infer_t(after, observed_range(before))
 
 
 Span = tuple[float, float]

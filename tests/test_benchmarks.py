@@ -1,0 +1,79 @@
+"""The benchmarks run, and what they print has the form that others read."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = found
+    spec.loader.exec_module(found)
+    return found
+
+
+def test_calibration_prints_its_cells(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every key of a cell; rates between 0 and 1; what is plainly inside or outside is never judged wrongly here."""
+    calibration = module("calibration")
+    arguments = ["--json", "--runs", "12", "--only", "share", "--processes", "1"]
+    assert calibration.main(arguments) == 0
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    assert len(cells) == 3
+    for cell in cells:
+        assert set(cell) == {
+            "distribution", "form", "truth", "bound", "confidence", "runs", "guaranteed", "false_supported",
+            "false_refuted", "inconclusive", "mean_n", "bare_threshold_false",
+        }  # fmt: skip
+        rates = [cell[key] for key in ("false_supported", "false_refuted", "inconclusive", "bare_threshold_false")]
+        assert all(0.0 <= rate <= 1.0 for rate in rates)
+        assert 32 <= cell["mean_n"] <= 512
+    assert [cell["inconclusive"] for cell in cells][1:] == [0.0, 0.0]
+
+
+def test_simulated_values_have_the_mean_that_is_said() -> None:
+    """Each distribution of each form: the mean of many values is the truth, to four standard errors."""
+    calibration = module("calibration")
+    rng = np.random.default_rng(5)
+    for form, distribution, truth in calibration.cells():
+        values = form.draw(rng, distribution, truth, 40_000)
+        assert form.estimate(values) == pytest.approx(truth, abs=0.05), (form.name, distribution)
+        if form.guaranteed and form.name.startswith("mean at"):
+            error = 4 * values[0].std() / 200
+            assert values[0].mean() == pytest.approx(truth, abs=max(error, 1e-3))
+
+
+def test_a_cell_that_is_wrong_too_often_is_found() -> None:
+    """Three standard errors above what is promised, in guaranteed cells only."""
+    calibration = module("calibration")
+
+    def cell(rate: float, guaranteed: bool) -> object:
+        return calibration.Cell("d", "f", 0.4, 0.4, 0.95, 2000, guaranteed, rate, 0.0, 0.0, 100.0, 0.5)
+
+    assert calibration.too_often(cell(0.04, True))
+    assert not calibration.too_often(cell(0.03, True))
+    assert not calibration.too_often(cell(0.4, False))
+
+
+def test_planted_claims_are_true_and_false_by_turns() -> None:
+    """Bounds on either side of each quantity, none outside its range."""
+    planted = module("planted")
+    values = {each.name: 0.6 if each.known is None else each.known for each in planted.PLANTED}
+    claims = planted.planted_claims(values)
+    truths = {(claim[3].partition(":")[0], claim[4]) for claim in claims}
+    assert truths == {(kind, true) for kind in ("at_least", "at_most", "by_at_least") for true in (True, False)}
+    for _, _, check, bound, true, name in claims:
+        kind, at = bound.split(": ")
+        holds = values[name] <= float(at) if kind == "at_most" else values[name] >= float(at)
+        assert holds is true, check
