@@ -204,13 +204,13 @@ BESIDE = {
     "null": (row(uniform=None, effect={"kind": "lift", "value": None}, heads_passing=None, clean=None, ranks={}), []),
     "uniform": (row(uniform=0.0412), ["Under uniform attention over the visible tokens the value would be 0.0412."]),
     "zero uniform": (row(uniform=0.0), ["Under uniform attention over the visible tokens the value would be 0."]),
-    "lift": (row(effect={"kind": "lift", "value": 11.23}), ["Effect size: 11.2 times the value under uniform attention."]),
-    "relative": (row(effect={"kind": "relative", "value": -0.433}), ["Effect size: relative change -43.3%."]),
+    "lift": (row(effect={"kind": "lift", "value": 11.23}), ["Effect size: 11.2 times the value under uniform attention (much more than a head that looks everywhere alike)."]),
+    "relative": (row(effect={"kind": "relative", "value": -0.433}), ["Effect size: relative change -43.3%, a part of it lost."]),
     "d_z": (
         row(effect={"kind": "d_z", "value": 2}, sides={"left": 0.5, "right": 0.2}),
         [
             "The two sides are 0.5 and 0.2.",
-            "Effect size: paired d_z 2 (mean difference over the standard deviation of the differences).",
+            "Effect size: paired d_z 2, large (mean difference over the standard deviation of the differences).",
         ],
     ),
     "heads": (row(heads_passing=[3, 270]), ["3 of 270 heads of this model satisfy this bound."]),
