@@ -21,7 +21,7 @@ from circuits.entries import expectation, located, model_name
 from circuits.errors import CircuitsError, Fault, ModelInvalid, ModelUnavailable, PromptFault, Unmeasurable
 from circuits.evidence import figure_of, profiles_of
 from circuits.items import Item, Options, Outcome, items_of, knowledge, load
-from circuits.kinds.controls import controls_of
+from circuits.kinds.controls import controls_of, plan_controls
 from circuits.kinds.kind import Cell, Draw, Here, Quantity
 from circuits.kinds.registry import REGISTRY
 from circuits.measure.cache import ValueCache, code_digest, digest
@@ -78,7 +78,9 @@ class Evaluator:
                 continue
             try:
                 for cell in self._cells(item):
-                    REGISTRY[type(cell.check.what)].plan(cell, self._here(item, cell))
+                    here = self._here(item, cell)
+                    REGISTRY[type(cell.check.what)].plan(cell, here)
+                    plan_controls(cell, here)
             except CircuitsError:
                 continue
 

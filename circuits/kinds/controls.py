@@ -19,7 +19,7 @@ def controls_of(cell: Cell, here: Here) -> dict[str, Any] | None:
     Of attention and attention scores on one prompt set, with a bound on a value; "some head" takes the head that
     satisfies the bound best. A value is null where the selectors find nothing.
     """
-    asked = _question(cell, here)
+    asked = plan_controls(cell, here)
     if asked is None:
         return None
     found = here.prompts.controls(asked)
@@ -27,6 +27,18 @@ def controls_of(cell: Cell, here: Here) -> dict[str, Any] | None:
         "broken": None if found.broken is None else _one(found.broken, cell, here),
         "permuted": [_one(each, cell, here) for each in found.permuted],
     }
+
+
+def plan_controls(cell: Cell, here: Here) -> Question | None:
+    """Ask for the controls of a cell as deep as its heads lie; the question they are of, None without such controls."""
+    asked = _question(cell, here)
+    if asked is not None:
+        what = cell.check.what
+        places = candidates(cell, here) if cell.check.any else [cell.place]
+        other = what.other_head if isinstance(what, Attends) else None
+        layers = [layer for layer, _ in places] + ([other.layer] if other is not None else [])
+        here.series.plan_controls(asked, 1 + max(layers))
+    return asked
 
 
 def _question(cell: Cell, here: Here) -> Question | None:

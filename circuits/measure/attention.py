@@ -72,12 +72,14 @@ def measure_attention(
     batch_tokens: int = 4096,
     progress: Callable[[int, int], None] | None = None,
     partners: bool = False,
+    below: int | None = None,
 ) -> tuple[dict[Question, AttentionValues], dict[tuple[int, int], NDArray[np.float64]], dict[tuple[int, int], Profile]]:
     """All heads' values of several questions on one prompt set; mean patterns and profiles of chosen heads.
 
     Mean patterns are Float[query, key] over the prompts that have the first prompt's template and
     token length; profiles (see there) are over all prompts. ``progress(done, total)`` counts prompts. ``partners``: the
-    model is shown the prompts' corrupted partners, and the cells are those of the prompts.
+    model is shown the prompts' corrupted partners, and the cells are those of the prompts. ``below``: only the layers
+    below this one are run; the others have no values (None: all layers).
     Raises Unmeasurable when a question's offsets have no period.
     """
     import torch
@@ -88,7 +90,11 @@ def measure_attention(
     alike = [p.template == prompts[0].template and len(p.ids) == len(prompts[0].ids) for p in prompts]
     classes = classes_of(prompts) if profiles_of else None
     tallies = {pair: Tally(prompts, classes) for pair in profiles_of} if classes is not None else {}
-    wanted = range(layers) if questions else sorted({layer for layer, _ in (*patterns_of, *profiles_of)})
+    wanted = (
+        range(layers if below is None else below)
+        if questions
+        else sorted({layer for layer, _ in (*patterns_of, *profiles_of)})
+    )
     stop = max(wanted, default=-1) + 1
     done = 0
     for chunk in batches(prompts, batch_tokens):

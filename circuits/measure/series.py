@@ -79,6 +79,7 @@ class Series:
     cache: ValueCache
     progress: Progress
     questions: set[Question] = field(default_factory=set)
+    layers: dict[Question, int] = field(default_factory=dict)
     pictures: set[tuple[Question, tuple[int, int]]] = field(default_factory=set)
     profiles: set[tuple[int, int]] = field(default_factory=set)
     ablations: set[Ablation] = field(default_factory=set)
@@ -111,6 +112,12 @@ class Series:
         self.pictures |= {(asked, head) for head in pictured}
         self.profiles |= set(profiled)
         return asked.key
+
+    def plan_controls(self, asked: Question, layers: int) -> None:
+        """Ask for the controls of a question in the first ``layers`` layers."""
+        if layers > self.layers.get(asked, 0):
+            self.layers[asked] = layers
+            self._controls.pop(asked, None)  # those that are known do not reach so deep
 
     def plan_ablation(self, ablation: Ablation) -> str:
         """Ask for an ablation; the same one with and without the whole-prompt loss is one run."""
@@ -232,7 +239,6 @@ class Series:
     def controls(self, asked: Question) -> Controls:
         """The values of a planned question where there is nothing to find, on the first block."""
         if asked not in self._controls:
-            self.questions.add(asked)
             self.fill_controls(self.model_digest)
         return self._controls[asked]
 
@@ -370,7 +376,7 @@ def fill_controls(many: Sequence[Series], permuted: int) -> None:
     for series in many:
         try:
             missing = [
-                asked for asked in sorted(series.questions, key=lambda q: q.key) if not _read(series, asked, permuted)
+                asked for asked in sorted(series.layers, key=lambda q: q.key) if not _read(series, asked, permuted)
             ]
             prompts = series.first.prompts if missing else []
         except PromptFault:
@@ -384,7 +390,9 @@ def fill_controls(many: Sequence[Series], permuted: int) -> None:
     for series, questions in todo:
         series.progress(f"controls on {series.prompt_set.title}: prompts without their structure")
         variables, tokens = series.prompt_set.variables, series.settings.batch_tokens
-        broken[id(series)] = measure_controls(model, series.first.prompts, questions, variables, tokens)
+        broken[id(series)] = measure_controls(
+            model, series.first.prompts, questions, variables, tokens, below=_below(series, questions)
+        )
     shuffled: dict[tuple[int, Question], list[NDArray[np.float64]]] = {}
     for seed in range(permuted):
         todo[0][0].progress(f"controls: shuffling the weights ({seed + 1}/{permuted})")
@@ -393,7 +401,7 @@ def fill_controls(many: Sequence[Series], permuted: int) -> None:
                 series.progress(f"controls on {series.prompt_set.title}: shuffled weights ({seed + 1}/{permuted})")
                 found = measure_attention(
                     model, series.first.prompts, questions, series.prompt_set.variables,
-                    batch_tokens=series.settings.batch_tokens,
+                    batch_tokens=series.settings.batch_tokens, below=_below(series, questions),
                 )[0]  # fmt: skip
                 for asked, values in found.items():
                     shuffled.setdefault((id(series), asked), []).append(means(values))
@@ -409,7 +417,11 @@ def fill_controls(many: Sequence[Series], permuted: int) -> None:
 
 
 def _controls_key(series: Series, asked: Question, permuted: int) -> str:
-    return series.first.key_of(json.dumps(["controls", asked.key, permuted]))
+    return series.first.key_of(json.dumps(["controls", asked.key, permuted, series.layers[asked]]))
+
+
+def _below(series: Series, questions: Sequence[Question]) -> int:
+    return max(series.layers[asked] for asked in questions)
 
 
 def _read(series: Series, asked: Question, permuted: int) -> bool:
