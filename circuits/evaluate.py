@@ -7,6 +7,7 @@ check asks and how its row is made lies in ``kinds``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -68,7 +69,8 @@ class Evaluator:
         self.series: dict[str, Series] = {}
         self.ov: dict[str, OVGroup] = {}
         self.sources: dict[str, ModelSource] = {}
-        self._store: Any = None
+        self.with_controls = True
+        self._stores: dict[str, Any] = {}  # shared with copies of this evaluator
         self._last: Series | None = None
 
     def plan(self, items: Iterable[Item]) -> None:
@@ -99,6 +101,8 @@ class Evaluator:
                         series.looks(self._least(item))
                     except PromptFault as problem:
                         return self._invalid(item, (located(item.base, item.suite, prompts.where, str(problem)),))
+                    except Unmeasurable as nothing:
+                        return self._skipped(item, str(nothing))
             read = [self._plan(cell, here) for cell, here in zip(cells, places, strict=True)]
             rows, places = self._rows(item, cells, places)
             facts = self._facts(cells, places)
@@ -196,9 +200,10 @@ class Evaluator:
     def _model(self, source: ModelSource) -> Any:
         from circuits.models.load import ModelStore
 
-        if self._store is None:
-            self._store = ModelStore(device=self.options.device, dtype=self.options.dtype, progress=self.notice)
-        model = self._store.get(source)
+        if not self._stores:
+            options = self.options
+            self._stores[""] = ModelStore(device=options.device, dtype=options.dtype, progress=self.notice)
+        model = self._stores[""].get(source)
         if self.options.threads is not None:
             import torch
 
@@ -217,14 +222,18 @@ class Evaluator:
         for number in sorted(range(len(cells)), key=lambda number: not judged[number]):
             cell, here = cells[number], places[number]
             looks = list(here.looks(self._least(item)))
+            fixed = len(looks) == 1
             if not judged[number]:
                 alike = [place.at for _, place in found.values() if place.shown == here.shown and place.at]
                 looks = [look for look in looks if look.at == max(alike, default=looks[0].at)]
-            found[number] = self._row(item, cell, looks, count)
+            found[number] = self._row(item, cell, looks, count, fixed)
         return [found[number][0] for number in range(len(cells))], [found[number][1] for number in range(len(cells))]
 
-    def _row(self, item: Item, cell: Cell, looks: list[Here], count: int) -> tuple[Row, Here]:
-        """One row of ``count`` that could refute: more and more prompts are looked at until it is settled."""
+    def _row(self, item: Item, cell: Cell, looks: list[Here], count: int, fixed: bool) -> tuple[Row, Here]:
+        """One row of ``count`` that could refute: more and more prompts are looked at until it is settled.
+
+        ``fixed``: their number was fixed before anything was measured.
+        """
         series = looks[0].measured
         if self._last is not None and self._last is not series:
             self._last.release()  # clean residuals of one prompt set at a time
@@ -232,9 +241,7 @@ class Evaluator:
         here, kept = looks[0], None
         row: Row = {}
         census = bool(here.shown) and all(shown.census for shown in here.shown)
-        how = Asked(
-            item.suite.sampling.confidence, max(1, count), census, here.cycle, cell.check.range, fixed=len(looks) == 1
-        )
+        how = Asked(item.suite.sampling.confidence, max(1, count), census, here.cycle, cell.check.range, fixed=fixed)
         for number, here in enumerate(looks, 1):
             row = self._look(item, cell, here, replace(how, last=number == len(looks))) | {
                 "looks": number,
@@ -243,14 +250,18 @@ class Evaluator:
             if is_settled(row):
                 # A verdict that was reached stands, though later prompts may be less clear.
                 kept = (row, here) if kept is None or row["verdict"] == kept[0]["verdict"] else kept
-                if self._enough(row):
+                if self._enough(row, count):
                     break
         if kept is not None:
-            row, here = kept
+            # Its e-value is that of the last look: the one at which the verdict held was chosen by its outcome.
+            row, here = kept[0] | {"log_e": row["log_e"]}, kept[1]
         try:
             row["figure"] = figure_of(row, cell, here) if row["n"] else None
         except Unmeasurable:
             row["figure"] = None
+        if not census and here.at and here.at[0] % here.cycle and row["guaranteed"]:
+            assumption = f"{here.at[0]} prompts stand for all {here.cycle} templates, of which they are no whole cycles"
+            row |= {"guaranteed": False, "assumption": assumption}
         row["controls"] = self._controls(row, cell, here)
         if row.get("reason"):
             row["reason"] = str(row["reason"])  # a plain text, which also crosses to another process
@@ -267,7 +278,7 @@ class Evaluator:
 
     def _controls(self, row: Row, cell: Cell, here: Here) -> dict[str, Any] | None:
         """What the check comes to on prompts without structure and on weights without it; None where it has no such."""
-        if not row["n"] or row["verdict"] == str(Verdict.UNMEASURABLE):
+        if not self.with_controls or not row["n"] or row["verdict"] == str(Verdict.UNMEASURABLE):
             return None
         try:
             return controls_of(cell, here)
@@ -280,12 +291,14 @@ class Evaluator:
             [series for series in self.series.values() if series.model_digest == model_digest], self.options.permuted
         )
 
-    def _enough(self, row: Row) -> bool:
+    def _enough(self, row: Row, count: int) -> bool:
         """Whether a settled row has the e-value that a correction over the whole run asks for."""
         need = self.options.need
         if need is None or row["verdict"] not in SETTLED or row.get("unit") == "random circuits":
             return True
-        return evidence_of(row)[0 if row["verdict"] == SETTLED[0] else 1] >= need
+        supporting, refuting = evidence_of(row)
+        # Against a claim counts the mean over its rows.
+        return supporting >= need if row["verdict"] == SETTLED[0] else refuting >= need + math.log(count)
 
     @staticmethod
     def _count(item: Item, cells: list[Cell]) -> int:
@@ -413,7 +426,12 @@ class Evaluator:
             )
         if vacuous and met and self.options.strict:
             met = False
-            reasons.append("VACUOUS: uniform attention satisfies every bound (--circuit-strict)")
+            by = (
+                "uniform attention"
+                if all(row.get("uniform_holds") for row in judged)
+                else "any model with shuffled weights"
+            )
+            reasons.append(f"VACUOUS: {by} satisfies every bound (--circuit-strict)")
         entry |= {
             "verdict": str(verdict) if verdict is not None else None, "met": met, "checks": rows, "cached": cached,
             "log_e": claim_evidence(judged, count) if judged else None,

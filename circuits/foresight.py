@@ -13,14 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from circuits.claims.bounds import metric as metric_facts
-from circuits.claims.claim import Ablate, Attends, Check, Claim, Keep, PromptSet, Score, Suite
+from circuits.claims.claim import Ablate, Attends, Bound, Check, Claim, Keep, PromptSet, Score, Suite
 from circuits.claims.claim import Path as PathCheck
 from circuits.claims.dry import DryRun
 from circuits.errors import CircuitsError
 from circuits.measure.batches import batches
 from circuits.measure.cells import SCORE_SELECTORS, cells, question, uniform
 from circuits.prompts.prompt import Family
+from circuits.verdict.estimate import infer_bounded
 
+MOST_PROMPTS = 2**14
+"""More prompts than this are not asked for in one set: the search ends there."""
 TYPICAL_SPREAD, TYPICAL_DISTANCE = 0.2, 0.1
 """Of a range: the standard deviation and the distance from the bound for which the usual number of prompts is given."""
 
@@ -38,7 +41,7 @@ class Power:
 def power(check: Check, confidence: float, heads: int | None = None) -> Power | None:
     """The numbers of prompts that the bound of a check needs to be SUPPORTED, or None where nothing bounded is judged.
 
-    n = ln(2/alpha) (2 s^2 / D^2 + R / D), with alpha = 1 - confidence, D the distance of the true value from the bound, s
+    ``least`` is found by betting on the best values there are. For the usual number n = ln(2/alpha) (2 s^2 / D^2 + R / D), with alpha = 1 - confidence, D the distance of the true value from the bound, s
     its standard deviation over prompts, R the distance from the bound to the end of the range on the wrong side
     (the rate at which a bet on a bounded mean grows, Waudby-Smith & Ramdas, arXiv 2010.09686). ``heads``: how many
     heads "some head" may be.
@@ -49,7 +52,7 @@ def power(check: Check, confidence: float, heads: int | None = None) -> Power | 
     low, high = span
     width = high - low
     need = math.log(2.0 / (1.0 - confidence) * (max(1, len(check.heads) or heads or 1) if check.any else 1))
-    least = usual = 0.0
+    usual = 0.0
     for end, room, wrong in (
         (bound.low, None if bound.low is None else high - bound.low, None if bound.low is None else bound.low - low),
         (bound.high, None if bound.high is None else bound.high - low, None if bound.high is None else high - bound.high),
@@ -59,9 +62,30 @@ def power(check: Check, confidence: float, heads: int | None = None) -> Power | 
         best = (room if bound.low is None or bound.high is None else (bound.high - bound.low) / 2.0) or 1e-9
         distance = min(best, TYPICAL_DISTANCE * width)
         spread = TYPICAL_SPREAD * width
-        least = max(least, need * max(0.0, wrong) / best)
         usual = max(usual, need * (2.0 * spread**2 / distance**2 + max(0.0, wrong) / distance))
-    return Power(bound.text or "", math.ceil(least), math.ceil(usual))
+    return Power(bound.text or "", _least(span, bound, need), math.ceil(usual))
+
+
+def _least(span: tuple[float, float], bound: Bound, need: float) -> int:
+    """The fewest prompts that reach an e-value of exp(need) if all of them have the best value: asked of the process itself."""
+    low, high = span
+    best = high if bound.high is None else low if bound.low is None else (bound.low + bound.high) / 2.0
+    first, last = 0, 1
+
+    def enough(n: int) -> bool:
+        found = infer_bounded(np.full(n, best), low, high)
+        sides = [found.above(bound.low)] if bound.low is not None else []
+        sides += [found.below(bound.high)] if bound.high is not None else []
+        return min(sides) >= need
+
+    while not enough(last):
+        first, last = last, 2 * last
+        if last > MOST_PROMPTS:
+            return MOST_PROMPTS
+    while last - first > 1:
+        middle = (first + last) // 2
+        first, last = (first, middle) if enough(middle) else (middle, last)
+    return last
 
 
 def value_span(check: Check) -> tuple[float, float] | None:

@@ -28,8 +28,8 @@ def strip(evaluator: Evaluator, item: Item, entry: Mapping[str, Any]) -> Strip:
     ``entry``: what the claim itself came to. A variation that cannot be asked is UNMEASURABLE with its reason.
     """
     aside = copy.copy(evaluator)  # the same models, series and cache; no figures, no controls, no correction of the run
-    aside.draw = None
-    aside.options = replace(evaluator.options, need=None, permuted=0, robust=False, strict=False)
+    aside.draw, aside.with_controls = None, False
+    aside.options = replace(evaluator.options, need=None, robust=False, strict=False)
     return [
         {"choice": choice, "value": value, **_asked(aside, changed)}
         for choice, value, changed in variations(item, entry)

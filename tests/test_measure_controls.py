@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import measuring
 import numpy as np
 import pytest
 
@@ -13,6 +14,8 @@ from circuits.models.load import load as load_model
 from circuits.models.source import resolve
 from circuits.report import beside
 from circuits.verdict.whole import is_vacuous
+
+tiny = measuring.tiny
 
 SUITE = """\
 suite: Controls
@@ -35,6 +38,7 @@ claims:
 
 
 def run(tmp_path: Path, *names: str, **options: object) -> dict[str, dict[str, object]]:
+    tmp_path.mkdir(exist_ok=True)
     path = tmp_path / "controls.yaml"
     path.write_text(SUITE)
     items = [item for item in items_of(load(path, knowledge(), "controls.yaml"), tmp_path) if item.claim.id in names]
@@ -110,6 +114,29 @@ def test_shuffled_weights_are_put_back(tmp_path: Path) -> None:
         raise KeyError
     for original, now in zip(before, model.bridge.parameters(), strict=True):
         assert bool((original == now).all())
+
+
+def test_matrices_that_share_memory_are_put_back(tiny: dict[str, Path], tmp_path: Path) -> None:
+    """GPT-2's q, k and v are parts of one matrix: after shuffling the model computes what it did before, bit by bit."""
+    import torch
+
+    for name, folder in tiny.items():
+        model = load_model(resolve({"path": str(folder)}, {}, tmp_path))
+        tokens = torch.tensor([[0, 2, 6, 8, 7, 3, 6, 9, 7]])
+        before = model.bridge(tokens)
+        with permuted_weights(model, 0):
+            during = model.bridge(tokens)
+        assert bool((model.bridge(tokens) == before).all()), name
+        assert not torch.allclose(during, before), name
+
+
+def test_the_strip_leaves_the_controls_of_other_claims_alone(tmp_path: Path) -> None:
+    """With or without --circuit-robust, in any order, a claim has its shuffled models."""
+    plain = run(tmp_path / "a", "names", "easy", permuted=1)
+    robust = run(tmp_path / "b", "names", "easy", permuted=1, robust=True)
+    for name in plain:
+        assert robust[name]["checks"] == plain[name]["checks"]
+        assert len(plain[name]["checks"][0]["controls"]["permuted"]) == 1  # type: ignore[index]
 
 
 def test_the_robustness_strip_asks_each_other_choice(tmp_path: Path) -> None:

@@ -43,6 +43,40 @@ def test_blocks_cover_all_prompts_and_end_with_cycles(cycle: int, total: int) ->
     assert blocks[0][1] == total or blocks[0][1] >= 32
 
 
+def test_fixed_numbers_that_are_no_whole_cycles_promise_nothing(tmp_path: Path) -> None:
+    """40 prompts are cut to three cycles of twelve templates; 8 do not show them all, and the row says so."""
+    whole = run(tmp_path, ["names"], n=40)["names"]["checks"][0]  # type: ignore[index]
+    assert (whole["n"], whole["guaranteed"]) == (36, True)
+    few = run(tmp_path, ["names"], n=8)["names"]["checks"][0]  # type: ignore[index]
+    assert (few["n"], few["guaranteed"], few["interval"]) == (8, False, "betting")
+    assert "all 12 templates" in few["assumption"]
+
+
+def test_an_observed_row_is_no_sample_of_a_fixed_size(tmp_path: Path) -> None:
+    """Its number of prompts is that of the claim's other rows, which their values decided."""
+    CLAIMS["seen"] = (
+        "{claim: f, prompts: numerals, checks: [{ablate: '1.2', method: zero, drop_in: logit_diff, at_most: 20%},"
+        " {ablate: '1.2', method: zero, after: top1, observe: true}]}"
+    )
+    judged, observed = run(tmp_path, ["seen"])["seen"]["checks"]  # type: ignore[misc]
+    assert observed["n"] == judged["n"] < 96
+    assert observed["interval"] == "betting"
+
+
+def test_what_is_left_of_used_prompts_is_no_census(tmp_path: Path) -> None:
+    """Prompts of a small family without those of another seed are a sample of it; two sizes have their own prompts."""
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        "suite: S\nmodel: reference\nsampling: {min: 8, max: 40}\nprompts:\n"
+        "  p: {family: named_sequence, members: ['1', '2', '3', '4', '5'], length: 2}\n"
+        "claims:\n  c: {claim: c, head: '0.0', prompts: p, attends: any -> n-1, at_least: 0.5}\n"
+    )
+    items = items_of(load(path, knowledge(), "small.yaml"), tmp_path)
+    assert not items[0].claim.faults
+    row = Evaluator(Options(seed=1, unseen=(5,))).evaluate(items[0]).entry["checks"][0]
+    assert row["interval"] == "betting"
+
+
 def test_cycles_are_found() -> None:
     """Templates that come round in a fixed order are a cycle; one template, or a random order, is none."""
     assert cycle_of(["a", "b", "c"] * 5) == 3

@@ -87,6 +87,8 @@ def test_what_is_tested_is_what_was_expected() -> None:
         expected_log_e({"status": "measured", "expected": "refuted", "log_e": {"for": 1.0, "against": None}})
         == -math.inf
     )
+    assert expected_log_e({"status": "measured", "expected": "{refuted: [2]}", "log_e": e}) == 5.0
+    assert expected_log_e({"status": "measured", "expected": "{xfail: not refuted}", "log_e": e}) == 1.0
     assert expected_log_e({"status": "skipped", "expected": "supported", "log_e": None}) is None
     found = with_discoveries(
         {"x": {"status": "measured", "expected": "supported", "log_e": e}, "y": {"status": "skipped"}}, 0.05

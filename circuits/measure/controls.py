@@ -21,6 +21,8 @@ from circuits.measure.cells import Question
 from circuits.prompts.prompt import TokenPrompt
 
 if TYPE_CHECKING:
+    import torch
+
     from circuits.models.load import LoadedModel
 
 Floats = NDArray[np.float64]
@@ -42,16 +44,15 @@ class Controls:
 def permuted_weights(model: LoadedModel, seed: int) -> Iterator[None]:
     """The entries of every weight matrix (two dimensions or more) shuffled in place, each alone; restored on leaving.
 
-    The same seed shuffles in the same way, whatever the device; vectors (biases, norms) stay as they are.
+    The same seed shuffles in the same way, whatever the device; vectors (biases, norms) stay as they are. A matrix that is a
+    part of another's memory (q, k and v of GPT-2) is shuffled as that part, and the whole is not shuffled again.
     """
     import torch
 
-    matrices = {id(p): p for p in model.bridge.parameters() if p.dim() >= 2}
-    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+    kept = [(matrix, matrix.detach().clone()) for matrix in _matrices(model)]  # all of them before any is shuffled
     try:
         with torch.no_grad():
-            for number, matrix in enumerate(matrices.values()):
-                kept.append((matrix, matrix.detach().clone()))
+            for number, (matrix, _) in enumerate(kept):
                 entries = matrix.detach().to("cpu", torch.float32).numpy().flatten()
                 np.random.default_rng([seed, number]).shuffle(entries)
                 matrix.copy_(torch.from_numpy(entries).view(matrix.shape))
@@ -60,6 +61,17 @@ def permuted_weights(model: LoadedModel, seed: int) -> Iterator[None]:
         with torch.no_grad():
             for matrix, original in kept:
                 matrix.copy_(original)
+
+
+def _matrices(model: LoadedModel) -> list[torch.Tensor]:
+    """The weight matrices of a model, each piece of memory once: of those that overlap, the smallest ones."""
+    every = list({id(p): p for p in model.bridge.parameters() if p.dim() >= 2}.values())
+    least: dict[int, int] = {}
+    for matrix in every:
+        storage = matrix.untyped_storage().data_ptr()
+        least[storage] = min(least.get(storage, matrix.numel()), matrix.numel())
+    own = [matrix for matrix in every if matrix.numel() == least[matrix.untyped_storage().data_ptr()]]
+    return list({(matrix.data_ptr(), tuple(matrix.shape)): matrix for matrix in own}.values())
 
 
 def measure_controls(

@@ -7,9 +7,13 @@ are there; only what is missing loads the model.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,7 +75,7 @@ class Group:
     ablations: set[Ablation] = field(default_factory=set)
     paths: set[PathPatch] = field(default_factory=set)
     measured: set[str] = field(default_factory=set)
-    unseen: tuple[int | str, ...] = ()
+    chosen: tuple[int | str, ...] = ()
     first: int = 0
     base: Group | None = None
     draw: Callable[[], list[TokenPrompt]] = list
@@ -89,7 +93,7 @@ class Group:
     def key(self) -> str:
         """Digest of what every value of the group depends on."""
         about = group_key(self.prompt_set, self.family, self.seed, self.model_digest, self.settings)
-        return digest([about, self.first, self.n, *([self.unseen] if self.unseen else [])])
+        return digest([about, self.first, self.n, *self.chosen])
 
     def key_of(self, quantity: str) -> str:
         """The cache key of one quantity of the group."""
@@ -335,8 +339,18 @@ class Group:
 def group_key(spec: PromptSet, family: Family, seed: int, model_digest: str, settings: Settings) -> str:
     """Digest of what the values of a prompt set on a model depend on, whichever prompts are measured."""
     parameters = with_defaults(family, spec.parameters)
-    about = [spec.family, parameters, spec.bos, dict(spec.roles), family.exhaustive]
+    about = [spec.family, parameters, spec.bos, dict(spec.roles), family.exhaustive, _code_of(family)]
     return digest([code_digest(), model_digest, settings.dtype, settings.device, about, seed])
+
+
+@cache
+def _code_of(family: Family) -> str:
+    """Digest of the file that a project's own family is written in; those of the package are in ``code_digest``."""
+    module = sys.modules.get(family.pairs.__module__)
+    path = getattr(module, "__file__", None)
+    if path is None or family.pairs.__module__.startswith("circuits."):
+        return ""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def plan_ablation(planned: set[Ablation], ablation: Ablation) -> str:

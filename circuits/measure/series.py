@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.claims.claim import PromptSet
-from circuits.errors import PromptFault
+from circuits.errors import PromptFault, Unmeasurable
 from circuits.measure.ablation import Ablation
 from circuits.measure.attention import AttentionValues, measure_attention
 from circuits.measure.cache import ValueCache, digest
@@ -35,6 +35,8 @@ from circuits.prompts.tokens import build
 if TYPE_CHECKING:
     from circuits.models.load import LoadedModel
 
+CYCLED = 64
+"""How many prompts are looked at for a cycle of templates."""
 FIRST = 32
 """The least size of the first block, in prompts."""
 BLOCK = 16
@@ -98,7 +100,13 @@ class Series:
     def key(self) -> str:
         """Digest of what every value depends on, the number of prompts aside."""
         key = group_key(self.prompt_set, self.family, self.seed, self.model_digest, self.settings)
-        return digest([key, self.unseen, self.template]) if self.unseen or self.template else key
+        return digest([key, *self._chosen]) if self._chosen else key
+
+    @property
+    def _chosen(self) -> tuple[int | str, ...]:
+        """What else than the stream decides which prompts are taken; with ``unseen`` it depends on how many."""
+        unseen = (self.most, *self.unseen) if self.unseen and not self.family.exhaustive else ()
+        return (*unseen, *((self.template,) if self.template else ()))
 
     def keys_of(self, quantity: str) -> tuple[str, ...]:
         """Every cache key under which a quantity of the blocks in use may lie."""
@@ -133,7 +141,8 @@ class Series:
         """All prompts, at most ``most``, as the model sees them (loads the model's tokenizer). May raise PromptFault."""
         if self._prompts is None:
             model = self.model()
-            prompts = self._never_used() if self.unseen else self._drawn(self.most)
+            fresh = self.unseen and not self.family.exhaustive  # texts that were written are what they are
+            prompts = self._never_used() if fresh else self._drawn(self.most)
             longest = max(len(prompt.ids) for prompt in prompts)
             if model.shape.context is not None and longest > model.shape.context:
                 raise PromptFault(
@@ -157,13 +166,13 @@ class Series:
         return build(self.family, spec.parameters, tokenizer, seed, "prompts", n, spec.bos, spec.roles)
 
     def _never_used(self) -> list[TokenPrompt]:
-        """Prompts of this seed that none of the ``unseen`` seeds gives. May raise PromptFault: there may be none."""
-        if self.family.exhaustive:
-            raise PromptFault("texts are the same for every seed: there are none that were never used")
+        """Prompts of this seed that none of the ``unseen`` seeds gives. Raises Unmeasurable where there are none."""
         used = {prompt.ids for seed in self.unseen for prompt in self._build(seed, self.most)}
         prompts = [prompt for prompt in self._drawn(self.most + len(used)) if prompt.ids not in used]
         if not prompts:
-            raise PromptFault(f"all prompts that there are were used before (seeds {', '.join(map(str, self.unseen))})")
+            raise Unmeasurable(
+                f"all prompts that there are were used before (seeds {', '.join(map(str, self.unseen))})"
+            )
         return prompts[: self.most]
 
     @property
@@ -173,8 +182,11 @@ class Series:
             key = digest([self.key, "series", self.most])
             found = self.cache.load_json(key)
             if found is None:
-                cycle = 1 if self.family.exhaustive else cycle_of([prompt.template for prompt in self.prompts])
-                found = {"total": len(self.prompts), "cycle": cycle}
+                total = len(self.prompts)
+                # Of the stream's beginning: neither how many are asked for nor a prompt that comes twice may change it.
+                first = () if self.family.exhaustive or self.template else self._build(self.seed, CYCLED)
+                cycle = cycle_of([prompt.template for prompt in first])
+                found = {"total": total, "cycle": cycle}
                 self.cache.save_json(key, found)
             self._about = found
         return self._about
@@ -187,7 +199,7 @@ class Series:
     @property
     def census(self) -> bool:
         """Whether these are all prompts that there are (fewer than were asked for)."""
-        return self._known["total"] < self.most and not self.family.exhaustive
+        return self._known["total"] < self.most and not self.family.exhaustive and not self._chosen
 
     def looks(self, least: int) -> tuple[int, ...]:
         """The numbers of prompts after which a verdict may be given, ascending; the last is all that may be used.
@@ -196,10 +208,10 @@ class Series:
         given, there is one look, at all of them.
         """
         total = self._known["total"]
-        if self.census or self.family.exhaustive or least >= total:
+        if self.census or self.family.exhaustive or (least >= total and total < self.cycle):
             return (total,)
         ends = [first + count for first, count in grid(self.cycle, self._whole)]
-        return tuple(end for end in ends if end >= least) or (total,)
+        return tuple(end for end in ends if end >= least) or (self._whole,)
 
     def view(self, n: int) -> View:
         """The first ``n`` prompts; n must be a look."""
@@ -223,7 +235,7 @@ class Series:
             self.prompt_set, self.family, self.seed, count, self.model_digest, self.model, self.settings, self.cache,
             self.progress, self.questions, self.pictures if base is None else set(),
             self.profiles if base is None else set(), self.ablations, self.paths, self.measured,
-            unseen=(*self.unseen, *((self.template,) if self.template else ())), first=first, base=base, draw=lambda: self.prompts[first : first + count],
+            chosen=self._chosen, first=first, base=base, draw=lambda: self.prompts[first : first + count],
         )  # fmt: skip
 
     @property
@@ -240,6 +252,8 @@ class Series:
         """The values of a planned question where there is nothing to find, on the first block."""
         if asked not in self._controls:
             self.fill_controls(self.model_digest)
+        if asked not in self._controls:
+            raise Unmeasurable("the question cannot be asked of the first block")
         return self._controls[asked]
 
     def facts(self, n: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ at most a = (1 - confidence) / 2, and refuting is corrected for the rows of the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from circuits.claims.claim import Ablate, Bound, Keep
 from circuits.measure.metrics import Values, metric_values
 from circuits.verdict import estimate
-from circuits.verdict.decide import Asked, Floats, Interval, Row, decide, evidence, finite, log_mean_e, mean_of
+from circuits.verdict.decide import Asked, Floats, Interval, Row, decide, finite, log_mean_e, logs, mean_of
 from circuits.verdict.estimate import Estimate, Inference
 from circuits.verdict.rows import (
     Task,
@@ -27,6 +28,7 @@ from circuits.verdict.rows import (
     observed_range,
     ratio_inference,
 )
+from circuits.verdict.verdict import Verdict
 
 RANDOM_ASSUMPTION = "the random circuits are drawn independently; the prompts' means are taken as measured"
 
@@ -262,8 +264,11 @@ def _share_row(
         return replace(estimate.share(values, confidence), guaranteed=False, assumption=RANDOM_ASSUMPTION)
 
     row = decide(row, bound, interval, replace(how, census=False))
-    # The e-value, which is for the claims of a run together, bets on the circuits in the order in which they were drawn.
-    return row | {"log_e": evidence(estimate.infer_bounded(values), bound)}
+    # An exact test at error p is an e-value of 1/p where it rejects, and 0 elsewhere.
+    need = math.log(2.0 / (1.0 - how.confidence))
+    supported, refuted = (row["verdict"] == str(verdict) for verdict in (Verdict.SUPPORTED, Verdict.REFUTED))
+    log_e = logs(need if supported else -math.inf, need + math.log(max(1, how.rows)) if refuted else -math.inf)
+    return row | {"log_e": log_e if bound.kind != "observe" else None}
 
 
 def _extreme_row(

@@ -120,6 +120,7 @@ def apart(first: npt.ArrayLike, second: npt.ArrayLike, lift: bool, cycle: int = 
     """
     one, other = (np.asarray(values, dtype=np.float64) for values in (first, second))
     n, value = min(len(one), len(other)), float(np.nanmean(one) - np.nanmean(other))
+    n = n // cycle * cycle or n  # whole cycles of templates
     found = attention_interval(one[:n], other[:n], lift, cycle)
 
     def interval(confidence: float) -> Estimate:

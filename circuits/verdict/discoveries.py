@@ -36,7 +36,8 @@ def expected_log_e(entry: Mapping[str, Any]) -> float | None:
     """The log e-value of what a claim's author expects; None for a claim that was not measured or asserts nothing."""
     if entry.get("status") not in ("measured", "cached") or entry.get("log_e") is None:
         return None
-    side = "against" if str(entry.get("expected", "")).endswith("refuted") else "for"
+    expected = str(entry.get("expected", ""))
+    side = "against" if expected.startswith(("refuted", "{refuted", "check ")) else "for"
     value = entry["log_e"].get(side)
     return -math.inf if value is None else float(value)
 
