@@ -259,9 +259,10 @@ class Evaluator:
             row["figure"] = figure_of(row, cell, here) if row["n"] else None
         except Unmeasurable:
             row["figure"] = None
-        if not census and here.at and here.at[0] % here.cycle and row["guaranteed"]:
-            assumption = f"{here.at[0]} prompts stand for all {here.cycle} templates, of which they are no whole cycles"
-            row |= {"guaranteed": False, "assumption": assumption}
+        for shown, n in zip(here.shown, here.at, strict=True):
+            if row["guaranteed"] and not census and n % shown.cycle:
+                assumption = f"{n} prompts stand for all {shown.cycle} templates, of which they are no whole cycles"
+                row |= {"guaranteed": False, "assumption": assumption}
         row["controls"] = self._controls(row, cell, here)
         if row.get("reason"):
             row["reason"] = str(row["reason"])  # a plain text, which also crosses to another process
