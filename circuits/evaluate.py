@@ -238,15 +238,11 @@ class Evaluator:
         if self._last is not None and self._last is not series:
             self._last.release()  # clean residuals of one prompt set at a time
         self._last = series
-        here, kept = looks[0], None
-        row: Row = {}
+        here, kept, row = looks[0], None, dict[str, Any]()
         census = bool(here.shown) and all(shown.census for shown in here.shown)
         how = Asked(item.suite.sampling.confidence, max(1, count), census, here.cycle, cell.check.range, fixed=fixed)
         for number, here in enumerate(looks, 1):
-            row = self._look(item, cell, here, replace(how, last=number == len(looks))) | {
-                "looks": number,
-                "most": looks[-1].at[0] if here.at else None,
-            }
+            row = self._look(item, cell, here, replace(how, last=number == len(looks))) | {"looks": number}
             if is_settled(row):
                 # A verdict that was reached stands, though later prompts may be less clear.
                 kept = (row, here) if kept is None or row["verdict"] == kept[0]["verdict"] else kept
@@ -263,6 +259,7 @@ class Evaluator:
             if row["guaranteed"] and not census and n % shown.cycle:
                 assumption = f"{n} prompts stand for all {shown.cycle} templates, of which they are no whole cycles"
                 row |= {"guaranteed": False, "assumption": assumption}
+        row["most"] = looks[-1].at[0] if here.at else None
         row["controls"] = self._controls(row, cell, here)
         if row.get("reason"):
             row["reason"] = str(row["reason"])  # a plain text, which also crosses to another process
@@ -286,11 +283,9 @@ class Evaluator:
         except Unmeasurable:
             return None
 
-    def _fill_controls(self, model_digest: str) -> None:
+    def _fill_controls(self, digest: str) -> None:
         """Measure the controls of all prompts of a model at once, so that its weights are shuffled once for each seed."""
-        fill_controls(
-            [series for series in self.series.values() if series.model_digest == model_digest], self.options.permuted
-        )
+        fill_controls([each for each in self.series.values() if each.model_digest == digest], self.options.permuted)
 
     def _enough(self, row: Row, count: int) -> bool:
         """Whether a settled row has the e-value that a correction over the whole run asks for."""

@@ -80,17 +80,11 @@ def measure_controls(
     questions: Sequence[Question],
     variables: Mapping[str, int],
     batch_tokens: int,
-    below: int | None = None,
 ) -> dict[Question, Floats | None]:
-    """The values of each question on the corrupted partners: Float[side, layer, head]; None without partners.
-
-    ``below``: see ``measure_attention``.
-    """
+    """The values of each question on the corrupted partners: Float[side, layer, head]; None without partners."""
     if any(prompt.corrupted is None for prompt in prompts):
         return dict.fromkeys(questions)
-    found = measure_attention(
-        model, prompts, questions, variables, batch_tokens=batch_tokens, partners=True, below=below
-    )[0]
+    found = measure_attention(model, prompts, questions, variables, batch_tokens=batch_tokens, partners=True)[0]
     return {asked: means(values) for asked, values in found.items()}
 
 

@@ -404,9 +404,8 @@ def fill_controls(many: Sequence[Series], permuted: int) -> None:
     for series, questions in todo:
         series.progress(f"controls on {series.prompt_set.title}: prompts without their structure")
         variables, tokens = series.prompt_set.variables, series.settings.batch_tokens
-        broken[id(series)] = measure_controls(
-            model, series.first.prompts, questions, variables, tokens, below=_below(series, questions)
-        )
+        # One pass, so of all layers: an edited head then needs no other. The shuffled models go no deeper than they must.
+        broken[id(series)] = measure_controls(model, series.first.prompts, questions, variables, tokens)
     shuffled: dict[tuple[int, Question], list[NDArray[np.float64]]] = {}
     for seed in range(permuted):
         todo[0][0].progress(f"controls: shuffling the weights ({seed + 1}/{permuted})")
@@ -431,7 +430,9 @@ def fill_controls(many: Sequence[Series], permuted: int) -> None:
 
 
 def _controls_key(series: Series, asked: Question, permuted: int) -> str:
-    return series.first.key_of(json.dumps(["controls", asked.key, permuted, series.layers[asked]]))
+    return series.first.key_of(
+        json.dumps(["controls", asked.key, permuted, series.layers[asked] if permuted else None])
+    )
 
 
 def _below(series: Series, questions: Sequence[Question]) -> int:
