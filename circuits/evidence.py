@@ -12,9 +12,10 @@ from circuits.claims.claim import Ablate, Attends, Keep, LossMap, Score
 from circuits.claims.keys import WEIGHT_SCORES
 from circuits.claims.sets import Back, walk
 from circuits.kinds.ablate import alone
-from circuits.kinds.attends import candidates, mean_over_prompts, own_prompts, questions
+from circuits.kinds.attends import candidates, own_prompts, questions
 from circuits.kinds.kind import Cell, Draw, Here, all_heads
 from circuits.kinds.score import members
+from circuits.measure.attention import mean_over_prompts
 from circuits.measure.cache import digest
 from circuits.measure.cells import SCORE_SELECTORS, question
 from circuits.measure.metrics import metric_values

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from circuits.claims.bounds import metric as metric_facts
-from circuits.claims.claim import Ablate, Attends, Bound, Check, Claim, Keep, PromptSet, Score, Suite
+from circuits.claims.claim import Ablate, Attends, Bound, Check, Claim, PromptSet, Score, Suite
 from circuits.claims.claim import Path as PathCheck
 from circuits.claims.dry import DryRun
 from circuits.errors import CircuitsError
@@ -103,8 +103,6 @@ def value_span(check: Check) -> tuple[float, float] | None:
         if span is None or what.effect == "after":
             return span
         return span[0] - span[1], span[1] - span[0]
-    if isinstance(what, Keep):
-        return None
     return None
 
 
@@ -171,8 +169,7 @@ def _uniform(dry: DryRun, check: Check, prompt_set: PromptSet) -> float | None:
             continue
         means = [float(np.nanmean(side)) if side and not np.isnan(side).all() else math.nan for side in sides]
         value = means[0] - means[1] if len(means) > 1 else means[0]
-        holds = value > (check.bound.low or 0.0) if check.bound.kind == "by_at_least" else check.bound.holds(value)
-        if math.isnan(value) or not holds:
+        if math.isnan(value) or not check.bound.holds_of_control(value):
             return None
         values.append(value)
     return values[0] if len(values) >= 2 else None

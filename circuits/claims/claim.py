@@ -34,6 +34,10 @@ class Bound:
         """Whether ``value`` itself (no interval) is on the right side."""
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
+    def holds_of_control(self, value: float) -> bool:
+        """The same of a control, whose two sides are equal where there is nothing to tell apart: a tie is no "more"."""
+        return value > (self.low or 0.0) if self.kind == "by_at_least" else self.holds(value)
+
 
 @dataclass(frozen=True)
 class Circuit:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from circuits.claims.claim import Attends
 from circuits.claims.heads import Component
 from circuits.kinds.kind import Cell, Here, Kind, Quantity, all_heads
@@ -96,13 +94,6 @@ def with_clean(row: Row, group: View, how: Asked) -> Row:
     if group.facts["answers"]:
         row["clean"] = clean_facts(group.clean, how)
     return row
-
-
-def mean_over_prompts(values: np.ndarray) -> np.ndarray:
-    """Float[layer, head] of Float[layer, head, prompt]; NaN for a head without any finite value."""
-    there = np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(there, values, 0.0).sum(axis=2) / there.sum(axis=2))
 
 
 ATTENDS = Kind(_plan, _row)

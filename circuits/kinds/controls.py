@@ -67,8 +67,5 @@ def _one(means: NDArray[np.float64], cell: Cell, here: Here) -> dict[str, Any]:
     there = [value for value in values if np.isfinite(value)]
     if not there:
         return {"value": None, "holds": False}
-    # Equal sides are not taken to satisfy "more", as under uniform attention.
-    held = [
-        value for value in there if (value > (bound.low or 0.0) if bound.kind == "by_at_least" else bound.holds(value))
-    ]
+    held = [value for value in there if bound.holds_of_control(value)]
     return {"value": held[0] if held else there[0], "holds": bool(held)}

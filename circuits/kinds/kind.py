@@ -68,12 +68,12 @@ class Here:
     @property
     def prompts(self) -> View:
         """As many of the prompts as are in use."""
-        return replace(self.series.view(self.at[0]), cut=self.cut)
+        return View(self.series, self.at[0], self.cut)
 
     @property
     def other(self) -> View | None:
         """As many of the compared prompts as are in use."""
-        return self.compared.view(self.at[-1]) if self.compared is not None else None
+        return View(self.compared, self.at[-1]) if self.compared is not None else None
 
     @property
     def cycle(self) -> int:

@@ -213,6 +213,13 @@ def _reduce(sink: _Sink, pattern: torch.Tensor, sound: torch.Tensor, layer: int,
         target[layer][:, index] = precise(value).cpu().numpy().T
 
 
+def mean_over_prompts(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Float[layer, head] of Float[layer, head, prompt]; NaN for a head without any finite value."""
+    there = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(there, values, 0.0).sum(axis=2) / there.sum(axis=2))
+
+
 def attention_arrays(value: AttentionValues) -> dict[str, NDArray[Any]]:
     """The values as arrays for the cache."""
     return {name: array for name, array in vars(value).items() if array is not None}

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.measure.attention import AttentionValues, measure_attention
+from circuits.measure.attention import AttentionValues, mean_over_prompts, measure_attention
 from circuits.measure.cells import Question
 from circuits.prompts.prompt import TokenPrompt
 
@@ -91,9 +91,4 @@ def measure_controls(
 def means(values: AttentionValues) -> Floats:
     """Float[side, layer, head]: the mean of each side over the prompts that have it (NaN without any)."""
     sides = [values.left] + ([values.right] if values.right is not None else [])
-    found: list[Any] = []
-    for side in sides:
-        there = np.isfinite(side)
-        with np.errstate(invalid="ignore"):
-            found.append(np.where(there, side, 0.0).sum(axis=2) / there.sum(axis=2))
-    return np.stack(found)
+    return np.stack([mean_over_prompts(side) for side in sides])

@@ -63,7 +63,7 @@ def cycle_of(templates: Sequence[str]) -> int:
     return length if 1 < length < len(templates) and repeats else 1
 
 
-@dataclass
+@dataclass(eq=False)  # the same prompts are the same object
 class Series:
     """See the module. ``most``: the largest number of prompts; ``model`` loads the model when it is first needed.
 
@@ -213,10 +213,6 @@ class Series:
         ends = [first + count for first, count in grid(self.cycle, self._whole)]
         return tuple(end for end in ends if end >= least) or (self._whole,)
 
-    def view(self, n: int) -> View:
-        """The first ``n`` prompts; n must be a look."""
-        return View(self, n)
-
     def blocks(self, n: int) -> list[Group]:
         """The blocks of the first ``n`` prompts, made where they are not yet there."""
         whole = self._whole
@@ -277,7 +273,7 @@ class Series:
 
 @dataclass(frozen=True)
 class View:
-    """The first ``n`` prompts of a series: every quantity over all of them. Equal where series and n are.
+    """The first ``n`` prompts of a series: every quantity over all of them.
 
     ``cut``: a metric whose values are cut to a range, (name, low, high).
     """
@@ -285,12 +281,6 @@ class View:
     series: Series
     n: int
     cut: tuple[str, float, float] | None = None
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, View) and self.series is other.series and self.n == other.n
-
-    def __hash__(self) -> int:
-        return hash((id(self.series), self.n))
 
     @property
     def prompt_set(self) -> PromptSet:

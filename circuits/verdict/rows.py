@@ -94,8 +94,7 @@ def note_uniform(row: Row, bound: Bound) -> None:
     value = row["uniform"]
     if (bound.low is bound.high is None) or value is None:
         return
-    # Uniform attention makes equal sides equal: a tie is not taken to satisfy "more".
-    if value > (bound.low or 0.0) if bound.kind == "by_at_least" else bound.holds(value):
+    if bound.holds_of_control(value):
         row["uniform_holds"] = True
         row["warnings"].append(
             f"uniform attention ({row['uniform']:.3g}) satisfies this bound too: it says little about the head"
