@@ -92,6 +92,7 @@ def lint(paths: Sequence[str], places: Sequence[str] = ()) -> int:
 
     What a claim with ``expect: invalid`` is refused for is no fault; that it is not refused is one.
     """
+    from circuits.claims.dry import DryRun
     from circuits.evaluate import knowledge, load
     from circuits.foresight import power_line, power_warnings, uniform_warnings
     from circuits.models.source import parse_override
@@ -105,6 +106,7 @@ def lint(paths: Sequence[str], places: Sequence[str] = ()) -> int:
         files += sorted(_suites_in(path)) if path.is_dir() else [path]
     files = list(dict.fromkeys(files))
     know = knowledge(dict(parse_override(text) for text in places))
+    dry = DryRun(know.families)  # one for all suites, which often share their prompts
     said: set[str] = set()
     faults = claims = 0
     unchecked: set[str] = set()
@@ -117,7 +119,7 @@ def lint(paths: Sequence[str], places: Sequence[str] = ()) -> int:
                 said.add(text)
                 faults += 1
                 _say(text + "\n")
-        foreseen = (*power_warnings(suite), *uniform_warnings(suite, know.families))
+        foreseen = (*power_warnings(suite), *uniform_warnings(suite, dry))
         for warning in (*_warnings(suite), *foreseen):
             _say(warning + "\n")
         line = power_line(suite)

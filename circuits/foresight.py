@@ -7,7 +7,7 @@ gives is said only where it satisfies the bound with every one of them; the repo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,6 @@ from circuits.claims.dry import DryRun
 from circuits.errors import CircuitsError
 from circuits.measure.batches import batches
 from circuits.measure.cells import SCORE_SELECTORS, cells, question, uniform
-from circuits.prompts.prompt import Family
 from circuits.verdict.estimate import infer_bounded
 
 MOST_PROMPTS = 2**14
@@ -132,9 +131,8 @@ def power_line(suite: Suite) -> str | None:
     )
 
 
-def uniform_warnings(suite: Suite, families: Mapping[str, Family]) -> Iterator[str]:
+def uniform_warnings(suite: Suite, dry: DryRun) -> Iterator[str]:
     """A line for each attention check whose bound uniform attention satisfies too, with every pseudo tokenizer."""
-    dry = DryRun(families)
     for claim, check in _judged(suite):
         for prompts in check.prompts or claim.variants:
             value = _uniform(dry, check, prompts)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from circuits.claims.dry import DryRun
 from circuits.cli import main
 from circuits.evaluate import knowledge, load
 from circuits.foresight import power, power_line, power_warnings, uniform_warnings, value_span
@@ -124,5 +125,5 @@ def test_lint_warns_of_what_uniform_attention_satisfies(tmp_path: Path) -> None:
         ),
         knowledge(),
     )
-    warned = [warning.split(": ")[2] for warning in uniform_warnings(found, knowledge().families)]
+    warned = [warning.split(": ")[2] for warning in uniform_warnings(found, DryRun(knowledge().families))]
     assert warned == ["c0", "c1"]
