@@ -26,9 +26,10 @@ from circuits.kinds.controls import controls_of, plan_controls
 from circuits.kinds.kind import Cell, Draw, Here, Quantity
 from circuits.kinds.registry import REGISTRY
 from circuits.measure.cache import ValueCache, code_digest, digest
+from circuits.measure.fill_controls import fill_controls
 from circuits.measure.group import Settings
 from circuits.measure.ov import OVGroup
-from circuits.measure.series import Series, fill_controls
+from circuits.measure.series import Series
 from circuits.models.source import ModelSource, resolve
 from circuits.prompts.prompt import Family
 from circuits.prompts.registry import families

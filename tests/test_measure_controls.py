@@ -92,7 +92,7 @@ def test_controls_come_from_the_cache(tmp_path: Path, monkeypatch: pytest.Monkey
     def refuse(*_: object) -> None:
         raise AssertionError("weights were shuffled again")
 
-    monkeypatch.setattr("circuits.measure.series.permuted_weights", refuse)
+    monkeypatch.setattr("circuits.measure.fill_controls.permuted_weights", refuse)
     second = run(tmp_path, "previous", permuted=2)
     assert first["previous"]["checks"][0]["controls"] == second["previous"]["checks"][0]["controls"]  # type: ignore[index]
 

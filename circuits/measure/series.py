@@ -7,7 +7,6 @@ first n prompts, ending with a block; it is what a check's row is made from.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import lcm
@@ -19,12 +18,12 @@ from numpy.typing import NDArray
 from circuits.claims.claim import PromptSet
 from circuits.errors import PromptFault, Unmeasurable
 from circuits.measure.ablation import Ablation
-from circuits.measure.attention import AttentionValues, measure_attention
+from circuits.measure.attention import AttentionValues
 from circuits.measure.cache import ValueCache, digest
 from circuits.measure.cells import Question
-from circuits.measure.controls import Controls, means, measure_controls, permuted_weights
+from circuits.measure.controls import Controls
 from circuits.measure.facts import describe
-from circuits.measure.group import Group, Progress, Settings, askable, group_key, plan_ablation
+from circuits.measure.group import Group, Progress, Settings, group_key, plan_ablation
 from circuits.measure.metrics import Values
 from circuits.measure.paths import PathPatch
 from circuits.measure.picture import Picture
@@ -90,7 +89,7 @@ class Series:
     unseen: tuple[int, ...] = ()
     template: str | None = None
     fill_controls: Callable[[str], None] = lambda model_digest: None
-    _controls: dict[Question, Controls] = field(default_factory=dict)
+    known_controls: dict[Question, Controls] = field(default_factory=dict)
     _prompts: list[TokenPrompt] | None = None
     _about: dict[str, int] | None = None
     _blocks: list[Group] = field(default_factory=list)
@@ -125,7 +124,7 @@ class Series:
         """Ask for the controls of a question in the first ``layers`` layers."""
         if layers > self.layers.get(asked, 0):
             self.layers[asked] = layers
-            self._controls.pop(asked, None)  # those that are known do not reach so deep
+            self.known_controls.pop(asked, None)  # those that are known do not reach so deep
 
     def plan_ablation(self, ablation: Ablation) -> str:
         """Ask for an ablation; the same one with and without the whole-prompt loss is one run."""
@@ -246,11 +245,11 @@ class Series:
 
     def controls(self, asked: Question) -> Controls:
         """The values of a planned question where there is nothing to find, on the first block."""
-        if asked not in self._controls:
+        if asked not in self.known_controls:
             self.fill_controls(self.model_digest)
-        if asked not in self._controls:
+        if asked not in self.known_controls:
             raise Unmeasurable("the question cannot be asked of the first block")
-        return self._controls[asked]
+        return self.known_controls[asked]
 
     def facts(self, n: int) -> dict[str, Any]:
         """What reports say of the first ``n`` prompts: example, answer, foil, lengths, digest (plain data)."""
@@ -372,71 +371,6 @@ def common_looks(many: Sequence[Series], least: int) -> list[tuple[int, ...]]:
 def common_cycle(many: Iterable[Series]) -> int:
     """The least number of prompts that is a whole number of cycles of every series."""
     return lcm(*(series.cycle for series in many))
-
-
-def fill_controls(many: Sequence[Series], permuted: int) -> None:
-    """Measure (or read) the controls of every planned question of series of one model, with ``permuted`` shuffles each."""
-    todo: list[tuple[Series, list[Question]]] = []
-    for series in many:
-        try:
-            missing = [
-                asked for asked in sorted(series.layers, key=lambda q: q.key) if not _read(series, asked, permuted)
-            ]
-            prompts = series.first.prompts if missing else []
-        except PromptFault:
-            continue  # said by its own claims
-        missing = [asked for asked in missing if askable(asked, prompts, series.prompt_set.variables)]
-        todo += [(series, missing)] if missing else []
-    if not todo:
-        return
-    model = todo[0][0].model()
-    broken = {}
-    for series, questions in todo:
-        series.progress(f"controls on {series.prompt_set.title}: prompts without their structure")
-        variables, tokens = series.prompt_set.variables, series.settings.batch_tokens
-        # One pass, so of all layers: an edited head then needs no other. The shuffled models go no deeper than they must.
-        broken[id(series)] = measure_controls(model, series.first.prompts, questions, variables, tokens)
-    shuffled: dict[tuple[int, Question], list[NDArray[np.float64]]] = {}
-    for seed in range(permuted):
-        todo[0][0].progress(f"controls: shuffling the weights ({seed + 1}/{permuted})")
-        with permuted_weights(model, seed):
-            for series, questions in todo:
-                series.progress(f"controls on {series.prompt_set.title}: shuffled weights ({seed + 1}/{permuted})")
-                found = measure_attention(
-                    model, series.first.prompts, questions, series.prompt_set.variables,
-                    batch_tokens=series.settings.batch_tokens, below=_below(series, questions),
-                )[0]  # fmt: skip
-                for asked, values in found.items():
-                    shuffled.setdefault((id(series), asked), []).append(means(values))
-    for series, questions in todo:
-        for asked in questions:
-            partners = broken[id(series)][asked]
-            each = shuffled.get((id(series), asked), [])
-            sides = (1 if asked.right is None else 2, model.shape.layers, model.shape.heads)
-            arrays = {"permuted": np.stack(each) if each else np.zeros((0, *sides))}
-            arrays |= {"broken": partners} if partners is not None else {}
-            series.cache.save(_controls_key(series, asked, permuted), arrays)
-            series._controls[asked] = Controls(partners, arrays["permuted"])
-
-
-def _controls_key(series: Series, asked: Question, permuted: int) -> str:
-    return series.first.key_of(
-        json.dumps(["controls", asked.key, permuted, series.layers[asked] if permuted else None])
-    )
-
-
-def _below(series: Series, questions: Sequence[Question]) -> int:
-    return max(series.layers[asked] for asked in questions)
-
-
-def _read(series: Series, asked: Question, permuted: int) -> bool:
-    """Whether the controls of a question are known; what the cache has is read."""
-    if asked not in series._controls:
-        found = series.cache.load(_controls_key(series, asked, permuted))
-        if found is None or "permuted" not in found:
-            return False
-        series._controls[asked] = Controls(found.get("broken"), found["permuted"])
-    return True
 
 
 def joined(parts: Sequence[AttentionValues]) -> AttentionValues:
