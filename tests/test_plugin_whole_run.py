@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests_of_plugin import NOWHERE, project, results
 
-from circuits.plugin.fresh import flips, new_seed, used_seeds
+from circuits.plugin.fresh import new_seed, used_seeds
+from circuits.report.record import flips
 from circuits.verdict.discoveries import e_bh, expected_log_e, with_discoveries
 
 pytestmark = pytest.mark.usefixtures("warm")

@@ -1,6 +1,6 @@
 """One model on one block of a prompt set's prompts: everything that claims ask of it, each quantity measured once.
 
-A group is planned first (``plan_attention``, ``plan_ablation``), so that one pass answers every
+What will be asked of it is planned first (``Plan``), so that one pass answers every
 attention question and one clean run serves every ablation. Values come from the cache where they
 are there; only what is missing loads the model.
 """
@@ -53,6 +53,29 @@ class Settings:
 
 
 @dataclass
+class Plan:
+    """What will be asked of a prompt set: shared by its blocks, and filled before anything is measured.
+
+    Pictures and profiles are asked of the first block only.
+    """
+
+    questions: set[Question] = field(default_factory=set)
+    pictures: set[tuple[Question, tuple[int, int]]] = field(default_factory=set)
+    profiles: set[tuple[int, int]] = field(default_factory=set)
+    ablations: set[Ablation] = field(default_factory=set)
+    paths: set[PathPatch] = field(default_factory=set)
+
+    def add_ablation(self, ablation: Ablation) -> str:
+        """Ask for an ablation; the same one with and without the whole-prompt loss is one run. Its name."""
+        full = replace(ablation, loss=True)
+        if ablation.loss:
+            self.ablations.discard(replace(ablation, loss=False))
+        if full not in self.ablations:
+            self.ablations.add(ablation)
+        return name_of(ablation)[0]
+
+
+@dataclass
 class Group:
     """See the module. ``model`` loads the model when it is first needed (and may raise).
 
@@ -69,11 +92,7 @@ class Group:
     settings: Settings
     cache: ValueCache
     progress: Progress
-    questions: set[Question] = field(default_factory=set)
-    pictures: set[tuple[Question, tuple[int, int]]] = field(default_factory=set)
-    profiles: set[tuple[int, int]] = field(default_factory=set)
-    ablations: set[Ablation] = field(default_factory=set)
-    paths: set[PathPatch] = field(default_factory=set)
+    plan: Plan = field(default_factory=Plan)
     measured: set[str] = field(default_factory=set)
     chosen: tuple[int | str, ...] = ()
     first: int = 0
@@ -103,6 +122,16 @@ class Group:
         """Every cache key under which a quantity may lie: metrics are kept with or without the loss."""
         names = (quantity, *(json.dumps([quantity, loss]) for loss in (False, True)))
         return tuple(self.key_of(name) for name in names)
+
+    @property
+    def pictures(self) -> set[tuple[Question, tuple[int, int]]]:
+        """The pictures to be made here."""
+        return self.plan.pictures if self.base is None else set()
+
+    @property
+    def profiles(self) -> set[tuple[int, int]]:
+        """The heads whose profiles are to be made here."""
+        return self.plan.profiles if self.base is None else set()
 
     @property
     def prompts(self) -> list[TokenPrompt]:
@@ -157,12 +186,12 @@ class Group:
     def _measure_attention(self, asked: Question | None) -> None:
         """One pass for this question and for all that are planned and not known, with their pictures and profiles."""
         if asked is not None:
-            self.questions.add(asked)
+            self.plan.questions.add(asked)
         variables = self.prompt_set.variables
         # A question that cannot be asked of these prompts must not take the others with it.
         missing = [
             q
-            for q in sorted(self.questions, key=lambda q: q.key)
+            for q in sorted(self.plan.questions, key=lambda q: q.key)
             if q == asked or (not self._is_known(q) and askable(q, self.prompts, variables))
         ]
         pairs = sorted((pair for pair in self.pictures if pair[0] in missing), key=lambda pair: (pair[0].key, pair[1]))
@@ -201,7 +230,7 @@ class Group:
     def ablated(self, ablation: Ablation) -> Values:
         """The metrics of a planned ablation: Float[prompt] each."""
         full = replace(ablation, loss=True)
-        wanted = full if full in self.ablations else ablation
+        wanted = full if full in self.plan.ablations else ablation
         return self._cached_values(*name_of(wanted), lambda: self._measure_ablation(wanted))
 
     def path(self, patch: PathPatch) -> Values:
@@ -246,12 +275,12 @@ class Group:
     @property
     def _loss(self) -> bool:
         """Whether anything planned reads the whole-prompt loss."""
-        return any(ablation.loss for ablation in self.ablations) or any(patch.loss for patch in self.paths)
+        return any(ablation.loss for ablation in self.plan.ablations) or any(patch.loss for patch in self.plan.paths)
 
     def _clean_run(self) -> CleanRun:
         loss = self._loss
         if self._clean is None or (loss and not self._clean.loss):
-            layers = sorted({ablation.start for ablation in self.ablations})
+            layers = sorted({ablation.start for ablation in self.plan.ablations})
             self.progress(f"clean run on {self.prompt_set.title}: {len(self.prompts)} prompts")
             self._clean = clean_run(
                 self.model(), self.prompts, layers, loss=loss, batch_tokens=self.settings.batch_tokens
@@ -308,7 +337,7 @@ class Group:
                 )
 
             # One pass over the reference prompts serves all mean ablations that are still to be measured.
-            planned = [a for a in self.ablations if a.method == "mean" and self._kept(*name_of(a)) is None]
+            planned = [a for a in self.plan.ablations if a.method == "mean" and self._kept(*name_of(a)) is None]
             sites = {site(part) for ablation in planned for part in (*ablation.components, *ablation.also)}
             self._reference = Reference(self.model(), rows, self.settings.batch_tokens, sites)
         return self._reference
@@ -351,16 +380,6 @@ def _code_of(family: Family) -> str:
     if path is None or family.pairs.__module__.startswith("circuits."):
         return ""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
-def plan_ablation(planned: set[Ablation], ablation: Ablation) -> str:
-    """Add an ablation to those planned; the same one with and without the whole-prompt loss is one run. Its name."""
-    full = replace(ablation, loss=True)
-    if ablation.loss:
-        planned.discard(replace(ablation, loss=False))
-    if full not in planned:
-        planned.add(ablation)
-    return name_of(ablation)[0]
 
 
 def askable(asked: Question, prompts: list[TokenPrompt], variables: Mapping[str, int]) -> bool:

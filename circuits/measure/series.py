@@ -23,7 +23,7 @@ from circuits.measure.cache import ValueCache, digest
 from circuits.measure.cells import Question
 from circuits.measure.controls import Controls
 from circuits.measure.facts import describe
-from circuits.measure.group import Group, Progress, Settings, group_key, plan_ablation
+from circuits.measure.group import Group, Plan, Progress, Settings, group_key
 from circuits.measure.metrics import Values
 from circuits.measure.paths import PathPatch
 from circuits.measure.picture import Picture
@@ -79,12 +79,8 @@ class Series:
     settings: Settings
     cache: ValueCache
     progress: Progress
-    questions: set[Question] = field(default_factory=set)
     layers: dict[Question, int] = field(default_factory=dict)
-    pictures: set[tuple[Question, tuple[int, int]]] = field(default_factory=set)
-    profiles: set[tuple[int, int]] = field(default_factory=set)
-    ablations: set[Ablation] = field(default_factory=set)
-    paths: set[PathPatch] = field(default_factory=set)
+    plan: Plan = field(default_factory=Plan)
     measured: set[str] = field(default_factory=set)
     unseen: tuple[int, ...] = ()
     template: str | None = None
@@ -115,9 +111,9 @@ class Series:
         self, asked: Question, pictured: list[tuple[int, int]], profiled: Iterable[tuple[int, int]] = ()
     ) -> str:
         """Ask for a question (all heads), pictures and profiles of some heads; returns its name in ``measured``."""
-        self.questions.add(asked)
-        self.pictures |= {(asked, head) for head in pictured}
-        self.profiles |= set(profiled)
+        self.plan.questions.add(asked)
+        self.plan.pictures |= {(asked, head) for head in pictured}
+        self.plan.profiles |= set(profiled)
         return asked.key
 
     def plan_controls(self, asked: Question, layers: int) -> None:
@@ -128,11 +124,11 @@ class Series:
 
     def plan_ablation(self, ablation: Ablation) -> str:
         """Ask for an ablation; the same one with and without the whole-prompt loss is one run."""
-        return plan_ablation(self.ablations, ablation)
+        return self.plan.add_ablation(ablation)
 
     def plan_path(self, patch: PathPatch) -> str:
         """Ask for a direct path to be patched."""
-        self.paths.add(patch)
+        self.plan.paths.add(patch)
         return patch.key
 
     @property
@@ -228,8 +224,7 @@ class Series:
         base = self._blocks[0] if self._blocks else None
         return Group(
             self.prompt_set, self.family, self.seed, count, self.model_digest, self.model, self.settings, self.cache,
-            self.progress, self.questions, self.pictures if base is None else set(),
-            self.profiles if base is None else set(), self.ablations, self.paths, self.measured,
+            self.progress, self.plan, self.measured,
             chosen=self._chosen, first=first, base=base, draw=lambda: self.prompts[first : first + count],
         )  # fmt: skip
 

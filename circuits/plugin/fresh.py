@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 LARGEST = 2**31
-SETTLED = ("supported", "refuted")
 
 
 def used_seeds(folder: Path | None) -> tuple[int, ...]:
@@ -37,25 +35,3 @@ def new_seed(used: Iterable[int]) -> int:
     while (seed := secrets.randbelow(LARGEST)) in taken:
         continue
     return seed
-
-
-def flips(
-    before: Mapping[str, Mapping[str, Any]], entries: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dict[str, str]]:
-    """Claims whose verdict was decided in the record and is another one now, by node id: from, to.
-
-    Only where the claim was measured both times, on other prompts (another seed), and its YAML is the same.
-    """
-    found = {}
-    for name, entry in entries.items():
-        old = before.get(name)
-        if old is None or old.get("yaml") != entry.get("yaml") or _seeds(old) == _seeds(entry):
-            continue
-        was, now = old.get("verdict"), entry.get("verdict")
-        if was in SETTLED and now is not None and now != was and entry.get("status") in ("measured", "cached"):
-            found[name] = {"from": str(was), "to": str(now)}
-    return found
-
-
-def _seeds(entry: Mapping[str, Any]) -> set[Any]:
-    return {row.get("seed") for row in entry.get("checks", ())}

@@ -196,30 +196,17 @@ class State:
             return
         if not self.entries:
             return
-        self._compare()
+        self._find_discoveries()
         if not self._write_report() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _compare(self) -> None:
-        """What only all results together tell: discoveries of the run, and verdicts that flipped on other prompts."""
+    def _find_discoveries(self) -> None:
+        """What only all results together tell: which claims are discoveries of the run."""
         alpha = self.config.getoption("--circuit-fdr")
         if alpha is not None:
             from circuits.verdict.discoveries import with_discoveries
 
             self.entries = dict(with_discoveries(self.entries, alpha))
-        folder = report_folder(self.config)
-        if folder is not None:
-            from circuits.errors import CircuitsError
-            from circuits.plugin.fresh import flips
-            from circuits.report.record import load_record
-
-            try:
-                before = load_record(folder / "results.json")["claims"]
-            except (CircuitsError, OSError):
-                return  # said when the report is written
-            self.flips = flips(before, self.entries)
-            for name, flip in self.flips.items():
-                self.entries[name] = {**self.entries[name], "flipped": flip}
 
     def _write_report(self) -> bool:
         """Merge this session into the report folder; False, with a line of trouble, when that failed."""
@@ -232,7 +219,7 @@ class State:
 
         device = self._evaluator.options.device if self._evaluator is not None else device_of(self.config)
         try:
-            write_run(
+            record = write_run(
                 folder, root=self.config.rootpath, entries=self.entries, models=self.models, files=self.files,
                 started=self.started, dtype=dtype_of(self.config), device=device,
             )  # fmt: skip
@@ -246,6 +233,8 @@ class State:
             self.trouble.append(f"the report failed, please report it:\n{traceback.format_exc()}")
         else:
             self.report = folder
+            told = {name: record["claims"][name].get("flipped") for name in self.entries}
+            self.flips = {name: flip for name, flip in told.items() if flip}
             return True
         return False
 

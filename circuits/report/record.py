@@ -18,6 +18,7 @@ from typing import Any
 from circuits.errors import CircuitsError
 
 FORMAT = 1
+DECIDED = ("supported", "refuted")
 DIGITS = 6  # significant digits of a float in the file: far below any interval's width
 DASH = "–"  # how null is shown
 TINY, TINY_TEXT = 1e-6, "1e-6"
@@ -114,6 +115,28 @@ def merge(
             "claims": {node_id: dict(kept[node_id]) for node_id in sorted(kept)},
         }
     )
+
+
+def flips(
+    before: Mapping[str, Mapping[str, Any]], entries: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, str]]:
+    """Claims whose verdict was decided in the record and is another one now, by node id: from, to.
+
+    Only where the claim was measured both times, on other prompts (another seed), and its YAML is the same.
+    """
+    found = {}
+    for name, entry in entries.items():
+        old = before.get(name)
+        if old is None or old.get("yaml") != entry.get("yaml") or _seeds(old) == _seeds(entry):
+            continue
+        was, now = old.get("verdict"), entry.get("verdict")
+        if was in DECIDED and now is not None and now != was and entry.get("status") in ("measured", "cached"):
+            found[name] = {"from": str(was), "to": str(now)}
+    return found
+
+
+def _seeds(entry: Mapping[str, Any]) -> set[Any]:
+    return {row.get("seed") for row in entry.get("checks", ())}
 
 
 def clean_numbers(value: Any, digits: int | None = None) -> Any:

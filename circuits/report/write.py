@@ -13,7 +13,7 @@ from typing import Any
 
 import circuits
 from circuits.report.markdown import write_reports
-from circuits.report.record import file_of, load_record, merge, write_record
+from circuits.report.record import file_of, flips, load_record, merge, write_record
 
 
 def write_run(
@@ -30,7 +30,8 @@ def write_run(
     """Merge a run into ``folder/results.json`` and write the pages; returns the new record.
 
     ``files`` maps each collected suite to the node ids it defines now, so that claims which left it
-    leave the report; suites that no longer exist under ``root`` leave it too. Raises CircuitsError
+    leave the report; suites that no longer exist under ``root`` leave it too. A claim whose verdict is another one than
+    on the prompts before is marked ``flipped``. Raises CircuitsError
     when the old results.json cannot be read (it is left untouched then), OSError when writing fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,6 +52,8 @@ def write_run(
         "git": commit(root),
         "counts": {name: counts.get(name, 0) for name in ("measured", "cached", "skipped", "invalid", "error")},
     }
+    found = flips(old["claims"], entries)
+    entries = {name: {**entry, "flipped": found[name]} if name in found else entry for name, entry in entries.items()}
     record = merge(old, run, models, entries, present=files, gone=gone)
     write_record(path, record)
     write_reports(folder, record)
