@@ -119,10 +119,12 @@ def lint(paths: Sequence[str], places: Sequence[str] = ()) -> int:
                 said.add(text)
                 faults += 1
                 _say(text + "\n")
-        foreseen = (*power_warnings(suite), *uniform_warnings(suite, dry))
+        shape = know.shape(suite.model, path.parent) if suite.model is not None else None
+        heads = shape[0] * shape[1] if shape is not None else None
+        foreseen = (*power_warnings(suite, heads), *uniform_warnings(suite, dry))
         for warning in (*_warnings(suite), *foreseen):
             _say(warning + "\n")
-        line = power_line(suite)
+        line = power_line(suite, heads)
         if line is not None:
             _say(line)
         unchecked |= _unchecked(suite, know, path)

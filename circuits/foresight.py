@@ -19,7 +19,8 @@ from circuits.claims.dry import DryRun
 from circuits.errors import CircuitsError
 from circuits.measure.batches import batches
 from circuits.measure.cells import SCORE_SELECTORS, cells, question, uniform
-from circuits.verdict.estimate import infer_bounded
+from circuits.verdict.decide import evidence_for
+from circuits.verdict.estimate import infer_bounded, log_needed
 
 MOST_PROMPTS = 2**14
 """More prompts than this are not asked for in one set: the search ends there."""
@@ -40,8 +41,9 @@ class Power:
 def power(check: Check, confidence: float, heads: int | None = None) -> Power | None:
     """The numbers of prompts that the bound of a check needs to be SUPPORTED, or None where nothing bounded is judged.
 
-    ``least`` is found by betting on the best values there are. For the usual number n = ln(2/alpha) (2 s^2 / D^2 + R / D), with alpha = 1 - confidence, D the distance of the true value from the bound, s
-    its standard deviation over prompts, R the distance from the bound to the end of the range on the wrong side
+    ``least`` is found by betting on the best values there are. For the usual number n = ln(2/alpha) (2 s^2 / D^2 + R / D),
+    with alpha = 1 - confidence, D the distance of the true value from the bound, s its standard deviation over
+    prompts, R the distance from the bound to the end of the range on the wrong side
     (the rate at which a bet on a bounded mean grows, Waudby-Smith & Ramdas, arXiv 2010.09686). ``heads``: how many
     heads "some head" may be.
     """
@@ -50,17 +52,14 @@ def power(check: Check, confidence: float, heads: int | None = None) -> Power | 
         return None
     low, high = span
     width = high - low
-    need = math.log(2.0 / (1.0 - confidence) * (max(1, len(check.heads) or heads or 1) if check.any else 1))
+    need = log_needed(confidence, (len(check.heads) or heads or 1) if check.any else 1)
+    spread = TYPICAL_SPREAD * width
+    sides = [(high - bound.low, bound.low - low)] if bound.low is not None else []  # room, and the wrong side
+    sides += [(bound.high - low, high - bound.high)] if bound.high is not None else []
+    band = (bound.high - bound.low) / 2.0 if bound.low is not None and bound.high is not None else math.inf
     usual = 0.0
-    for end, room, wrong in (
-        (bound.low, None if bound.low is None else high - bound.low, None if bound.low is None else bound.low - low),
-        (bound.high, None if bound.high is None else bound.high - low, None if bound.high is None else high - bound.high),
-    ):  # fmt: skip
-        if end is None or room is None or wrong is None:
-            continue
-        best = (room if bound.low is None or bound.high is None else (bound.high - bound.low) / 2.0) or 1e-9
-        distance = min(best, TYPICAL_DISTANCE * width)
-        spread = TYPICAL_SPREAD * width
+    for room, wrong in sides:
+        distance = min(band, room, TYPICAL_DISTANCE * width) or 1e-9
         usual = max(usual, need * (2.0 * spread**2 / distance**2 + max(0.0, wrong) / distance))
     return Power(bound.text or "", _least(span, bound, need), math.ceil(usual))
 
@@ -72,10 +71,7 @@ def _least(span: tuple[float, float], bound: Bound, need: float) -> int:
     first, last = 0, 1
 
     def enough(n: int) -> bool:
-        found = infer_bounded(np.full(n, best), low, high)
-        sides = [found.above(bound.low)] if bound.low is not None else []
-        sides += [found.below(bound.high)] if bound.high is not None else []
-        return min(sides) >= need
+        return evidence_for(infer_bounded(np.full(n, best), low, high), bound) >= need
 
     while not enough(last):
         first, last = last, 2 * last
@@ -105,10 +101,10 @@ def value_span(check: Check) -> tuple[float, float] | None:
     return None
 
 
-def power_warnings(suite: Suite) -> Iterator[str]:
+def power_warnings(suite: Suite, heads: int | None = None) -> Iterator[str]:
     """A line for each check whose bound ``max`` prompts cannot support, whatever they show."""
     for claim, check in _judged(suite):
-        found = power(check, suite.sampling.confidence)
+        found = power(check, suite.sampling.confidence, heads)
         if found is not None and found.least > suite.sampling.max and not _exhaustive(claim, check):
             yield (
                 f"{check.where}: warning: {claim.id}: {found.bound} needs at least {found.least} prompts even if all of them "
@@ -116,9 +112,9 @@ def power_warnings(suite: Suite) -> Iterator[str]:
             )
 
 
-def power_line(suite: Suite) -> str | None:
+def power_line(suite: Suite, heads: int | None = None) -> str | None:
     """The most demanding bound of a suite in one line, or None without one."""
-    found = [(power(check, suite.sampling.confidence), check, claim) for claim, check in _judged(suite)]
+    found = [(power(check, suite.sampling.confidence, heads), check, claim) for claim, check in _judged(suite)]
     known = [(each, check, claim) for each, check, claim in found if each is not None]
     if not known:
         return None

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from circuits.verdict.estimate import Inference, RatioEstimate, bounded_mean, infer_bounded
+from circuits.verdict.estimate import Inference, RatioEstimate, bounded_mean, infer_bounded, log_needed
 
 Floats = npt.NDArray[np.float64]
 Span = tuple[float, float]
@@ -54,7 +54,7 @@ def infer_bounded_ratio(
         )
         if not found.denominator_positive:
             return found
-        need = math.log(2.0 / (1.0 - confidence))
+        need = log_needed(confidence)
         low = _first_kept(lambda c: linear(c, 1) < need, -1)
         high = _first_kept(lambda c: linear(c, -1) < need, 1)
         return replace(found, low=min(low, ratio), high=max(high, ratio))

@@ -265,9 +265,11 @@ def _share_row(
 
     row = decide(row, bound, interval, replace(how, census=False))
     # An exact test at error p is an e-value of 1/p where it rejects, and 0 elsewhere.
-    need = math.log(2.0 / (1.0 - how.confidence))
     supported, refuted = (row["verdict"] == str(verdict) for verdict in (Verdict.SUPPORTED, Verdict.REFUTED))
-    log_e = logs(need if supported else -math.inf, need + math.log(max(1, how.rows)) if refuted else -math.inf)
+    log_e = logs(
+        estimate.log_needed(how.confidence) if supported else -math.inf,
+        estimate.log_needed(how.confidence, max(1, how.rows)) if refuted else -math.inf,
+    )
     return row | {"log_e": log_e if bound.kind != "observe" else None}
 
 

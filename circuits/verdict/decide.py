@@ -110,26 +110,37 @@ def is_final(row: Row) -> bool:
 
 def _may_decide(found: Mapping[str, float | None], asked: Asked) -> bool:
     """Whether an e-value reaches what a verdict needs: 1/a for the bound, and as often again as there are rows against it."""
-    need = math.log(2.0 / (1.0 - asked.confidence))
-    supporting, refuting = found["for"], found["against"]
-    return (supporting is not None and supporting >= need) or (
-        refuting is not None and refuting >= need + math.log(max(1, asked.rows))
+    supporting, refuting = as_log(found["for"]), as_log(found["against"])
+    rows = max(1, asked.rows)
+    return supporting >= estimate.log_needed(asked.confidence) or refuting >= estimate.log_needed(
+        asked.confidence, rows
     )
 
 
 def evidence(interval: Interval, bound: Bound) -> dict[str, float | None] | None:
-    """Log e-values for the bound and against it; None without a bound or without e-values.
-
-    A band holds where both ends do (the lesser e-value), and fails where one does (their mean).
-    """
+    """Log e-values for the bound and against it; None without a bound or without e-values."""
     if not isinstance(interval, Inference) or bound.low is bound.high is None:
         return None
-    sides = []
-    if bound.low is not None:
-        sides.append((interval.above(bound.low), interval.below(bound.low)))
-    if bound.high is not None:
-        sides.append((interval.below(bound.high), interval.above(bound.high)))
-    return logs(min(each[0] for each in sides), log_mean_e([each[1] for each in sides]))
+    return logs(evidence_for(interval, bound), evidence_against(interval, bound))
+
+
+def evidence_for(known: Inference, bound: Bound) -> float:
+    """Log e-value for a bound on a value: a band holds where both ends do, hence the lesser one."""
+    sides = [known.above(bound.low)] if bound.low is not None else []
+    sides += [known.below(bound.high)] if bound.high is not None else []
+    return min(sides)
+
+
+def evidence_against(known: Inference, bound: Bound) -> float:
+    """Log e-value against a bound on a value: a band fails where one end does, hence the mean."""
+    sides = [known.below(bound.low)] if bound.low is not None else []
+    sides += [known.above(bound.high)] if bound.high is not None else []
+    return log_mean_e(sides)
+
+
+def as_log(value: float | None) -> float:
+    """A log e-value as it stands in a row: minus infinity where there is none."""
+    return -math.inf if value is None else value
 
 
 def logs(supporting: float, refuting: float) -> dict[str, float | None]:

@@ -14,6 +14,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from circuits.verdict.decide import as_log
+
 DEFAULT_ALPHA = 0.05
 
 
@@ -38,8 +40,7 @@ def expected_log_e(entry: Mapping[str, Any]) -> float | None:
         return None
     expected = str(entry.get("expected", ""))
     side = "against" if expected.startswith(("refuted", "{refuted", "check ")) else "for"
-    value = entry["log_e"].get(side)
-    return -math.inf if value is None else float(value)
+    return as_log(entry["log_e"].get(side))
 
 
 def with_discoveries(entries: Mapping[str, Mapping[str, Any]], alpha: float) -> dict[str, dict[str, Any]]:

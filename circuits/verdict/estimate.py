@@ -86,6 +86,11 @@ def corrected(confidence: float, m: int) -> float:
     return confidence if m == 1 else 1.0 - (1.0 - confidence) / m
 
 
+def log_needed(confidence: float, times: float = 1.0) -> float:
+    """The log e-value that a verdict needs: 1/a, as often as an error is shared by ``times`` of them."""
+    return math.log(times / _error_per_side(confidence))
+
+
 def bounded_mean(
     values: npt.ArrayLike, low_end: float = 0.0, high_end: float = 1.0, confidence: float = 0.95, cycle: int = 1
 ) -> Estimate:

@@ -18,7 +18,19 @@ from circuits.measure.cells import Question
 from circuits.measure.metrics import Values, metric_values
 from circuits.measure.weights import PROFILE
 from circuits.verdict import estimate
-from circuits.verdict.decide import Asked, Floats, NotYet, Row, decide, evidence, finite, log_mean_e, logs, mean_of
+from circuits.verdict.decide import (
+    Asked,
+    Floats,
+    NotYet,
+    Row,
+    decide,
+    evidence_against,
+    evidence_for,
+    finite,
+    log_mean_e,
+    logs,
+    mean_of,
+)
 from circuits.verdict.rows import (
     MOST_REMOVED,
     NOTHING_MEASURED,
@@ -149,11 +161,14 @@ def top_row(
     higher = behind[-k] if k <= len(behind) else -math.inf
     supports, refutes = beaten - math.log(k), higher - math.log(m - k + 1)
     row["log_e"] = logs(supports, refutes)
-    need = math.log(2.0 / (1.0 - how.confidence))
-    if supports >= need:
+    if supports >= estimate.log_needed(how.confidence):
         return row | {"verdict": str(Verdict.SUPPORTED)}
     return row | {
-        "verdict": str(Verdict.REFUTED if refutes >= need + math.log(max(1, how.rows)) else Verdict.INCONCLUSIVE)
+        "verdict": str(
+            Verdict.REFUTED
+            if refutes >= estimate.log_needed(how.confidence, max(1, how.rows))
+            else Verdict.INCONCLUSIVE
+        )
     }
 
 
@@ -209,16 +224,17 @@ def any_row(
         right = values.right[head] if values.right is not None else None
         known[head] = attention_interval(values.left[head], right, span is None, how.cycle)
     judged = bound.kind != "observe"
-    each_e = {head: evidence(found, bound) or {"for": None, "against": None} for head, found in known.items()}
-    # A head whose own mean is on the wrong side is no evidence that some head is on the right one, and the reverse.
-    fors = [_or_none(each_e[head]["for"]) for head in passing]
-    against = [-math.inf if head in passing else _or_none(each_e[head]["against"]) for head in measured]
-    supports = log_mean_e(fors, m) if fors else -math.inf
-    refutes = min(against, default=-math.inf)
-    need, refuting_need = (math.log(2.0 / (1.0 - each)) for each in (how.confidence, refuting))
+    # A head whose own mean is on the wrong side is no evidence that some head is on the right one; while one is on the
+    # right side, nothing speaks against all of them.
+    fors, against = {}, -math.inf
+    if judged and not how.census:
+        fors = {head: evidence_for(known[head], bound) for head in passing}
+        if not passing:
+            against = min((evidence_against(known[head], bound) for head in measured), default=-math.inf)
+    supports = log_mean_e(list(fors.values()), m)
     winner = None
-    if judged and passing and (how.census or supports >= need):
-        winner = passing[0] if how.census else max(passing, key=lambda head: _or_none(each_e[head]["for"]))
+    if judged and passing and (how.census or supports >= estimate.log_needed(how.confidence)):
+        winner = passing[0] if how.census else max(passing, key=lambda head: fors[head])
     best = winner or next(iter([*ordered, *measured, *candidates]))
     row = attention_row(row, asked, values, best, OBSERVED, Asked(level, 1, how.census, how.cycle))
     name, of_all = f"{best[0]}.{best[1]}", m == means.size
@@ -247,14 +263,10 @@ def any_row(
     elif how.census:
         verdict = Verdict.REFUTED
     else:
-        verdict = Verdict.REFUTED if refutes >= refuting_need else Verdict.INCONCLUSIVE
-    row["log_e"] = None if how.census else logs(supports, refutes)
+        enough = against >= estimate.log_needed(refuting)
+        verdict = Verdict.REFUTED if enough else Verdict.INCONCLUSIVE
+    row["log_e"] = None if how.census else logs(supports, against)
     return row | {"verdict": str(verdict)}
-
-
-def _or_none(value: float | None) -> float:
-    """A log e-value, minus infinity where there is none."""
-    return -math.inf if value is None else value
 
 
 def _span(asked: Question, values: AttentionValues) -> tuple[float, float] | None:

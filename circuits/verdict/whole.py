@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from circuits.verdict.decide import NotYet, Row, is_final, log_mean_e, logs
+from circuits.verdict.decide import NotYet, Row, as_log, is_final, log_mean_e, logs
+from circuits.verdict.estimate import log_needed
 from circuits.verdict.verdict import Verdict, combine
 
 SETTLED = (str(Verdict.SUPPORTED), str(Verdict.REFUTED))
@@ -29,7 +30,7 @@ def evidence_of(row: Row) -> tuple[float, float]:
     if row.get("verdict") == str(Verdict.UNMEASURABLE):
         return -math.inf, -math.inf
     if found is not None:
-        return tuple(-math.inf if found[name] is None else found[name] for name in ("for", "against"))  # type: ignore[return-value]
+        return as_log(found["for"]), as_log(found["against"])
     if row.get("interval") is None and row.get("verdict") in SETTLED:
         return (math.inf, -math.inf) if row["verdict"] == SETTLED[0] else (-math.inf, math.inf)
     return -math.inf, -math.inf
@@ -51,8 +52,8 @@ def claim_verdict(rows: Sequence[Row], confidence: float, count: int) -> Verdict
     Each row's own verdict is corrected for ``count`` rows already; the mean is never weaker. a = (1 - confidence) / 2.
     """
     verdict = combine(Verdict(row["verdict"]) for row in rows)
-    against = claim_evidence(rows, count)["against"]
-    if verdict is not Verdict.SUPPORTED and against is not None and against >= math.log(2.0 / (1.0 - confidence)):
+    against = as_log(claim_evidence(rows, count)["against"])
+    if verdict is not Verdict.SUPPORTED and against >= log_needed(confidence):
         return Verdict.REFUTED
     return verdict
 
