@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
+from circuits.measure.attention import measure_attention
 from circuits.measure.controls import permuted_weights
 from circuits.models.load import load as load_model
 from circuits.models.source import resolve
+from circuits.prompts.prompt import TokenPrompt
 from circuits.report import beside
 from circuits.verdict.whole import is_vacuous
 
@@ -63,6 +65,21 @@ def test_structure_is_what_an_induction_head_needs(tmp_path: Path) -> None:
     assert found["differs"]["broken"] == {"value": pytest.approx(1.0), "holds": True}
     for name in found:
         assert [each["holds"] for each in found[name]["permuted"]] == [False, False], name
+
+
+def test_shuffled_models_are_shown_few_prompts_in_whole_cycles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight of one template or a whole cycle of templates; the broken prompts are all of the first block."""
+    shown: list[tuple[int, int]] = []
+
+    def watched(model: object, prompts: list[TokenPrompt], *args: object, **options: object) -> object:
+        shown.append((len(prompts), len({prompt.template for prompt in prompts})))
+        return measure_attention(model, prompts, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("circuits.measure.fill_controls.measure_attention", watched)
+    run(tmp_path, "previous", "names", permuted=2)
+    assert len(shown) == 4
+    assert all(8 <= n < 8 + templates and n % templates == 0 for n, templates in shown)
+    assert {templates for _, templates in shown} == {1, 12}
 
 
 def test_what_has_no_such_control_says_null(tmp_path: Path) -> None:

@@ -115,6 +115,11 @@ def test_fdr_goes_on_until_every_claim_could_be_kept(pytester: pytest.Pytester) 
     assert plain["yes"]["log_e"]["for"] < need  # type: ignore[index]
     assert found["yes"]["checks"][0]["n"] > plain["yes"]["checks"][0]["n"]  # type: ignore[index]
     assert pytester.runpytest_inprocess("--circuit-fdr=1").ret == pytest.ExitCode.USAGE_ERROR
+    swallowed = pytester.runpytest_inprocess("--circuit-fdr", "hypotheses")
+    assert swallowed.ret == pytest.ExitCode.USAGE_ERROR
+    swallowed.stderr.fnmatch_lines(
+        ["*'hypotheses' is no number between 0 and 1; before a path write --circuit-fdr=0.05*"]
+    )
 
 
 # -- prompts never used before -------------------------------------------------------------------------

@@ -535,6 +535,8 @@ def test_scores_of_weights_are_exact() -> None:
     assert row["profile"] == {"self": 0.1, "previous": 0.0, "next": 0.8, "next_but_one": 0.1}
     assert (row["members"], row["left_out"]) == ("numerals", ["eleventy"])
     assert (row["heads_passing"], row["rank"]) == ([2, 4], [2, 4])
+    # The mean of the three heads that have a score is (.75 + .25 + 1) / 3.
+    assert row["effect"] == {"kind": "lift_over_heads", "value": pytest.approx(0.75 / (2 / 3))}
     assert exact(1, at_least(0.75))["verdict"] == "refuted"
     assert (exact(3, at_least(1.0))["estimate"], exact(3, at_least(1.0))["n"], exact(3, OBSERVED)["skipped"]) == (
         1,

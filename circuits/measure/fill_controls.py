@@ -14,6 +14,10 @@ from circuits.measure.cells import Question
 from circuits.measure.controls import Controls, means, measure_controls, permuted_weights
 from circuits.measure.group import askable
 from circuits.measure.series import Series
+from circuits.prompts.prompt import TokenPrompt
+
+FEW = 8
+"""Prompts for each shuffled model: shuffles differ far more from each other than prompts do on one of them."""
 
 
 def fill_controls(many: Sequence[Series], permuted: int) -> None:
@@ -45,7 +49,7 @@ def fill_controls(many: Sequence[Series], permuted: int) -> None:
             for series, questions in todo:
                 series.progress(f"controls on {series.prompt_set.title}: shuffled weights ({seed + 1}/{permuted})")
                 found = measure_attention(
-                    model, series.first.prompts, questions, series.prompt_set.variables,
+                    model, few_of(series), questions, series.prompt_set.variables,
                     batch_tokens=series.settings.batch_tokens, below=_below(series, questions),
                 )[0]  # fmt: skip
                 for asked, values in found.items():
@@ -59,6 +63,12 @@ def fill_controls(many: Sequence[Series], permuted: int) -> None:
             arrays |= {"broken": partners} if partners is not None else {}
             series.cache.save(_controls_key(series, asked, permuted), arrays)
             series.known_controls[asked] = Controls(partners, arrays["permuted"])
+
+
+def few_of(series: Series) -> list[TokenPrompt]:
+    """The prompts that the shuffled models are shown: a whole cycle of templates, at least FEW; texts are all shown."""
+    prompts = series.first.prompts
+    return prompts if series.family.exhaustive else prompts[: -(-FEW // series.cycle) * series.cycle]
 
 
 def _controls_key(series: Series, asked: Question, permuted: int) -> str:

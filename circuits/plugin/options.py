@@ -5,6 +5,7 @@ What a user gets wrong here is one line and pytest's usage error, never a traceb
 
 from __future__ import annotations
 
+import argparse
 import math
 import re
 from pathlib import Path
@@ -52,7 +53,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--circuit-fdr",
         metavar="ALPHA",
         nargs="?",
-        type=float,
+        type=_rate,
         const=0.05,
         default=None,
         help="which claims of the run are discoveries at this false discovery rate (default: 0.05), by e-BH; samples further",
@@ -78,6 +79,16 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("circuit_permuted", "models with shuffled weights beside attention checks", default="5")
     parser.addini("circuit_batch_tokens", "tokens in one forward pass", default="2048")
     parser.addini("circuit_model", "places of models' weights, one NAME=PLACE a line", type="linelist", default=[])
+
+
+def _rate(text: str) -> float:
+    """The value of --circuit-fdr, which argparse takes from the next argument where there is no "="."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number between 0 and 1; before a path write --circuit-fdr=0.05"
+        ) from None
 
 
 def device_of(config: pytest.Config) -> str:

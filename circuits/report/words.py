@@ -349,6 +349,8 @@ def _effect(effect: Mapping[str, Any]) -> str:
     kind, value = effect.get("kind"), effect["value"]
     if kind == "lift":
         return f"Effect size: {number(value)} times the value under uniform attention ({_times(value)})."
+    if kind == "lift_over_heads":
+        return f"Effect size: {number(value)} times the mean of the model's heads."
     if kind == "d_z":
         return (
             f"Effect size: paired d_z {number(value)}, {_cohen(value)} (mean difference over the standard deviation of "

@@ -330,6 +330,8 @@ def score_row_exact(
         row |= {"k": bound.k} if bound.kind == "top" else {}
         return decide(row, bound, None, how)
     row["rank"] = rank_of(means, head)
+    usual = float(np.nanmean(means))  # of the heads that have a score; this one has
+    row["effect"] = {"kind": "lift_over_heads", "value": float(means[head]) / usual} if usual > 0.0 else None
     exact = replace(how, census=True)
     if bound.kind == "top":
         row = decide(row, OBSERVED, lambda confidence: estimate.share(values, confidence), exact)
