@@ -93,8 +93,8 @@ def lint(paths: Sequence[str], places: Sequence[str] = ()) -> int:
     What a claim with ``expect: invalid`` is refused for is no fault; that it is not refused is one.
     """
     from circuits.claims.dry import DryRun
-    from circuits.evaluate import knowledge, load
     from circuits.foresight import power_line, power_warnings, uniform_warnings
+    from circuits.items import knowledge, load
     from circuits.models.source import parse_override
 
     files: list[Path] = []

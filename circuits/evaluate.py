@@ -14,18 +14,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from circuits.claims.claim import Ablate, Attends, Keep, LossMap, PromptSet, Score
+from circuits.claims.claim import Ablate, Attends, Keep, PromptSet, Score
 from circuits.claims.claim import Path as PathCheck
 from circuits.claims.heads import Component
 from circuits.claims.keys import WEIGHT_SCORES
-from circuits.entries import expectation, located, model_name
-from circuits.errors import CircuitsError, Fault, ModelInvalid, ModelUnavailable, PromptFault, Unmeasurable
+from circuits.entries import entry_of, invalid, located
+from circuits.errors import CircuitsError, ModelInvalid, ModelUnavailable, PromptFault, Unmeasurable
 from circuits.evidence import figure_of, profiles_of
-from circuits.items import Item, Options, Outcome, items_of, knowledge, load
+from circuits.items import Item, Options, Outcome, items_of, knowledge, load, model_facts
 from circuits.kinds.controls import controls_of, plan_controls
 from circuits.kinds.kind import Cell, Draw, Here, Quantity
 from circuits.kinds.registry import REGISTRY
-from circuits.measure.cache import ValueCache, code_digest, digest
+from circuits.measure.cache import ValueCache, digest
 from circuits.measure.fill_controls import fill_controls
 from circuits.measure.group import Settings
 from circuits.measure.ov import OVGroup
@@ -91,7 +91,7 @@ class Evaluator:
         """The outcome of one item. Raises nothing on purpose: every failure is an entry with its reason."""
         claim = item.claim
         if claim.faults:
-            return self._invalid(item, claim.faults)
+            return invalid(item, claim.faults)
         try:
             cells = self._cells(item)
             places = [self._here(item, cell) for cell in cells]
@@ -101,7 +101,7 @@ class Evaluator:
                         # This makes the prompts: what only the tokenizer can find wrong is found here.
                         series.looks(self._least(item))
                     except PromptFault as problem:
-                        return self._invalid(item, (located(item.base, item.suite, prompts.where, str(problem)),))
+                        return invalid(item, (located(item.base, item.suite, prompts.where, str(problem)),))
                     except Unmeasurable as nothing:
                         return self._skipped(item, str(nothing))
             read = [self._plan(cell, here) for cell, here in zip(cells, places, strict=True)]
@@ -111,8 +111,8 @@ class Evaluator:
         except ModelUnavailable as missing:
             return self._skipped(item, str(missing))
         except ModelInvalid as problem:
-            return self._invalid(item, (located(item.base, item.suite, claim.where, str(problem)),))
-        entry = self._entry(item) | {"prompts": facts, "profiles": profiles}
+            return invalid(item, (located(item.base, item.suite, claim.where, str(problem)),))
+        entry = entry_of(item) | {"prompts": facts, "profiles": profiles}
         if self.options.robust:
             entry["robust"] = strip(self, item, entry)
         return self._answered(item, entry, rows, [quantity for each in read for quantity in each])
@@ -331,66 +331,8 @@ class Evaluator:
 
     # -- from rows to an entry -------------------------------------------------------------------
 
-    def _entry(self, item: Item) -> Entry:
-        claim, suite = item.claim, item.suite
-        heads = {str(head) for check in claim.checks for head in check.heads} | {str(head) for head in claim.heads}
-        for check in claim.checks:
-            heads |= {str(component) for component in _components(check.what)}
-        return {
-            "id": claim.id, "variant": item.label, "file": suite.path, "line": claim.where.line, "suite": suite.title,
-            "claim": claim.words, "model": model_name(suite), "heads": sorted(heads, key=_head_order),
-            "run": None, "verdict": None, "log_e": None,
-            "expected": expectation(claim.expect), "met": None, "status": "measured", "vacuous": False, "cached": False,
-            "digest": self._digest(item), "reason": None, "source": dict(claim.source or suite.source or {}) or None,
-            "yaml": claim.yaml, "faults": [], "prompts": {}, "profiles": [], "robust": None, "checks": [],
-            "warnings": list(claim.warnings),
-        }  # fmt: skip
-
-    def _digest(self, item: Item) -> str:
-        sampling, expect = item.suite.sampling, item.claim.expect
-        shown: dict[str, PromptSet] = {}
-        for cell in self._cells(item):
-            for prompts in (cell.prompts, getattr(cell.check.what, "other_prompts", None)):
-                shown |= {prompts.title: prompts} if prompts is not None else {}
-        sets = [
-            [s.title, s.family, dict(s.parameters), s.bos, dict(s.roles), dict(s.requires or {})]
-            for s in shown.values()
-        ]
-        # The YAML names circuits; what they hold stands elsewhere.
-        circuits: list[Any] = []
-        for what in (check.what for check in item.claim.checks):
-            named = [getattr(what, key, None) for key in ("circuit", "within")]
-            parts = [[c.name, [str(p) for p in c.components], c.mlps is None] for c in named if c is not None]
-            circuits.append([*parts, [str(p) for p in (*_components(what), *getattr(what, "given", ()))]])
-        seed = self.options.seed if self.options.seed is not None else sampling.seed
-        n = [self._least(item), self._most(item)]
-        about: list[Any] = [
-            item.claim.yaml,
-            sets,
-            item.suite.model,
-            seed,
-            n,
-            sampling.confidence,
-            str(expect),
-            self.options.dtype,
-        ]
-        about += [
-            circuits,
-            self.options.need,
-            list(self.options.unseen),
-            self.options.models.get(model_name(item.suite) or ""),
-        ]
-        return "sha256:" + digest([code_digest(), about])
-
-    def _invalid(self, item: Item, faults: tuple[Fault, ...]) -> Outcome:
-        entry = self._entry(item)
-        met = item.claim.expect.kind == "invalid"
-        reason = faults[0].message if len(faults) == 1 else f"{faults[0].message} (and {len(faults) - 1} more)"
-        entry |= {"status": "invalid", "met": met, "reason": reason, "faults": [fault.render() for fault in faults]}
-        return Outcome(entry, met)
-
     def _skipped(self, item: Item, reason: str) -> Outcome:
-        entry = self._entry(item)
+        entry = entry_of(item)
         how = Asked(item.suite.sampling.confidence, 1)
         for cell in self._cells(item):
             what, bound = cell.check.what, cell.check.bound
@@ -404,7 +346,7 @@ class Evaluator:
         """The outcome of an item on which the program itself failed: not measured, and so not as expected."""
         text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
         reason = f"internal error, please report it: {type(error).__name__}{': ' if text else ''}{text}"
-        entry = self._entry(item)
+        entry = entry_of(item)
         entry |= {"status": "error", "verdict": str(Verdict.UNMEASURABLE), "reason": reason, "met": False}
         return Outcome(entry, False)
 
@@ -463,37 +405,10 @@ class Evaluator:
     @property
     def models(self) -> dict[str, Any]:
         """The models of this run for results.json: digest, source, shape, whether verified."""
-        found = {}
-        for source in self.sources.values():
-            shape = source.shape
-            found[source.name] = {
-                "digest": source.digest, "source": source.where, "verified": source.verified,
-                "layers": shape.layers if shape else None, "heads": shape.heads if shape else None,
-            }  # fmt: skip
-        return found
+        return {source.name: model_facts(source) for source in self.sources.values()}
 
 
 def _cut(cell: Cell) -> tuple[str, float, float] | None:
     """The metric that ``range:`` cuts, and where."""
     what, span = cell.check.what, cell.check.range
     return (what.metric, *span) if span is not None and isinstance(what, (Ablate, Keep, PathCheck)) else None
-
-
-def _components(what: Any) -> tuple[Component, ...]:
-    """The components that a check which names no heads of its own is about."""
-    if isinstance(what, Ablate):
-        return what.components
-    if isinstance(what, Keep):
-        return what.circuit.components
-    if isinstance(what, PathCheck):
-        return (what.sender, *((what.receiver,) if what.receiver is not None else ()))
-    if isinstance(what, LossMap):
-        return tuple(part for parts in what.ablations for part in parts)
-    return ()
-
-
-def _head_order(name: str) -> tuple[int, int]:
-    if name.startswith("MLP"):
-        return int(name[3:]), 10**6
-    layer, head = name.split(".")
-    return int(layer), int(head)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from circuits.claims.claim import Claim, PromptSet, Suite
+from circuits.claims.claim import Attends, Claim, PromptSet, Suite
 from circuits.claims.load import Knowledge, load_suite
 from circuits.errors import CircuitsError
-from circuits.models.source import check_spec, resolve
+from circuits.models.source import ModelSource, check_spec, resolve
 from circuits.prompts.prompt import Family
 from circuits.prompts.registry import check_params, check_roles, families
 
@@ -63,12 +63,14 @@ class Item:
 class Outcome:
     """What became of an item. ``met``: as its author expected (None: skipped).
 
-    ``entry`` is its part of results.json; ``skip`` the one line that says why it was not measured.
+    ``entry`` is its part of results.json; ``skip`` the one line that says why it was not measured. ``plain``: the entry
+    is plain JSON data already.
     """
 
     entry: dict[str, Any]
     met: bool | None
     skip: str | None = None
+    plain: bool = False
 
 
 def knowledge(models: Mapping[str, str] | None = None, extra: Iterable[Family] = ()) -> Knowledge:
@@ -102,3 +104,22 @@ def items_of(suite: Suite, base: Path) -> list[Item]:
         for variant in claim.variants:
             found.append(Item(f"{node_id}[{variant.title}]", suite, claim, base, variant, variant.title))
     return found
+
+
+def prompt_sets(item: Item) -> list[PromptSet]:
+    """Every prompt set that an item shows the model: its variant, its checks' own, those that are compared with."""
+    found = [item.variant] if item.variant is not None else []
+    for check in item.claim.checks:
+        found += check.prompts
+        other = check.what.other_prompts if isinstance(check.what, Attends) else None
+        found += [other] if other is not None else []
+    return found
+
+
+def model_facts(source: ModelSource) -> dict[str, Any]:
+    """A model for results.json: digest, source, shape, whether verified."""
+    shape = source.shape
+    return {
+        "digest": source.digest, "source": source.where, "verified": source.verified,
+        "layers": shape.layers if shape else None, "heads": shape.heads if shape else None,
+    }  # fmt: skip

@@ -14,6 +14,12 @@ pytest_plugins = ["pytester"]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.fixture(autouse=True)
+def own_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test keeps its measurements apart: what another one or the user measured must not answer for it."""
+    monkeypatch.setenv("CIRCUITS_VALUES", str(tmp_path / "kept"))
+
+
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Import what a run imports, once: pytester forgets modules that it saw first, and torch bears no second import."""

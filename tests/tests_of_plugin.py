@@ -106,7 +106,13 @@ class Run:
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """The environment of a run: one thread, no hub, its own caches, no options from outside."""
-    own = {"HF_HOME": str(folder / "hf"), "OMP_NUM_THREADS": "1", "COLUMNS": "100", "PY_COLORS": "0"}
+    own = {
+        "HF_HOME": str(folder / "hf"),
+        "CIRCUITS_VALUES": str(folder / "kept"),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "100",
+        "PY_COLORS": "0",
+    }
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
     return kept | NOWHERE | own | more
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from circuits.prompts.prompt import Family, TokenPrompt
 from circuits.prompts.tokens import build
 
 GENERATED = 24  # prompts of a generated set that are tried: two of each template of the family with most
+FEW = 2  # ... of one of random tokens, and at first of every set
 WITH_ROLES = 300  # ... where roles are regular expressions, which may match only some prompts
 LONGEST = 300  # sets with a larger integer parameter are not tried: it would take too long
 _WORDS = re.compile(r" ?[^\W\d_]+| ?\d| ?[^\w\s]|\s|_")
@@ -72,7 +73,7 @@ class DryRun:
 
     def __init__(self, families: Mapping[str, Family]):
         self.families = families
-        self._prompts: dict[tuple[str, int], list[TokenPrompt] | None] = {}
+        self._prompts: dict[tuple[str, int, bool], list[TokenPrompt] | None] = {}
         self._tokenizers = (
             PseudoTokenizer("words"),
             PseudoTokenizer("half words", pieces=1),
@@ -81,6 +82,8 @@ class DryRun:
 
     def empty(self, selector: Selector, prompt_set: PromptSet, excluding: tuple[str, ...]) -> Empty | None:
         """Why the selector selects nothing on any prompt, or None when it does somewhere or nobody can tell."""
+        if self._soon(prompt_set, lambda prompt: self._selects(selector, prompt, prompt_set, excluding)):
+            return None
         side, example, asked = "query", "", 0
         for which in range(len(self._tokenizers)):
             prompts = self.prompts(prompt_set, which)
@@ -88,7 +91,7 @@ class DryRun:
                 continue
             try:
                 for prompt in prompts:
-                    if any(positions.eligible(selector, prompt, prompt_set.variables, excluding)):
+                    if self._selects(selector, prompt, prompt_set, excluding):
                         return None
                     if side == "query" and positions.queries(selector, prompt, prompt_set.variables):
                         side = "key"
@@ -100,6 +103,15 @@ class DryRun:
 
     def apart(self, left: Selector, right: Selector, prompt_set: PromptSet, excluding: tuple[str, ...]) -> bool:
         """Whether no query has keys on both sides of a comparison with equal queries, on any prompt."""
+
+        def meet(prompt: TokenPrompt) -> bool:
+            sides = [
+                dict(positions.eligible(side, prompt, prompt_set.variables, excluding)).keys() for side in (left, right)
+            ]
+            return bool(sides[0] & sides[1])
+
+        if self._soon(prompt_set, meet):
+            return False
         asked = 0
         for which in range(len(self._tokenizers)):
             prompts = self.prompts(prompt_set, which)
@@ -107,16 +119,23 @@ class DryRun:
                 continue
             try:
                 for prompt in prompts:
-                    sides = [
-                        dict(positions.eligible(side, prompt, prompt_set.variables, excluding))
-                        for side in (left, right)
-                    ]
-                    if sides[0].keys() & sides[1].keys():
+                    if meet(prompt):
                         return False
             except Unmeasurable:
                 continue
             asked += 1
         return asked >= 2
+
+    @staticmethod
+    def _selects(selector: Selector, prompt: TokenPrompt, prompt_set: PromptSet, excluding: tuple[str, ...]) -> bool:
+        return any(positions.eligible(selector, prompt, prompt_set.variables, excluding))
+
+    def _soon(self, prompt_set: PromptSet, holds: Callable[[TokenPrompt], bool]) -> bool:
+        """Whether something holds of the first few prompts: so it nearly always is, and no more need be made."""
+        try:
+            return any(holds(prompt) for prompt in self.prompts(prompt_set, 0, few=True) or ())
+        except Unmeasurable:
+            return False
 
     def silent_roles(self, prompt_set: PromptSet) -> list[str]:
         """The suite's own roles that match no prompt of the set."""
@@ -139,21 +158,22 @@ class DryRun:
         message = f"role {role!r}: {pattern!r} matches nothing in the prompts of this set"
         return message, f"such a prompt: {shorten(prompts[0].text)}" if prompts else ""
 
-    def prompts(self, prompt_set: PromptSet, which: int) -> list[TokenPrompt] | None:
-        """Prompts of a set under one pseudo tokenizer; None where none can be made."""
+    def prompts(self, prompt_set: PromptSet, which: int, few: bool = False) -> list[TokenPrompt] | None:
+        """Prompts of a set (``few``: the first FEW) under one pseudo tokenizer; None where none can be made."""
         about = [prompt_set.family, dict(prompt_set.parameters), prompt_set.bos, dict(prompt_set.roles)]
-        key = (json.dumps(about, sort_keys=True, default=str), which)
+        key = (json.dumps(about, sort_keys=True, default=str), which, few)
         if key not in self._prompts:
-            self._prompts[key] = self._build(prompt_set, which)
+            whole = self._prompts.get((*key[:2], False))
+            self._prompts[key] = whole[:FEW] if few and whole else self._build(prompt_set, which, few)
         return self._prompts[key]
 
-    def _build(self, prompt_set: PromptSet, which: int) -> list[TokenPrompt] | None:
+    def _build(self, prompt_set: PromptSet, which: int, few: bool) -> list[TokenPrompt] | None:
         family = self.families[prompt_set.family]
         whole = {k: v for k, v in prompt_set.parameters.items() if k != "period"}  # a period is only checked
         if any(isinstance(value, int) and value > LONGEST for value in whole.values()):
             return None
         count = WITH_ROLES if prompt_set.roles else GENERATED
-        count = 2 if prompt_set.family == "repeated_tokens" else count
+        count = FEW if few or prompt_set.family == "repeated_tokens" else count
         for parameters in (whole, *_simpler(whole)):
             try:
                 return build(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -191,8 +192,8 @@ class _Loader:
         reader = ClaimReader(context, faults)
         found = list(aside)
         # A claim's YAML ends before the next key (the parser's own end marks lie past the blank lines).
-        starts = {key.where.line for _, node in [*sections, (top, top)] for key, _ in (*node.entries, *node.repeated)}
-        starts |= {claim.where.line for claim in aside}
+        keys = (key for _, node in [*sections, (top, top)] for key, _ in (*node.entries, *node.repeated))
+        starts = sorted({key.where.line for key in keys} | {claim.where.line for claim in aside})
         for _, section in sections:
             if section.kind != "map" and not (section.null and aside):
                 hint = "write claims: {head-6.9-attends-three-back: {...}}"
@@ -211,8 +212,10 @@ def _claim_at(section: Node, fault: Fault) -> bool:
     return any(node.covers(fault.where) for _, node in (*section.entries, *section.repeated))
 
 
-def _last_line(key: Node, starts: set[int], lines: list[str]) -> int:
-    end = min((line - 1 for line in starts if line > key.where.line), default=len(lines))
+def _last_line(key: Node, starts: Sequence[int], lines: list[str]) -> int:
+    """The last line of a claim that is not empty. ``starts``: the lines of all keys, ascending."""
+    after = bisect_right(starts, key.where.line)
+    end = starts[after] - 1 if after < len(starts) else len(lines)
     while end > key.where.line and not lines[end - 1].strip():
         end -= 1
     return end

@@ -13,6 +13,7 @@ import io
 import json
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -34,6 +35,7 @@ _STAGES = (
     "claims/heads.py",
     "claims/claim.py",
 )
+_OWN = "__key__"
 _LIBRARIES = ("torch", "transformers", "transformer_lens", "tokenizers")
 
 
@@ -83,7 +85,12 @@ class ValueCache:
             return None
         try:
             with np.load(path, allow_pickle=False) as found:
-                return {name: found[name] for name in found.files}
+                arrays = {name: found[name] for name in found.files}
+            if str(arrays.pop(_OWN)) != key:  # a file that came to this name by a copy
+                return None
+            facts = path.stat()
+            os.utime(path, (time.time(), facts.st_mtime))  # when it was last used; "noatime" file systems forget it
+            return arrays
         except Exception:  # what a damaged archive raises is anybody's guess (zlib.error, struct.error, ...)
             return None
 
@@ -101,7 +108,8 @@ class ValueCache:
         if path is None:
             return
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **{name: np.asarray(value) for name, value in arrays.items()})  # type: ignore[arg-type]
+        named = {name: np.asarray(value) for name, value in arrays.items()} | {_OWN: np.array(key)}
+        np.savez_compressed(buffer, **named)  # type: ignore[arg-type]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")

@@ -94,7 +94,7 @@ class SuiteFile(pytest.File):
         yield from items
 
     def _items(self, state: State) -> Iterator[pytest.Item]:
-        from circuits.evaluate import items_of, load
+        from circuits.items import items_of, load
 
         suite = load(self.path, state.knowledge, self.nodeid)
         names: list[str] = []

@@ -10,7 +10,7 @@ import pytest
 
 if TYPE_CHECKING:
     from circuits.claims.claim import Suite
-    from circuits.evaluate import Item, Outcome
+    from circuits.items import Item, Outcome
     from circuits.plugin.session import State
 
 
@@ -126,7 +126,9 @@ class ClaimItem(CircuitItem):
     def _answer(self, outcome: Outcome) -> None:
         from circuits.report.record import clean_numbers
 
-        self.entry = clean_numbers(outcome.entry)  # numpy's numbers would not cross to xdist's controller
+        self.entry = (
+            outcome.entry if outcome.plain else clean_numbers(outcome.entry)
+        )  # numpy's would not cross to xdist's controller
         self.user_properties += list(properties(self.entry))
 
 
@@ -144,7 +146,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Put a claim's entry on its report, so that it also crosses from an xdist worker to the controller."""
     report = yield
     if isinstance(item, CircuitItem) and call.when == "call" and item.entry is not None:
-        report.circuits = {"id": item.nodeid, "entry": item.entry, "models": item.state.models}
+        key = item.state.key_of(item.item) if isinstance(item, ClaimItem) else None
+        report.circuits = {"id": item.nodeid, "entry": item.entry, "models": item.state.models, "key": key}
         if report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
             # One place for all skips of a suite: pytest then says them in one line.
             report.longrepr = (str(item.path), 1, report.longrepr[2])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from circuits.evaluate import Options
+    from circuits.items import Options
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _DTYPES = ("float32", "float64", "bfloat16", "float16")
@@ -191,7 +191,7 @@ def choose_seed(config: pytest.Config) -> None:
 
 def read_options(config: pytest.Config, *, threads: int | None, since: float, claims: int) -> Options:
     """The options of the run, checked before; "auto" becomes the device that is here. ``claims``: how many there are. May raise CircuitsError."""
-    from circuits.evaluate import Options
+    from circuits.items import Options
 
     alpha, permuted = config.getoption("--circuit-fdr"), config.getoption("--circuit-permuted")
     device, tokens = device_of(config), config.getoption("--circuit-batch-tokens")

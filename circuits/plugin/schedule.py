@@ -16,7 +16,7 @@ import pytest
 from circuits.plugin.collect import SUFFIXES, is_suite
 
 if TYPE_CHECKING:
-    from circuits.evaluate import Item
+    from circuits.items import Item
     from circuits.plugin.session import State
 
 PARTS = 3  # pieces a worker that many ablations of one group are cut into, at least
@@ -69,7 +69,7 @@ def scopes(collection: Sequence[str], config: pytest.Config, state: State, worke
 
 
 def _groups(collection: Sequence[str], config: pytest.Config, state: State) -> dict[str, str]:
-    from circuits.evaluate import items_of, load
+    from circuits.items import items_of, load
 
     wanted = set(collection)
     files = dict.fromkeys(nodeid.partition("::")[0] for nodeid in collection)

@@ -14,15 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from circuits.entries import invalid
+from circuits.items import model_facts
 from circuits.plugin.items import ClaimItem
 from circuits.plugin.options import model_places, read_options, report_folder
 from circuits.plugin.progress import Progress
+from circuits.store import answers_folder, values_folder
 
 if TYPE_CHECKING:
+    from circuits.answers import Answers
     from circuits.claims.load import Knowledge
-    from circuits.evaluate import Evaluator, Item, Outcome
+    from circuits.evaluate import Evaluator
+    from circuits.items import Item, Options, Outcome
 
 Entry = Mapping[str, Any]
+_UNKNOWN = Path("?")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -46,6 +52,11 @@ class State:
         self.started = float(self._input.get("started", time.time()))
         self._items: list[Item] = []
         self.selected: set[str] = set()
+        self.answers: Answers | None = None
+        self.new_answers: dict[str, tuple[str, Entry]] = {}
+        self._looked_up: dict[str, tuple[Outcome | None, str | None]] = {}
+        self._options: Options | None = None
+        self._values: Path | None = _UNKNOWN
         self._evaluator: Evaluator | None = None
         self._knowledge: Knowledge | None = None
 
@@ -63,7 +74,7 @@ class State:
     def knowledge(self) -> Knowledge:
         """What the loader must know of models and families. Raises CircuitsError for a broken family."""
         if self._knowledge is None:
-            from circuits.evaluate import knowledge
+            from circuits.items import knowledge
 
             self._knowledge = knowledge(model_places(self.config))
         return self._knowledge
@@ -71,7 +82,10 @@ class State:
     # -- measuring ---------------------------------------------------------------------------------
 
     def evaluate(self, item: Item) -> Outcome:
-        """One item's outcome. Before the first, everything that the session needs is planned."""
+        """One item's outcome: kept from a run before, or measured. Before the first, all that is not kept is planned."""
+        outcome = invalid(item, item.claim.faults) if item.claim.faults else self._kept(item)[0]
+        if outcome is not None:
+            return outcome
         try:
             if self._evaluator is None:
                 self._evaluator = self._make_evaluator()
@@ -81,8 +95,39 @@ class State:
             self.progress.clear()
         from circuits.report.record import clean_numbers
 
-        self.models = clean_numbers(self._evaluator.models)
+        self.models |= clean_numbers(self._evaluator.models)
         return outcome
+
+    def key_of(self, item: Item) -> str | None:
+        """The key under which an item's answer is kept; None where it is not."""
+        return self._kept(item)[1]
+
+    def _kept(self, item: Item) -> tuple[Outcome | None, str | None]:
+        """What is kept of an item, looked up once."""
+        if item.node_id not in self._looked_up:
+            if self.answers is None:
+                self.answers = self._make_answers()
+            found = self._looked_up[item.node_id] = self.answers.get(item)
+            if found[0] is not None:
+                source = self.answers.source(item)
+                assert source is not None
+                self.models |= {source.name: model_facts(source)}
+        return self._looked_up[item.node_id]
+
+    def _make_answers(self) -> Answers:
+        from circuits.answers import Answers
+
+        folder = answers_folder() if self._values_folder() is not None else None
+        known = self.knowledge.families
+        return Answers(folder, self.options, Path(self.config.rootpath), report_folder(self.config), known)
+
+    @property
+    def options(self) -> Options:
+        """The options of the run, read once. May raise CircuitsError."""
+        if self._options is None:
+            claims = sum(not item.claim.faults for item in self._items)
+            self._options = read_options(self.config, threads=self._threads(), since=self.started, claims=claims)
+        return self._options
 
     def broken(self, item: Item, error: Exception) -> Entry | None:
         """The entry of an item on which the program failed, None where not even that can be made."""
@@ -98,41 +143,41 @@ class State:
     def _plan(self, evaluator: Evaluator) -> None:
         for item in self._items:
             try:
-                evaluator.plan([item])
+                if self._kept(item)[0] is None:
+                    evaluator.plan([item])
             except Exception:  # a bug that this claim meets; it will meet it again, and alone, when it is evaluated
                 continue
 
     def _make_evaluator(self) -> Evaluator:
-        threads = self._threads()
-        if threads is not None:
+        options = self.options
+        if options.threads is not None:
             for name in THREADS:  # for the libraries that are loaded from now on
-                os.environ[name] = str(threads)
+                os.environ[name] = str(options.threads)
         from circuits.evaluate import Evaluator
 
-        claims = sum(not item.claim.faults for item in self._items)
-        options = read_options(self.config, threads=threads, since=self.started, claims=claims)
         progress = self.progress
-        return Evaluator(options, self._cache(), self._drawer(), progress.step, notice=progress.notice)
+        return Evaluator(options, self._values_folder(), self._drawer(), progress.step, notice=progress.notice)
 
     def _threads(self) -> int | None:
         """One thread for each of several workers (more make all of them many times slower), unless the user says."""
         workers = int(getattr(self.config, "workerinput", {}).get("workercount", 1))
         return 1 if workers > 1 and not os.environ.get("OMP_NUM_THREADS") else None
 
-    def _cache(self) -> Path | None:
-        """The folder of measured values in pytest's cache; None without one, or where none can be made."""
-        cache = getattr(self.config, "cache", None)
-        if cache is None:
-            return None
-        try:
-            folder = Path(cache.mkdir("circuits"))
-            if os.access(folder, os.W_OK):
-                return folder
-            problem = "no permission to write"
-        except OSError as error:
-            folder, problem = None, error.strerror or str(error)
-        self.trouble.append(f"nothing new is cached: {self.config.getini('cache_dir')}: {problem}")
-        return folder
+    def _values_folder(self) -> Path | None:
+        """The folder of measured values in the user's cache folder; None, said once, where none can be made."""
+        if self._values is _UNKNOWN:
+            folder: Path | None = values_folder()
+            assert folder is not None
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                problem = "" if os.access(folder, os.W_OK) else "no permission to write"
+            except OSError as error:
+                problem = error.strerror or str(error)
+            if problem:
+                self.trouble.append(f"nothing is cached: {folder}: {problem}")
+                folder = None
+            self._values = folder
+        return self._values
 
     def _drawer(self) -> Callable[[Any, str], str | None] | None:
         folder = report_folder(self.config)
@@ -164,6 +209,8 @@ class State:
         if found is not None:
             self.entries[found["id"]] = found["entry"]
             self.models |= found["models"]
+            if found["key"] is not None:
+                self.new_answers[found["id"]] = (found["key"], found["entry"])
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """INCONCLUSIVE and UNMEASURABLE have their own letter and word; both fail the run."""
@@ -196,9 +243,24 @@ class State:
             return
         if not self.entries:
             return
+        self._keep_answers()
         self._find_discoveries()
         if not self._write_report() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _keep_answers(self) -> None:
+        """What was answered now is kept for the next run, and the cache kept within its size."""
+        from circuits.errors import CircuitsError
+        from circuits.store import prune
+
+        try:
+            if self.answers is None:
+                self.answers = self._make_answers()  # xdist's controller looks nothing up itself
+            self.answers.keep(self.new_answers)
+            if any(entry["status"] == "measured" for entry in self.entries.values()):
+                prune()
+        except (CircuitsError, OSError) as error:
+            self.trouble.append(f"the cache could not be kept: {error}")
 
     def _find_discoveries(self) -> None:
         """What only all results together tell: which claims are discoveries of the run."""

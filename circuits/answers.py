@@ -1,0 +1,194 @@
+"""Whole answers kept between runs: an unchanged claim is answered without numpy, torch or the model.
+
+The key of an answer is everything that it depends on: what the claim asks and says (not the line where it stands), the
+options of the run, the model's digest and all code of this package, with the libraries that run the model. An answer
+rests on values that were measured; it is no measurement itself, and is labelled as cached.
+
+One file a suite, with a checksum: a damaged file counts as absent. Figures are part of an answer: where one is missing
+from the report folder, the claim is answered anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from circuits.errors import CircuitsError
+from circuits.items import Item, Options, Outcome, prompt_sets
+from circuits.meaning import digest_of, meaning
+from circuits.models.cachefolder import write_atomic
+from circuits.models.source import ModelSource, resolve
+from circuits.prompts.prompt import Family
+
+KEPT = ("measured", "cached")
+"""The states whose entries are kept: what was skipped, invalid or failed is looked at again each time."""
+OLDER = 3
+"""How many times as many answers as a suite has are kept, for other options and edits that are taken back."""
+_LIBRARIES = ("torch", "transformers", "transformer_lens", "tokenizers", "numpy", "scipy")
+# What decides neither an answer nor a value: where the run was started from, and how many threads it had.
+_ASIDE = ("models", "no_cache", "threads", "since")
+
+
+class Answers:
+    """The answers of one run. ``folder``: where they are kept (None: nowhere); ``figures``: the report folder, or None.
+
+    ``families`` are those of the project and of the package by name; ``root`` tells projects with suites of the same
+    name apart.
+    """
+
+    def __init__(
+        self, folder: Path | None, options: Options, root: Path, figures: Path | None, families: Mapping[str, Family]
+    ):
+        self.folder = folder
+        self.options = options
+        self.root = root
+        self.figures = figures
+        self.families = families
+        self._about = {name: value for name, value in asdict(options).items() if name not in _ASIDE}
+        self._suites: dict[str, dict[str, Any]] = {}
+        self._sources: dict[int, ModelSource | None] = {}
+        self._seen: dict[int, Any] = {}
+        self._held: list[Any] = []
+        self._code_of: dict[str, str] = {}
+
+    def get(self, item: Item) -> tuple[Outcome | None, str | None]:
+        """The kept outcome of an item, and the key under which it is or will be kept (None: it cannot be kept)."""
+        key = self.key(item)
+        if key is None or self.options.no_cache:
+            return None, key
+        found = self._of(item.suite.path).get(key)
+        if found is None or not self._has_figures(found):
+            return None, key
+        lines = {check.index: check.where.line for check in item.claim.checks}
+        rows = [{**row, "line": lines.get(row["index"], row["line"])} for row in found["checks"]]
+        entry = {**found, "line": item.claim.where.line, "checks": rows, "cached": True, "status": "cached"}
+        return Outcome(entry, entry["met"], plain=True), key
+
+    def key(self, item: Item) -> str | None:
+        """The key of an item's answer; None where the model's digest is not known without loading it, or there are faults."""
+        claim, suite = item.claim, item.suite
+        source = self.source(item)
+        if claim.faults or self.folder is None or source is None or source.digest is None:
+            return None
+        own = sorted({self._code(prompts.family) for prompts in prompt_sets(item)})
+        self._held.append(item)  # ``_seen`` knows prompt sets by identity
+        about = [
+            meaning(item, self._seen), item.node_id, suite.title, claim.yaml, dict(claim.source or suite.source or {}),
+            [check.text for check in claim.checks], list(claim.warnings), source.digest, source.where, source.name,
+            self._about, self.figures is not None, own, package_digest(),
+        ]  # fmt: skip
+        try:
+            return digest_of(about)
+        except TypeError:
+            return None  # a value that JSON has no form for: answered anew each time
+
+    def source(self, item: Item) -> ModelSource | None:
+        """The model source of an item; None where it cannot be made out."""
+        known = id(item.suite)
+        if known not in self._sources:
+            self._held.append(item.suite)
+            try:
+                assert item.suite.model is not None
+                self._sources[known] = resolve(item.suite.model, self.options.models, item.base)
+            except (AssertionError, CircuitsError):
+                self._sources[known] = None
+        return self._sources[known]
+
+    def keep(self, entries: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
+        """Add answers: suite path and node id -> (key, entry of plain data). A full or read-only disk is no error."""
+        if self.folder is None:
+            return
+        new: dict[str, dict[str, Any]] = {}
+        for key, entry in entries.values():
+            if entry["status"] in KEPT and entry["met"] is not None:
+                new.setdefault(str(entry["file"]), {})[key] = entry
+        for suite, answers in new.items():
+            old = self._of(suite)
+            if all(key in old for key in answers):
+                continue
+            kept = {**{key: entry for key, entry in old.items() if key not in answers}, **answers}
+            most = (1 + OLDER) * max(len(answers), 32)
+            kept = dict(list(kept.items())[-most:])  # the newest stand last
+            text = json.dumps(kept, separators=(",", ":"), ensure_ascii=False)
+            try:
+                write_atomic(self._path(suite), f"{_checksum(text)}\n{text}")
+            except (OSError, UnicodeError):
+                return
+            self._suites[suite] = kept
+
+    def _has_figures(self, entry: Mapping[str, Any]) -> bool:
+        if self.figures is None:
+            return True
+        paths = {
+            row["figure"]["path"]
+            for row in (*entry["checks"], *entry["profiles"])
+            if row.get("figure") and row["figure"].get("path")
+        }
+        return all((self.figures / path).is_file() for path in paths)
+
+    def _of(self, suite: str) -> dict[str, Any]:
+        if suite not in self._suites:
+            self._suites[suite] = read_answers(self._path(suite)) if self.folder is not None else {}
+        return self._suites[suite]
+
+    def _path(self, suite: str) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{digest_of([str(self.root), suite])[:32]}.json"
+
+    def _code(self, family: str) -> str:
+        if family not in self._code_of:
+            self._code_of[family] = code_of(self.families[family]) if family in self.families else ""
+        return self._code_of[family]
+
+
+def read_answers(path: Path) -> dict[str, Any]:
+    """The answers of a file; none where it is missing, damaged or something else."""
+    try:
+        said, _, text = path.read_text(encoding="utf-8").partition("\n")
+        found = json.loads(text) if said == _checksum(text) else None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()
+
+
+@cache
+def code_of(family: Family) -> str:
+    """Digest of the file that a project's own family is written in; "" for those of the package."""
+    module = sys.modules.get(family.pairs.__module__)
+    path = getattr(module, "__file__", None)
+    if path is None or family.pairs.__module__.startswith("circuits."):
+        return ""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+@cache
+def package_digest() -> str:
+    """Digest of all code of this package and of the versions of the libraries that numbers come from."""
+    root = Path(__file__).resolve().parent
+    found = hashlib.sha256()
+    for file in sorted(root.rglob("*.py")):
+        found.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    found.update("\n".join(versions(_LIBRARIES)).encode())
+    return found.hexdigest()
+
+
+def versions(libraries: Iterable[str]) -> list[str]:
+    """``name=version`` of each, "none" where it is not installed."""
+    told = []
+    for library in libraries:
+        try:
+            told.append(f"{library}={importlib.metadata.version(library)}")
+        except importlib.metadata.PackageNotFoundError:
+            told.append(f"{library}=none")
+    return told

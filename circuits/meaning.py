@@ -1,0 +1,83 @@
+"""What a claim asks, apart from how and where it is written: plain data, and its digest.
+
+Two files that differ in layout, comments, quoting or the order of keys ask the same. No torch, no numpy: an unchanged
+suite is recognised before anything heavy is imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Any
+
+from circuits.claims.claim import PromptSet
+from circuits.errors import Position
+from circuits.items import Item
+
+# Where something stands, how it was written, and the number that a check has by its place.
+_LAYOUT = frozenset({"where", "yaml", "text", "faults", "warnings", "span", "source"})
+
+
+def meaning(item: Item, seen: dict[int, Any] | None = None) -> str:
+    """``sha256:`` and the digest of all that decides what is asked of the model and how it is judged.
+
+    The words, the checks with their bounds, the prompt sets, the model as written, sampling and what is expected. The
+    claim's id, its file and its place there are not part of it. ``seen``: what was read before by identity (prompt sets
+    are shared by many claims); it must not outlive the suites.
+    """
+    claim, suite = item.claim, item.suite
+    seen = {} if seen is None else seen
+    about = [
+        claim.words, [plain(check, seen) for check in claim.checks], plain(item.variant, seen), item.label, item.template,
+        plain(claim.expect, seen), claim.many, len(claim.variants), plain(suite.model, seen), plain(suite.sampling, seen),
+        claim.any, [str(head) for head in claim.heads],
+    ]  # fmt: skip
+    return "sha256:" + digest_of(about)
+
+
+def digest_of(data: Any) -> str:
+    """sha256 of plain data in canonical JSON, as hex."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()
+
+
+def plain(value: Any, seen: dict[int, Any]) -> Any:
+    """A tree of frozen dataclasses as JSON data, without what belongs to the layout.
+
+    Raises TypeError for a value that has no such form: an answer must not be kept under half a key.
+    """
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Position):
+        return None
+    if isinstance(value, (list, tuple)):
+        return [plain(each, seen) for each in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(json.dumps(plain(each, seen), sort_keys=True) for each in value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(each, seen) for key, each in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        if isinstance(value, PromptSet):
+            if id(value) not in seen:
+                seen[id(value)] = _fields(value, seen)
+            return seen[id(value)]
+        return _fields(value, seen)
+    raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def _fields(value: Any, seen: dict[int, Any]) -> list[Any]:
+    kind: Any = type(value)
+    return [kind.__name__, *(plain(getattr(value, name), seen) for name in _names(kind))]
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind) if each.compare and each.name not in _LAYOUT)

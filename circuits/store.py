@@ -1,0 +1,138 @@
+"""What is kept of measurements in the user's cache folder: how much there is, and how it is emptied.
+
+``values/`` holds per-prompt values by content, ``answers/`` the answers of whole suites. Both can be deleted at any
+time: what is missing is measured again. Neither torch nor numpy is needed to look at them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from circuits.errors import CircuitsError
+from circuits.models.cachefolder import cache_folder
+
+VALUES_VARIABLE = "CIRCUITS_VALUES"
+SIZE_VARIABLE = "CIRCUITS_CACHE_SIZE"
+DEFAULT_SIZE = 4 * 2**30
+SPARED_SECONDS = 3600.0
+"""What was used less than an hour ago is not removed: another process may be at work with it."""
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One kind of kept things: how many files, how many bytes, and when the oldest was last used (seconds since the epoch)."""
+
+    name: str
+    folder: Path
+    files: int
+    size: int
+    oldest: float | None
+
+
+def values_folder() -> Path:
+    """Where per-prompt values lie: $CIRCUITS_VALUES, else ``values`` in the cache folder."""
+    chosen = os.environ.get(VALUES_VARIABLE)
+    return Path(chosen).expanduser() / "values" if chosen else cache_folder() / "values"
+
+
+def answers_folder() -> Path:
+    """Where whole answers lie, beside the values."""
+    return values_folder().parent / "answers"
+
+
+def allowed() -> int:
+    """The most bytes that values and answers may take: $CIRCUITS_CACHE_SIZE ("500M", "20G"), else 4 GiB.
+
+    Raises CircuitsError where the variable is no size.
+    """
+    text = os.environ.get(SIZE_VARIABLE, "").strip()
+    if not text:
+        return DEFAULT_SIZE
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text, re.IGNORECASE)
+    if match is None:
+        raise CircuitsError(f"{SIZE_VARIABLE}={text}: write a size such as 500M or 20G")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def parts() -> list[Part]:
+    """What there is of each kind, models and remembered hashes included."""
+    root = cache_folder()
+    places = {
+        "values": values_folder(),
+        "answers": answers_folder(),
+        "models": root / "models",
+        "hashes": root / "hashes",
+    }
+    return [_part(name, folder) for name, folder in places.items()]
+
+
+def _part(name: str, folder: Path) -> Part:
+    found = list(_files(folder))
+    return Part(
+        name, folder, len(found), sum(size for _, size, _ in found), min((used for *_, used in found), default=None)
+    )
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, int, float]]:
+    """Each file below a folder with its size and when it was last used (read or written)."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = Path(place, name)
+            try:
+                facts = path.stat()
+            except OSError:  # another process removed it
+                continue
+            yield path, facts.st_size, max(facts.st_atime, facts.st_mtime)
+
+
+def clear(*, models: bool = False) -> int:
+    """Remove all values and answers (with ``models`` also converted models and hashes); how many bytes that was."""
+    import shutil
+
+    freed = 0
+    for part in parts():
+        if part.name in ("values", "answers") or models:
+            freed += part.size
+            shutil.rmtree(part.folder, ignore_errors=True)
+    return freed
+
+
+def prune(limit: int | None = None, now: float | None = None) -> int:
+    """Remove what was not used for the longest time until values and answers take ``limit`` bytes; the bytes removed.
+
+    Goes down to nine tenths of it, so that not every run has to. Files that were used in the last hour stay.
+    """
+    limit = allowed() if limit is None else limit
+    now = time.time() if now is None else now
+    found = [*_files(values_folder()), *_files(answers_folder())]
+    total = sum(size for _, size, _ in found)
+    if total <= limit:
+        return 0
+    before = total
+    for path, size, used in sorted(found, key=lambda each: each[2]):
+        if total <= 0.9 * limit or used > now - SPARED_SECONDS:
+            break
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            continue
+        total -= size
+    return before - total
+
+
+def in_words(size: int) -> str:
+    """A number of bytes: 0 B, 12.3 KiB, 1.4 GiB."""
+    amount, unit = float(size), "B"
+    for bigger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, bigger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.3g} {unit}"
