@@ -11,10 +11,8 @@ from the report folder, the claim is answered anew.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
-import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -22,16 +20,15 @@ from typing import Any
 
 from circuits.errors import CircuitsError
 from circuits.items import Item, Options, Outcome, prompt_sets
-from circuits.meaning import digest_of, meaning
-from circuits.models.cachefolder import write_atomic
+from circuits.meaning import meaning
 from circuits.models.source import ModelSource, resolve
 from circuits.prompts.prompt import Family
+from circuits.store import digest_of, package_digest, read_kept, write_kept
 
 KEPT = ("measured", "cached")
 """The states whose entries are kept: what was skipped, invalid or failed is looked at again each time."""
 OLDER = 3
 """How many times as many answers as a suite has are kept, for other options and edits that are taken back."""
-_LIBRARIES = ("torch", "transformers", "transformer_lens", "tokenizers", "numpy", "scipy")
 # What decides neither an answer nor a value: where the run was started from, and how many threads it had.
 _ASIDE = ("models", "no_cache", "threads", "since")
 
@@ -116,11 +113,7 @@ class Answers:
             kept = {**{key: entry for key, entry in old.items() if key not in answers}, **answers}
             most = (1 + OLDER) * max(len(answers), 32)
             kept = dict(list(kept.items())[-most:])  # the newest stand last
-            text = json.dumps(kept, separators=(",", ":"), ensure_ascii=False)
-            try:
-                write_atomic(self._path(suite), f"{_checksum(text)}\n{text}")
-            except (OSError, UnicodeError):
-                return
+            write_kept(self._path(suite), kept)
             self._suites[suite] = kept
 
     def _has_figures(self, entry: Mapping[str, Any]) -> bool:
@@ -135,7 +128,7 @@ class Answers:
 
     def _of(self, suite: str) -> dict[str, Any]:
         if suite not in self._suites:
-            self._suites[suite] = read_answers(self._path(suite)) if self.folder is not None else {}
+            self._suites[suite] = read_kept(self._path(suite)) if self.folder is not None else {}
         return self._suites[suite]
 
     def _path(self, suite: str) -> Path:
@@ -148,20 +141,6 @@ class Answers:
         return self._code_of[family]
 
 
-def read_answers(path: Path) -> dict[str, Any]:
-    """The answers of a file; none where it is missing, damaged or something else."""
-    try:
-        said, _, text = path.read_text(encoding="utf-8").partition("\n")
-        found = json.loads(text) if said == _checksum(text) else None
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _checksum(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()
-
-
 @cache
 def code_of(family: Family) -> str:
     """Digest of the file that a project's own family is written in; "" for those of the package."""
@@ -170,25 +149,3 @@ def code_of(family: Family) -> str:
     if path is None or family.pairs.__module__.startswith("circuits."):
         return ""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
-@cache
-def package_digest() -> str:
-    """Digest of all code of this package and of the versions of the libraries that numbers come from."""
-    root = Path(__file__).resolve().parent
-    found = hashlib.sha256()
-    for file in sorted(root.rglob("*.py")):
-        found.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-    found.update("\n".join(versions(_LIBRARIES)).encode())
-    return found.hexdigest()
-
-
-def versions(libraries: Iterable[str]) -> list[str]:
-    """``name=version`` of each, "none" where it is not installed."""
-    told = []
-    for library in libraries:
-        try:
-            told.append(f"{library}={importlib.metadata.version(library)}")
-        except importlib.metadata.PackageNotFoundError:
-            told.append(f"{library}=none")
-    return told

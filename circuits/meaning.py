@@ -6,7 +6,6 @@ suite is recognised before anything heavy is imported.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -17,6 +16,7 @@ from typing import Any
 from circuits.claims.claim import PromptSet
 from circuits.errors import Position
 from circuits.items import Item
+from circuits.store import digest_of
 
 # Where something stands, how it was written, and the number that a check has by its place.
 _LAYOUT = frozenset({"where", "yaml", "text", "faults", "warnings", "span", "source"})
@@ -37,12 +37,6 @@ def meaning(item: Item, seen: dict[int, Any] | None = None) -> str:
         claim.any, [str(head) for head in claim.heads],
     ]  # fmt: skip
     return "sha256:" + digest_of(about)
-
-
-def digest_of(data: Any) -> str:
-    """sha256 of plain data in canonical JSON, as hex."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()
 
 
 def plain(value: Any, seen: dict[int, Any]) -> Any:

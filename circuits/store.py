@@ -6,16 +6,23 @@ time: what is missing is measured again. Neither torch nor numpy is needed to lo
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import importlib.metadata
+import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from circuits.errors import CircuitsError
-from circuits.models.cachefolder import cache_folder
+from circuits.models.cachefolder import cache_folder, write_atomic
 
+_LIBRARIES = ("torch", "transformers", "transformer_lens", "tokenizers", "numpy", "scipy")
 VALUES_VARIABLE = "CIRCUITS_VALUES"
 SIZE_VARIABLE = "CIRCUITS_CACHE_SIZE"
 DEFAULT_SIZE = 4 * 2**30
@@ -136,3 +143,52 @@ def in_words(size: int) -> str:
             break
         amount, unit = amount / 1024, bigger
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.3g} {unit}"
+
+
+def digest_of(data: Any) -> str:
+    """sha256 of plain data in canonical JSON, as hex."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()
+
+
+def read_kept(path: Path) -> dict[str, Any]:
+    """The mapping of a file; an empty one where it is missing, damaged or something else."""
+    try:
+        said, _, text = path.read_text(encoding="utf-8").partition("\n")
+        found = json.loads(text) if said == _checksum(text) else None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_kept(path: Path, data: Mapping[str, Any]) -> None:
+    """Keep plain data as ``read_kept`` reads it. A full or read-only disk is no error."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    with contextlib.suppress(OSError, UnicodeError):
+        write_atomic(path, f"{_checksum(text)}\n{text}")
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()
+
+
+@cache
+def package_digest() -> str:
+    """Digest of all code of this package and of the versions of the libraries that numbers come from."""
+    root = Path(__file__).resolve().parent
+    found = hashlib.sha256()
+    for file in sorted(root.rglob("*.py")):
+        found.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    found.update("\n".join(versions(_LIBRARIES)).encode())
+    return found.hexdigest()
+
+
+def versions(libraries: Iterable[str]) -> list[str]:
+    """``name=version`` of each, "none" where it is not installed."""
+    told = []
+    for library in libraries:
+        try:
+            told.append(f"{library}={importlib.metadata.version(library)}")
+        except importlib.metadata.PackageNotFoundError:
+            told.append(f"{library}=none")
+    return told

@@ -17,18 +17,35 @@ STAGES = (
     "prompts",
     "claims",
     "models",
+    "store",
     "measure",
     "verdict",
     "report",
-    "entries",
     "items",
+    "meaning",
+    "entries",
+    "answers",
     "kinds",
     "evidence",
     "robust",
     "foresight",
     "evaluate",
 )
-TORCH_FREE = ("errors", "prompts", "claims", "verdict", "report", "entries", "plugin", "pytest_plugin", "cli")
+TORCH_FREE = (
+    "errors",
+    "prompts",
+    "claims",
+    "verdict",
+    "report",
+    "store",
+    "items",
+    "meaning",
+    "entries",
+    "answers",
+    "plugin",
+    "pytest_plugin",
+    "cli",
+)
 HEAVY = ("torch", "transformers", "transformer_lens", "pandas", "matplotlib", "scipy")
 
 

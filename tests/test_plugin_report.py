@@ -162,7 +162,7 @@ def test_a_bug_in_the_report_does_not_take_the_verdicts_along(
 ) -> None:
     """An unexpected exception is shown with its traceback, after the claims, and the run fails."""
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise KeyError("oops")
 
     monkeypatch.setattr("circuits.report.write.write_reports", broken)

@@ -19,12 +19,13 @@ class NotAsExpectedError(Exception):
 
 
 class CircuitItem(pytest.Item):
-    """What all items share. ``entry``: this item's part of results.json, once it is known."""
+    """What all items share. ``entry``: this item's part of results.json, once it is known; ``plain``: with rounded numbers."""
 
     def __init__(self, *, state: State, **kwargs: Any):
         super().__init__(**kwargs)
         self.state = state
         self.entry: Mapping[str, Any] | None = None
+        self.plain = False
 
     @property
     def line(self) -> int:
@@ -126,6 +127,7 @@ class ClaimItem(CircuitItem):
     def _answer(self, outcome: Outcome) -> None:
         from circuits.report.record import clean_numbers
 
+        self.plain = outcome.plain
         self.entry = (
             outcome.entry if outcome.plain else clean_numbers(outcome.entry)
         )  # numpy's would not cross to xdist's controller
@@ -147,7 +149,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if isinstance(item, CircuitItem) and call.when == "call" and item.entry is not None:
         key = item.state.key_of(item.item) if isinstance(item, ClaimItem) else None
-        report.circuits = {"id": item.nodeid, "entry": item.entry, "models": item.state.models, "key": key}
+        report.circuits = {
+            "id": item.nodeid, "entry": item.entry, "models": item.state.models, "key": key, "plain": item.plain,
+        }  # fmt: skip
         if report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
             # One place for all skips of a suite: pytest then says them in one line.
             report.longrepr = (str(item.path), 1, report.longrepr[2])

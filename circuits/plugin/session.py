@@ -14,12 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from circuits.entries import invalid
-from circuits.items import model_facts
 from circuits.plugin.items import ClaimItem
 from circuits.plugin.options import model_places, read_options, report_folder
 from circuits.plugin.progress import Progress
-from circuits.store import answers_folder, values_folder
 
 if TYPE_CHECKING:
     from circuits.answers import Answers
@@ -53,6 +50,7 @@ class State:
         self._items: list[Item] = []
         self.selected: set[str] = set()
         self.answers: Answers | None = None
+        self.plain: set[str] = set()
         self.new_answers: dict[str, tuple[str, Entry]] = {}
         self._looked_up: dict[str, tuple[Outcome | None, str | None]] = {}
         self._options: Options | None = None
@@ -83,6 +81,8 @@ class State:
 
     def evaluate(self, item: Item) -> Outcome:
         """One item's outcome: kept from a run before, or measured. Before the first, all that is not kept is planned."""
+        from circuits.entries import invalid
+
         outcome = invalid(item, item.claim.faults) if item.claim.faults else self._kept(item)[0]
         if outcome is not None:
             return outcome
@@ -104,6 +104,8 @@ class State:
 
     def _kept(self, item: Item) -> tuple[Outcome | None, str | None]:
         """What is kept of an item, looked up once."""
+        from circuits.items import model_facts
+
         if item.node_id not in self._looked_up:
             if self.answers is None:
                 self.answers = self._make_answers()
@@ -116,6 +118,7 @@ class State:
 
     def _make_answers(self) -> Answers:
         from circuits.answers import Answers
+        from circuits.store import answers_folder
 
         folder = answers_folder() if self._values_folder() is not None else None
         known = self.knowledge.families
@@ -165,6 +168,8 @@ class State:
 
     def _values_folder(self) -> Path | None:
         """The folder of measured values in the user's cache folder; None, said once, where none can be made."""
+        from circuits.store import values_folder
+
         if self._values is _UNKNOWN:
             folder: Path | None = values_folder()
             assert folder is not None
@@ -209,7 +214,9 @@ class State:
         if found is not None:
             self.entries[found["id"]] = found["entry"]
             self.models |= found["models"]
-            if found["key"] is not None:
+            if found["plain"]:
+                self.plain.add(found["id"])
+            elif found["key"] is not None:
                 self.new_answers[found["id"]] = (found["key"], found["entry"])
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -251,12 +258,14 @@ class State:
     def _keep_answers(self) -> None:
         """What was answered now is kept for the next run, and the cache kept within its size."""
         from circuits.errors import CircuitsError
+        from circuits.report.record import DIGITS, clean_numbers
         from circuits.store import prune
 
         try:
             if self.answers is None:
                 self.answers = self._make_answers()  # xdist's controller looks nothing up itself
-            self.answers.keep(self.new_answers)
+            new = {name: (key, clean_numbers(entry, DIGITS)) for name, (key, entry) in self.new_answers.items()}
+            self.answers.keep(new)
             if any(entry["status"] == "measured" for entry in self.entries.values()):
                 prune()
         except (CircuitsError, OSError) as error:
@@ -278,12 +287,14 @@ class State:
         from circuits.errors import CircuitsError
         from circuits.plugin.options import device_of, dtype_of
         from circuits.report.write import write_run
+        from circuits.store import answers_folder
 
-        device = self._evaluator.options.device if self._evaluator is not None else device_of(self.config)
+        device = self._options.device if self._options is not None else device_of(self.config)
         try:
             record = write_run(
                 folder, root=self.config.rootpath, entries=self.entries, models=self.models, files=self.files,
                 started=self.started, dtype=dtype_of(self.config), device=device,
+                kept=answers_folder() if self._values_folder() is not None else None, plain=self.plain,
             )  # fmt: skip
         except CircuitsError as error:
             self.trouble.append(f"no report was written: {error}")

@@ -43,8 +43,8 @@ REFUTED. A claim meets its expectation when its verdict is the expected one. VAC
 a lower bound or a difference that would also hold under uniform attention."""
 
 
-def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]]) -> str:
-    """What this is, the counts, the last run, the models, one row a claim, the runs."""
+def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]], rows: str) -> str:
+    """What this is, the counts, the last run, the models, one row a claim (``rows``: their table), the runs."""
     entries = [entry for group in suites.values() for entry in group]
     parts = [MARKER, "# Claims and what they came to", _READING, "## Verdicts", _counts(entries)]
     parts += ["## The last run", _last_run(record, entries)]
@@ -54,14 +54,16 @@ def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]])
     if record.get("models"):
         parts += ["## Models", "\n".join(f"- {line}" for line in model_lines(record["models"], record["models"]))]
     if entries:
-        header = ["suite", "claim", "heads", "verdict", "estimate [interval]", "bound", "n", "as expected"]
-        parts += [
-            "## Claims",
-            table(header, (_claim_row(file, entry) for file in suites for entry in suites[file])),
-        ]
+        parts += ["## Claims", rows]
     if record.get("runs"):
         parts += ["## Runs", "The runs that the results above were measured in.", _runs(record)]
     return "\n\n".join(parts) + "\n"
+
+
+def claims_table(suites: Mapping[str, Sequence[Entry]]) -> str:
+    """One row a claim."""
+    header = ["suite", "claim", "heads", "verdict", "estimate [interval]", "bound", "n", "as expected"]
+    return table(header, (_claim_row(file, entry) for file in suites for entry in suites[file]))
 
 
 def _counts(entries: Sequence[Entry]) -> str:

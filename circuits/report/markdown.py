@@ -6,11 +6,13 @@ Suite pages hold no run, time or cache status, so that an unchanged result is an
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from circuits.errors import CircuitsError
-from circuits.report.front_page import front_page
+from circuits.report.front_page import claims_table, front_page
+from circuits.report.memo import Memo, inputs_of
 from circuits.report.pages import MARKER, Entry, anchor, figures_of, page_name, verdict_of
 from circuits.report.record import DIGITS, clean_numbers, file_of, write_atomically
 from circuits.report.suite_page import suite_page
@@ -18,22 +20,30 @@ from circuits.report.suite_page import suite_page
 __all__ = ["MARKER", "anchor", "page_name", "verdict_of", "write_reports"]
 
 
-def write_reports(folder: Path, record: Mapping[str, Any]) -> list[Path]:
+def write_reports(
+    folder: Path, record: Mapping[str, Any], *, memo: Memo | None = None, clean: bool = False
+) -> list[Path]:
     """Write ``README.md`` and one page a suite into ``folder``; returns their paths, the front page first.
 
     Removes earlier pages (known by the marker on their first line) and figures (``figures/*.png``) that
     nothing refers to any more. Raises CircuitsError, before anything is written, when a page would
-    overwrite a file that this program did not write.
+    overwrite a file that this program did not write. ``memo``: what was rendered before; ``clean``: the record is plain
+    JSON data with rounded numbers.
     """
     folder = Path(folder)
-    data = clean_numbers(record, DIGITS)
+    memo = memo or Memo()
+    data = record if clean else clean_numbers(record, DIGITS)
     claims: Mapping[str, Entry] = data.get("claims") or {}
     suites: dict[str, list[Entry]] = {}
     for node_id in sorted(claims, key=lambda key: (file_of(key, claims[key]), claims[key].get("line") or 0, key)):
         suites.setdefault(file_of(node_id, claims[node_id]), []).append(claims[node_id])
-    pages = {folder / "README.md": front_page(data, suites)}
+    models = data.get("models") or {}
+    inputs = {file: memo.digest([file, [inputs_of(entry) for entry in entries]]) for file, entries in suites.items()}
+    rows = memo.text("claims", list(inputs.items()), lambda: claims_table(suites)) if suites else ""
+    pages = {folder / "README.md": front_page(data, suites, rows)}
     for file, entries in suites.items():
-        pages[folder / page_name(file)] = suite_page(file, entries, data.get("models") or {})
+        render = partial(suite_page, file, entries, models)
+        pages[folder / page_name(file)] = memo.text(f"page {file}", [inputs[file], models], render)
     for path in pages:
         if path.exists() and path.stat().st_size and not _owned(path):
             raise CircuitsError(
@@ -49,6 +59,7 @@ def write_reports(folder: Path, record: Mapping[str, Any]) -> list[Path]:
     for path in sorted((folder / "figures").glob("*.png")):
         if path.name not in shown:
             path.unlink()
+    memo.keep()
     return list(pages)
 
 

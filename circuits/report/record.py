@@ -7,7 +7,6 @@ claim as it was. What could not be computed is null, never 0 and never NaN.
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
 import math
 import os
@@ -83,7 +82,7 @@ def merge(
     present: Mapping[str, Collection[str]],
     gone: Collection[str] = frozenset(),
 ) -> dict[str, Any]:
-    """The record after a run; nothing passed in is changed.
+    """The record after a run; nothing passed in is changed, and what did not change is shared with it.
 
     ``claims`` are the entries of this run by node id, with ``run`` null: it is filled with the new run's
     id, except that a cached claim keeps the run it was measured in where the record still knows it.
@@ -107,14 +106,12 @@ def merge(
     used = {entry.get("run") for entry in kept.values()} | {run_id}
     named = {entry.get("model") for entry in kept.values()} | set(models)
     known = {**(old.get("models") or {}), **models}
-    return copy.deepcopy(
-        {
-            "format": FORMAT,
-            "runs": {key: runs[key] for key in sorted(runs, key=_run_order) if key in used},
-            "models": {name: known[name] for name in sorted(known) if name in named},
-            "claims": {node_id: dict(kept[node_id]) for node_id in sorted(kept)},
-        }
-    )
+    return {
+        "format": FORMAT,
+        "runs": {key: runs[key] for key in sorted(runs, key=_run_order) if key in used},
+        "models": {name: known[name] for name in sorted(known) if name in named},
+        "claims": {node_id: kept[node_id] for node_id in sorted(kept)},
+    }
 
 
 def flips(
@@ -207,11 +204,25 @@ def _side(value: float, edge: float) -> int:
     return 0 if close else 1 if value > edge else -1
 
 
-def write_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Write the record as strict JSON with sorted keys and floats of 6 significant digits, atomically."""
-    data = clean_numbers(record, DIGITS)
-    text = json.dumps(data, allow_nan=False, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-    write_atomically(Path(path), text.encode("utf-8", errors="replace"))
+def write_record(path: Path, record: Mapping[str, Any], *, clean: bool = False) -> None:
+    """Write the record as strict JSON, atomically: sorted keys, floats of 6 significant digits, a claim a line.
+
+    ``clean``: it is plain data with rounded numbers already.
+    """
+    data = record if clean else clean_numbers(record, DIGITS)
+    parts = [f"{_json(name)}: {_lines(value)}" for name, value in sorted(data.items())]
+    write_atomically(Path(path), ("{" + ",\n".join(parts) + "}\n").encode("utf-8", errors="replace"))
+
+
+def _lines(value: Any) -> str:
+    """A mapping with an entry a line: one changed claim is one changed line, and the fast encoder can be used."""
+    if not isinstance(value, dict) or not value:
+        return _json(value)
+    return "{\n" + ",\n".join(f"{_json(name)}: {_json(entry)}" for name, entry in sorted(value.items())) + "\n}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, sort_keys=True)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

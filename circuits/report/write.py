@@ -13,7 +13,16 @@ from typing import Any
 
 import circuits
 from circuits.report.markdown import write_reports
-from circuits.report.record import file_of, flips, load_record, merge, write_record
+from circuits.report.memo import memo_of
+from circuits.report.record import (
+    DIGITS,
+    clean_numbers,
+    file_of,
+    flips,
+    load_record,
+    merge,
+    write_record,
+)
 
 
 def write_run(
@@ -26,12 +35,15 @@ def write_run(
     started: float,
     dtype: str,
     device: str,
+    kept: Path | None = None,
+    plain: Collection[str] = (),
 ) -> dict[str, Any]:
     """Merge a run into ``folder/results.json`` and write the pages; returns the new record.
 
     ``files`` maps each collected suite to the node ids it defines now, so that claims which left it
     leave the report; suites that no longer exist under ``root`` leave it too. A claim whose verdict is another one than
-    on the prompts before is marked ``flipped``. Raises CircuitsError
+    on the prompts before is marked ``flipped``. ``kept``: the folder of what was rendered before;
+    ``plain``: the node ids whose entries are plain JSON data with rounded numbers. Raises CircuitsError
     when the old results.json cannot be read (it is left untouched then), OSError when writing fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,9 +66,10 @@ def write_run(
     }
     found = flips(old["claims"], entries)
     entries = {name: {**entry, "flipped": found[name]} if name in found else entry for name, entry in entries.items()}
-    record = merge(old, run, models, entries, present=files, gone=gone)
-    write_record(path, record)
-    write_reports(folder, record)
+    entries = {name: entry if name in plain else clean_numbers(entry, DIGITS) for name, entry in entries.items()}
+    record = merge(old, clean_numbers(run), clean_numbers(models, DIGITS), entries, present=files, gone=gone)
+    write_record(path, record, clean=True)
+    write_reports(folder, record, memo=memo_of(folder, kept) if kept is not None else None, clean=True)
     return record
 
 
