@@ -1,4 +1,4 @@
-"""The command ``circuits``: check suites without weights, list models and families, render the report anew.
+"""The command ``circuits``: check suites without weights, list models and families, render reports, empty the cache.
 
 Measuring is pytest's work (``pytest hypotheses/``); nothing here loads a model.
 """
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return models(given.circuit_model)
         if given.command == "families":
             return families(given.names)
+        if given.command == "cache":
+            return cache(given.action, models=given.models)
         return report(given.folder)
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -65,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("models", parents=[place], help="the models that have a name, and whether they are here")
     named = commands.add_parser("families", help="the prompt families: parameters, roles, foil, corruption")
     named.add_argument("names", nargs="*", metavar="FAMILY", help="only these (default: all)")
+    kept = commands.add_parser("cache", help="what is kept of measurements, and how much; or empty it")
+    kept.add_argument(
+        "action", choices=("info", "clear"), help="info: how much there is; clear: remove measured values"
+    )
+    kept.add_argument("--models", action="store_true", help="with clear: also converted models")
     rendered = commands.add_parser("report", help="write the pages of a report anew from its results.json")
     rendered.add_argument("folder", nargs="?", default="reports", metavar="DIR", help="(default: reports)")
     return parser
@@ -254,6 +261,28 @@ def report(folder: str) -> int:
         return _fail(f"there is no {place / 'results.json'}: `pytest hypotheses/` writes it", FOUND)
     pages = write_reports(place, load_record(place / "results.json"))
     _say(f"{_plural(len(pages), 'page')} written, first of them {place / 'README.md'}")
+    return OK
+
+
+# cache
+
+
+def cache(action: str, *, models: bool = False) -> int:
+    """``info``: each kind of kept things, its size and where it is; ``clear``: remove them. 0."""
+    from datetime import UTC, datetime
+
+    from circuits.store import SIZE_VARIABLE, VALUES_VARIABLE, allowed, clear, in_words, parts
+
+    if action == "clear":
+        _say(f"{in_words(clear(models=models))} removed")
+        return OK
+    for part in parts():
+        oldest = f", oldest used {datetime.fromtimestamp(part.oldest, UTC):%Y-%m-%d}" if part.oldest is not None else ""
+        _say(f"{part.name:8}{in_words(part.size):>10}  {_plural(part.files, 'file')}{oldest}  {part.folder}")
+    _say(
+        f"values and answers may take {in_words(allowed())} ({SIZE_VARIABLE}); what was not used for longest goes first"
+    )
+    _say(f"{VALUES_VARIABLE} names another folder for them")
     return OK
 
 
