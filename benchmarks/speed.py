@@ -1,0 +1,483 @@
+"""A suite as people measure it today beside this engine: seconds, ratios, and that the estimates agree.
+
+In one process, on the same prompts, in float32:
+
+  (a) plain    each check by itself with plain TransformerLens: run_with_cache for attention, run_with_hooks for ablations
+  (b) engine   this engine on as many prompts, without early stopping
+  (c) early    this engine, stopping as soon as each check is decided
+  (d) warm     the same suite again, unchanged, by `pytest`      } beside a bare `pytest` on an empty folder,
+  (e) edited   the same suite with one other bound, by `pytest`  } each in a process of its own
+
+Besides: the rate of the passes that run, set against a 2048 x 2048 x 2048 matrix product in the same process; the cost of
+one more attention claim on measured prompts; the peak memory of the engine over the model's own, for few prompts and for
+many; and how the cost grows with claims, heads, prompts and layers.
+
+    python benchmarks/speed.py [--json] [--most 128] [--suites number_sequences,other_sequences] [--skip plain,pytest,memory,growth]
+
+Only checks that (a) can express take part: masses of attention, and drop_in, change_in and after of joint ablations.
+Exits 1 when an estimate of (a) and (b) differs by more than 1e-4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from circuits.claims.claim import Ablate, Attends, Check, PromptSet
+from circuits.claims.positions import effective
+from circuits.evaluate import Evaluator, Item, Options, items_of, knowledge, load
+from circuits.models.load import LoadedModel
+from circuits.prompts.prompt import TokenPrompt
+from circuits.prompts.registry import families
+from circuits.prompts.tokens import build, reference_prompts
+
+SUITES = Path(__file__).resolve().parent.parent / "hypotheses" / "smollm2"
+TOLERANCE = 1e-4
+PLAIN_BATCH = 32
+METRICS = ("logit_diff", "answer_prob")
+
+
+def expressible(check: Check) -> bool:
+    """Whether (a) can express a check."""
+    what = check.what
+    if isinstance(what, Attends):
+        plain = what.statistic == "mass" and what.more_than is None and not what.excluding
+        return plain and check.bound.kind in ("at_least", "at_most", "between") and not check.any
+    if isinstance(what, Ablate):
+        plain = what.effect in ("drop_in", "change_in", "after") and what.at is None and what.within is None
+        return plain and not what.given and what.metric in METRICS
+    return False
+
+
+def chosen(names: Sequence[str], least: int, most: int) -> list[Item]:
+    """The items of suites all of whose checks (a) can express, with ``least`` to ``most`` prompts."""
+    found = []
+    for name in names:
+        path = SUITES / f"{name}.yaml"
+        suite = load(path, knowledge(), path.name)
+        suite = replace(suite, sampling=replace(suite.sampling, min=least, max=most))
+        found += [item for item in items_of(suite, path.parent) if all(map(expressible, item.claim.checks))]
+    return found
+
+
+# -- (a) as it is done today -------------------------------------------------------------------------
+
+
+def batched(prompts: Sequence[TokenPrompt]) -> Iterator[list[TokenPrompt]]:
+    """Batches of prompts of one length, at most PLAIN_BATCH."""
+    by_length: dict[int, list[TokenPrompt]] = {}
+    for prompt in prompts:
+        by_length.setdefault(len(prompt.ids), []).append(prompt)
+    for alike in by_length.values():
+        for start in range(0, len(alike), PLAIN_BATCH):
+            yield alike[start : start + PLAIN_BATCH]
+
+
+def plain_attention(
+    model: LoadedModel, prompts: Sequence[TokenPrompt], check: Check, prompt_set: PromptSet
+) -> list[float]:
+    """The mean over prompts of each head's mean mass on its keys, from cached patterns."""
+    assert isinstance(check.what, Attends)
+    sums = dict.fromkeys(check.heads, 0.0)
+    count = 0
+    for batch in batched(prompts):
+        with torch.no_grad():
+            _, cache = model.bridge.run_with_cache(torch.tensor([prompt.ids for prompt in batch]))
+        for number, prompt in enumerate(batch):
+            found = dict(effective(check.what.selector, prompt, prompt_set.variables, ()))
+            rows = {query: keys for query, keys in found.items() if keys}
+            if not rows:
+                continue
+            count += 1
+            for head in check.heads:
+                pattern = cache[f"blocks.{head.layer}.attn.hook_pattern"][number, head.head]
+                sums[head] += float(np.mean([float(pattern[query, list(keys)].sum()) for query, keys in rows.items()]))
+    return [sums[head] / count for head in check.heads]
+
+
+def metric(name: str, logits: torch.Tensor, batch: Sequence[TokenPrompt]) -> list[float]:
+    """logit_diff or answer_prob at the end of each prompt."""
+    last = logits[:, -1]
+    if name == "logit_diff":
+        return [float(row[prompt.answers[0]] - row[prompt.foils[0]]) for row, prompt in zip(last, batch, strict=True)]
+    return [float(row.softmax(-1)[prompt.answers[0]]) for row, prompt in zip(last, batch, strict=True)]
+
+
+def plain_ablation(
+    model: LoadedModel, prompts: Sequence[TokenPrompt], check: Check, reference: Callable[..., Any]
+) -> list[float]:
+    """The effect of one joint ablation: a clean run and a run with hooks, each through the whole model."""
+    what = check.what
+    assert isinstance(what, Ablate)
+    sites: dict[str, list[int]] = {}
+    for part in what.components:
+        sites.setdefault(f"blocks.{part.layer}.{'hook_mlp_out' if part.head is None else 'attn.hook_z'}", [])
+        if part.head is not None:
+            sites[f"blocks.{part.layer}.attn.hook_z"].append(part.head)
+    before: list[float] = []
+    after: list[float] = []
+    means: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
+    for batch in batched(prompts):
+        tokens = torch.tensor([prompt.ids for prompt in batch])
+        put: dict[str, torch.Tensor] = {}
+        with torch.no_grad():
+            if what.method == "resample":
+                _, cache = model.bridge.run_with_cache(torch.tensor([prompt.corrupted for prompt in batch]))
+                put = {name: cache[name] for name in sites}
+            elif what.method == "mean":
+                for prompt in batch:
+                    stratum = (prompt.template, len(prompt.ids))
+                    if stratum not in means:
+                        _, cache = model.bridge.run_with_cache(torch.tensor(reference(*stratum)))
+                        means[stratum] = {name: cache[name].mean(0) for name in sites}
+                put = {name: torch.stack([means[p.template, len(p.ids)][name] for p in batch]) for name in sites}
+            clean = model.bridge(tokens)
+            hooks = [(name, replacing(heads, put.get(name))) for name, heads in sites.items()]
+            ablated = model.bridge.run_with_hooks(tokens, fwd_hooks=hooks)
+        before += metric(what.metric, clean, batch)
+        after += metric(what.metric, ablated, batch)
+    base, now = float(np.mean(before)), float(np.mean(after))
+    return [{"drop_in": (base - now) / base, "change_in": now - base, "after": now}[what.effect]]
+
+
+def replacing(heads: list[int], value: torch.Tensor | None) -> Callable[..., torch.Tensor]:
+    """A hook that puts a value (None: zeros) at some heads, or at the whole output of an MLP."""
+
+    def hook(activation: torch.Tensor, hook: Any) -> torch.Tensor:
+        activation = activation.clone()
+        part: Any = (slice(None), slice(None), heads) if heads else slice(None)
+        activation[part] = 0.0 if value is None else value[part]
+        return activation
+
+    return hook
+
+
+def plain(model: LoadedModel, items: Sequence[Item], most: int) -> list[float]:
+    """(a): every check by itself, on the prompts that the engine sees. The estimates in the order of the rows."""
+    known = families()
+    estimates: list[float] = []
+    for item in items:
+        for check in item.claim.checks:
+            for prompt_set in check.prompts or ((item.variant,) if item.variant else ()):
+                family, tokenizer, seed = known[prompt_set.family], model.tokenizer, item.suite.sampling.seed
+                about = (family, prompt_set.parameters, tokenizer, seed)
+                prompts = build(*about, "prompts", most, prompt_set.bos, prompt_set.roles)
+                if isinstance(check.what, Attends):
+                    estimates += plain_attention(model, prompts, check, prompt_set)
+                else:
+
+                    def reference(template: str, length: int, about: Any = about, of: PromptSet = prompt_set) -> Any:
+                        return reference_prompts(*about, template, length, of.bos, of.roles)
+
+                    estimates += plain_ablation(model, prompts, check, reference)
+    return estimates
+
+
+# -- this engine -------------------------------------------------------------------------------------
+
+
+@dataclass
+class Passes:
+    """What the model's forward passes took: seconds, and floating point operations where they were counted."""
+
+    seconds: float = 0.0
+    calls: int = 0
+
+
+@contextmanager
+def timed_passes(model: LoadedModel) -> Iterator[Passes]:
+    """Measures the time inside the model's forward passes."""
+    told, run = Passes(), model.bridge.run_with_hooks
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return run(*args, **kwargs)
+        finally:
+            told.seconds += time.perf_counter() - start
+            told.calls += 1
+
+    model.bridge.run_with_hooks = timed  # type: ignore[method-assign]
+    try:
+        yield told
+    finally:
+        del model.bridge.run_with_hooks
+
+
+class Engine:
+    """Evaluators that share one loaded model."""
+
+    def __init__(self) -> None:
+        self.first = Evaluator(Options())
+        self.model: LoadedModel | None = None
+
+    def load(self, item: Item) -> LoadedModel:
+        """The model of an item, loaded once."""
+        self.model = self.first._model(self.first._source(item))
+        return self.model
+
+    def run(self, items: Sequence[Item], n: int | None = None, cache: Path | None = None) -> list[dict[str, Any]]:
+        """Every item's entry. Without the controls, which (a) does not have either."""
+        evaluator = Evaluator(Options(n=n), cache)
+        evaluator._stores, evaluator.with_controls = self.first._stores, False
+        evaluator.plan(items)
+        return [evaluator.evaluate(item).entry for item in items]
+
+
+def seconds_of(work: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    found = work()
+    return time.perf_counter() - start, found
+
+
+def matmul_rate(size: int = 2048, repeats: int = 5) -> float:
+    """Floating point operations a second of the best of some products of two square float32 matrices."""
+    one, other = torch.randn(size, size), torch.randn(size, size)
+    best = min(seconds_of(lambda: one @ other)[0] for _ in range(repeats))
+    return 2.0 * size**3 / best
+
+
+# -- pytest as a whole -------------------------------------------------------------------------------
+
+
+def many_claims(count: int, bound: float = 0.1) -> str:
+    """A suite of claims on the reference model, which differ in their bounds."""
+    head = "suite: Many\nmodel: reference\nsampling: {min: 32, max: 64}\nprompts:\n"
+    head += "  numerals: {family: named_sequence, members: numerals}\nclaims:\n"
+    lines = (
+        f"  claim-{i}: {{claim: Head 0.0 looks back one ({i})., head: '0.0', prompts: numerals, attends: any -> n-1, "
+        f"at_least: {bound + i * 1e-5:.5f}}}\n"
+        for i in range(count)
+    )
+    return head + "".join(lines)
+
+
+def run_pytest(folder: Path, repeats: int = 3) -> float:
+    """The fewest seconds that pytest took in a folder. Raises where it failed."""
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "--circuit-permuted", "0"], cwd=folder, capture_output=True, text=True,
+            env={**os.environ, "CIRCUITS_VALUES": str(folder.parent / "kept")}, check=False,
+        )  # fmt: skip
+        best = min(best, time.perf_counter() - start)
+        if done.returncode not in (0, 5):
+            raise SystemExit(done.stdout[-2000:])
+    return best
+
+
+def whole_commands() -> dict[str, float]:
+    """Seconds of bare pytest, of unchanged suites of 100 and 2,000 claims, and of one edited bound among 100."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        for folder, count in (("bare", 0), ("hundred", 100), ("thousands", 2000)):
+            (root / folder / "hypotheses").mkdir(parents=True)
+            if count:
+                (root / folder / "hypotheses" / "many.yaml").write_text(many_claims(count))
+                run_pytest(root / folder, 1)
+        found = {"bare_pytest": run_pytest(root / "bare")}
+        found |= {"warm_100": run_pytest(root / "hundred"), "warm_2000": run_pytest(root / "thousands")}
+        suite = root / "hundred" / "hypotheses" / "many.yaml"
+        suite.write_text(suite.read_text().replace("at_least: 0.10050", "at_least: 0.20050"))
+        found["edited_bound_of_100"] = run_pytest(root / "hundred", 1)
+        return found
+
+
+# -- memory ------------------------------------------------------------------------------------------
+
+
+def rss_mb() -> float:
+    """The peak resident memory of this process in MB (Linux: ru_maxrss is in KiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
+
+
+def memory_part(names: Sequence[str], most: int) -> None:
+    """In a process of its own: the peak with the model loaded and run once, and after the engine's run."""
+    items = chosen(names, most, most)
+    engine = Engine()
+    model = engine.load(items[0])
+    with torch.no_grad():
+        model.bridge(torch.tensor([[1, 2, 3]]))
+    own = rss_mb()
+    engine.run(items, n=most)
+    sys.stdout.write(json.dumps({"model": own, "engine": rss_mb()}))
+
+
+def peak_memory(names: Sequence[str], most: int) -> dict[str, float]:
+    """The peaks of ``memory_part`` in MB."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--memory-part", "--most", str(most), "--suites", ",".join(names)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+# -- growth ------------------------------------------------------------------------------------------
+
+
+def attention_suite(claims: int, heads: int, layer: int, same: bool) -> list[Item]:
+    """Attention claims on one prompt set; ``same``: all of one selector, else of as many selectors as claims."""
+    text = "suite: Growth\nmodel: smollm2-135m\nprompts:\n  numerals: {family: named_sequence, members: numerals}\nclaims:\n"
+    for number in range(claims):
+        listed = ", ".join(f'"{layer}.{head}"' for head in range(heads))
+        offset = 1 if same else 1 + number
+        text += f"  c{number}: {{claim: A., heads: [{listed}], prompts: numerals, attends: any -> n-{offset}, at_least: {0.001 + number * 1e-4:.4f}}}\n"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "growth.yaml"
+        path.write_text(text)
+        suite = load(path, knowledge(), "growth.yaml")
+        assert not suite.all_faults, suite.all_faults[0].render()
+        return items_of(suite, path.parent)
+
+
+def growth(engine: Engine) -> dict[str, dict[str, float]]:
+    """Seconds as claims, heads, prompts and layers grow, one of them at a time."""
+    cases: dict[str, dict[str, tuple[int, int, int, int, bool]]] = {
+        "claims of one selector": {str(k): (k, 1, 29, 32, True) for k in (1, 10, 100)},
+        "claims of as many selectors": {str(k): (k, 1, 29, 32, False) for k in (1, 4, 16)},
+        "heads": {str(k): (1, k, 29, 32, True) for k in (1, 3, 9)},
+        "prompts": {str(k): (1, 1, 29, k, True) for k in (32, 64, 128)},
+        "layer": {str(k): (1, 1, k, 32, True) for k in (0, 14, 29)},
+    }
+    found: dict[str, dict[str, float]] = {}
+    for name, sizes in cases.items():
+        found[name] = {}
+        for size, (claims, heads, layer, n, same) in sizes.items():
+            items = attention_suite(claims, heads, layer, same)
+            found[name][size] = seconds_of(lambda items=items, n=n: engine.run(items, n=n))[0]  # type: ignore[misc]
+    return found
+
+
+def marginal_ms(engine: Engine, repeats: int = 3) -> dict[str, float]:
+    """Milliseconds of one more attention claim on measured prompts: of a known selector, and of a new one (all in one pass)."""
+    with tempfile.TemporaryDirectory() as name:
+        cache = Path(name)
+        few, more = attention_suite(10, 1, 29, True), attention_suite(60, 1, 29, True)
+        engine.run(few, n=32, cache=cache)  # the prompts are measured
+        least = [
+            min(seconds_of(lambda items=items: engine.run(items, n=32, cache=cache))[0] for _ in range(repeats))
+            for items in (few, more)
+        ]  # type: ignore[misc]
+        known = (least[1] - least[0]) / 50 * 1000
+    few, more = attention_suite(1, 1, 29, False), attention_suite(16, 1, 29, False)
+    least = [
+        min(seconds_of(lambda items=items: engine.run(items, n=32))[0] for _ in range(repeats)) for items in (few, more)
+    ]  # type: ignore[misc]
+    return {"known_selector": known, "new_selector": (least[1] - least[0]) / 15 * 1000}
+
+
+# -- all of it ---------------------------------------------------------------------------------------
+
+
+def measure(names: Sequence[str], most: int, skip: Sequence[str], say: Callable[[str], None]) -> dict[str, Any]:
+    """Everything, as the JSON that is printed."""
+    items = chosen(names, 32, most)
+    rows = sum(len(check.heads) or 1 for item in items for check in item.claim.checks for _ in check.prompts or (0,))
+    engine = Engine()
+    model = engine.load(items[0])
+    say(f"{model.name}: {len(items)} claims, {rows} rows, up to {most} prompts, {torch.get_num_threads()} threads")
+    with torch.no_grad():
+        model.bridge(torch.tensor([[1, 2, 3]]))
+    found: dict[str, Any] = {
+        "model": model.name,
+        "claims": len(items),
+        "rows": rows,
+        "most": most,
+        "threads": torch.get_num_threads(),
+    }
+    with tempfile.TemporaryDirectory() as name, timed_passes(model) as passes:
+        took, entries = seconds_of(lambda: engine.run(items, n=most, cache=Path(name)))
+        here = [row["estimate"] for entry in entries for row in entry["checks"]]
+        in_passes, calls = passes.seconds, passes.calls
+    seconds: dict[str, float] = {"engine": took, "engine_passes": in_passes}
+    say(f"(b) engine: {took:.1f} s, of them {in_passes:.1f} s in {calls} passes")
+    took, stopped = seconds_of(lambda: engine.run(items))
+    seconds["engine_early_stop"] = took
+    used = [row["n"] for entry in stopped for row in entry["checks"]]
+    say(f"(c) early: {took:.1f} s, mean n {np.mean(used):.1f} of {most}")
+    same = [one["verdict"] == other["verdict"] for one, other in zip(entries, stopped, strict=True)]
+    counter = FlopCounterMode(display=False)
+    with counter:
+        engine.run(items, n=most)
+    rate, peak = counter.get_total_flops() / in_passes, matmul_rate()
+    say(f"passes run at {rate / 1e9:.0f} GFLOP/s, a 2048-cube product at {peak / 1e9:.0f}: {rate / peak:.0%}")
+    found |= {
+        "seconds": seconds,
+        "mean_n": float(np.mean(used)),
+        "passes": calls,
+        "same_verdicts": sum(same) / len(same),
+    }
+    found |= {
+        "flops": counter.get_total_flops(),
+        "flops_per_second": rate,
+        "matmul_flops_per_second": peak,
+        "utilisation": rate / peak,
+    }
+    found |= {"ratio": {}, "max_abs_difference": None}
+    if "plain" not in skip:
+        took, there = seconds_of(lambda: plain(model, items, most))
+        seconds["plain"] = took
+        found["max_abs_difference"] = float(np.abs(np.array(here) - np.array(there)).max())
+        found["ratio"] = {
+            "plain_over_engine": took / seconds["engine"],
+            "plain_over_engine_early_stop": took / seconds["engine_early_stop"],
+        }
+        say(f"(a) plain: {took:.1f} s, largest difference {found['max_abs_difference']:.1e}")
+    found["marginal_claim_ms"] = marginal_ms(engine)["known_selector"]
+    if "growth" not in skip:
+        found["growth"] = growth(engine)
+        found["marginal_new_selector_ms"] = marginal_ms(engine)["new_selector"]
+    if "memory" not in skip:
+        found["peak_rss_mb"] = {str(n): peak_memory(names, n) for n in sorted({32, most, 2 * most})}
+        say(f"peak memory in MB: {found['peak_rss_mb']}")
+    if "pytest" not in skip and shutil.which("git"):
+        seconds |= whole_commands()
+        say(f"bare pytest {seconds['bare_pytest']:.2f} s, 100 unchanged claims {seconds['warm_100']:.2f} s, "
+            f"2,000 {seconds['warm_2000']:.2f} s, one edited bound of 100 {seconds['edited_bound_of_100']:.2f} s")  # fmt: skip
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print JSON, and what goes on to stderr")
+    parser.add_argument("--most", type=int, default=128, help="prompts without early stopping")
+    parser.add_argument("--suites", default="number_sequences,other_sequences")
+    parser.add_argument("--skip", default="", help="of plain, pytest, memory, growth")
+    parser.add_argument("--memory-part", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    names = given.suites.split(",")
+    if given.memory_part:
+        memory_part(names, given.most)
+        return 0
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr if given.json else sys.stdout, flush=True)
+
+    found = measure(names, given.most, given.skip.split(","), say)
+    if given.json:
+        print(json.dumps(found, indent=1))
+    else:
+        say(json.dumps(found["ratio"]))
+    return 0 if found["max_abs_difference"] is None or found["max_abs_difference"] <= TOLERANCE else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
