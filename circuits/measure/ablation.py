@@ -22,6 +22,7 @@ import numpy as np
 from circuits.claims.heads import Component
 from circuits.claims.positions import queries
 from circuits.claims.selector import parse
+from circuits.measure.attention import Watch
 from circuits.measure.batches import batches
 from circuits.measure.metrics import END_METRICS, Values, end_metrics, next_token_loss, precise
 from circuits.prompts.prompt import TokenPrompt
@@ -93,9 +94,9 @@ class CleanRun:
     """The unablated model on one prompt set: kept while its ablations are measured.
 
     ``values`` are the clean metrics (the loss only where ``loss``); ``residuals[layer]`` the residual
-    streams that enter a layer, by batch; ``logits`` the clean logits at the end, by batch (for kl);
+    streams that enter a layer, by batch; ``writes[site]`` what senders of paths write; ``logits`` the clean logits at the end, by batch (for kl);
     ``partners`` what ``resample`` read from the corrupted partners, by batch and site (up to
-    ``PARTNER_BYTES``), so that the many ablations of a circuit read it once.
+    ``partner_bytes``; None: ``PARTNER_BYTES``), so that the many ablations of a circuit read it once.
     """
 
     prompts: Sequence[TokenPrompt]
@@ -103,13 +104,16 @@ class CleanRun:
     values: Values
     logits: list[torch.Tensor] = field(default_factory=list)
     residuals: dict[int, list[torch.Tensor]] = field(default_factory=dict)
+    writes: dict[str, list[torch.Tensor]] = field(default_factory=dict)
     partners: dict[int, dict[str, torch.Tensor]] = field(default_factory=dict)
     loss: bool = False
+    partner_bytes: int | None = None
 
     def keep_partners(self, number: int, read: dict[str, torch.Tensor]) -> None:
         """Keep what was read for a batch, where there is room."""
         kept = {**self.partners, number: read}
-        if sum(value.nbytes for batch in kept.values() for value in batch.values()) <= PARTNER_BYTES:
+        room = PARTNER_BYTES if self.partner_bytes is None else self.partner_bytes
+        if sum(value.nbytes for batch in kept.values() for value in batch.values()) <= room:
             self.partners = kept
 
 
@@ -193,9 +197,21 @@ def capture(model: LoadedModel, rows: Sequence[Sequence[int]], sites: Sequence[s
 
 
 def clean_run(
-    model: LoadedModel, prompts: Sequence[TokenPrompt], layers: Sequence[int], *, loss: bool, batch_tokens: int
+    model: LoadedModel,
+    prompts: Sequence[TokenPrompt],
+    layers: Sequence[int],
+    *,
+    loss: bool,
+    batch_tokens: int,
+    watch: Watch | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    partner_bytes: int | None = None,
+    sites: Sequence[str] = (),
 ) -> CleanRun:
-    """One clean pass: metrics, end logits, and the residual streams entering each of ``layers``."""
+    """One clean pass: metrics, end logits, and the residual streams entering each of ``layers``.
+
+    ``sites``: whose activations are kept too; ``watch``: attention that is read in the same pass. ``progress(done, total)`` counts prompts.
+    """
     import torch
 
     run = CleanRun(
@@ -204,16 +220,24 @@ def clean_run(
         {name: np.full(len(prompts), np.nan) for name in (*END_METRICS, "loss")},
     )
     run.residuals, run.loss = {layer: [] for layer in layers}, loss
+    run.partner_bytes, run.writes = partner_bytes, {name: [] for name in sites}
+    done = 0
     for chunk in run.chunks:
         tokens = torch.tensor([prompts[i].ids for i in chunk], device=model.device)
-        hooks = [
+        hooks: list[Hook] = [
             (f"blocks.{layer}.hook_resid_pre", _keep_in(kept)) for layer, kept in run.residuals.items() if layer > 0
         ]
+        hooks += [(name, _keep_in(kept)) for name, kept in run.writes.items()]
+        if watch is not None:
+            hooks += watch.hooks(chunk)
         logits = forward(model, tokens, hooks, all_positions=loss)
         run.logits.append(logits[:, -1].clone())
         _store(run.values, chunk, end_metrics(logits[:, -1], [prompts[i] for i in chunk]))
         if loss:
             run.values["loss"][chunk] = next_token_loss(logits, tokens)
+        done += len(chunk)
+        if progress is not None:
+            progress(done, len(prompts))
     return run
 
 
@@ -242,7 +266,7 @@ def measure_ablation(
     import torch
 
     found: Values = {name: np.full(len(run.prompts), np.nan) for name in (*END_METRICS, "loss")}
-    start = ablation.start if ablation.start in run.residuals else 0
+    start = max((layer for layer in run.residuals if layer <= ablation.start), default=0)
     for number, chunk in enumerate(run.chunks):
         batch = [run.prompts[i] for i in chunk]
         found_at = [bool(ablation.also or ablation.places(prompt, variables)) for prompt in batch]

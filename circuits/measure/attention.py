@@ -61,6 +61,105 @@ class _Sink:
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
+class Watch:
+    """Reads attention while the model runs: the values of questions, mean patterns and profiles of chosen heads.
+
+    ``hooks(chunk)`` are those of one batch of prompts; after all batches ``values``, ``patterns`` and ``profiles`` are
+    complete. ``stop`` is the number of layers that must be run. ``below``: only the layers below this one have
+    values (None: all layers). The same hooks serve a pass of their own or a clean run that is made anyway.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        prompts: Sequence[TokenPrompt],
+        questions: Sequence[Question],
+        variables: Mapping[str, int],
+        *,
+        patterns_of: Sequence[tuple[int, int]] = (),
+        profiles_of: Sequence[tuple[int, int]] = (),
+        below: int | None = None,
+    ):
+        layers, heads = model.shape.layers, model.shape.heads
+        self.model, self.prompts, self.variables = model, prompts, variables
+        self._sinks = [_sink(asked, layers, heads, len(prompts)) for asked in questions]
+        self._pictured = {pair: np.zeros((len(prompts[0].ids),) * 2) for pair in patterns_of}
+        self._alike = [p.template == prompts[0].template and len(p.ids) == len(prompts[0].ids) for p in prompts]
+        classes = classes_of(prompts) if profiles_of else None
+        self._tallies = {pair: Tally(prompts, classes) for pair in profiles_of} if classes is not None else {}
+        some = sorted({layer for layer, _ in (*patterns_of, *profiles_of)})
+        self._wanted = list(range(layers if below is None else below)) if questions else some
+        self.stop = max(self._wanted, default=-1) + 1
+
+    def hooks(self, chunk: Sequence[int]) -> list[tuple[str, Callable[..., None]]]:
+        """Hooks for the prompts of one batch (their indices; all of one length)."""
+        import torch
+
+        index = np.array(chunk)
+        batch = [self.prompts[i] for i in chunk]
+        for sink in self._sinks:
+            found = cells(sink.asked, batch, self.variables)
+            sink.uniform_left[index], right = uniform(sink.asked, found)
+            if sink.uniform_right is not None and right is not None:
+                sink.uniform_right[index] = right
+            sink.tensors = _tensors(found, self.model.device)
+        shown = torch.tensor([self._alike[i] for i in chunk], device=self.model.device)
+
+        def reduce(pattern: Any, hook: Any, *, layer: int) -> None:
+            weights = pattern.to(torch.float32) if pattern.dtype in (torch.float16, torch.bfloat16) else pattern
+            sound = torch.isfinite(weights.sum(-1))  # [batch, head, query]
+            for sink in self._sinks:
+                _reduce(sink, weights, sound, layer, index)
+            for at_layer, head in self._pictured:
+                if at_layer == layer and bool(shown.any()):
+                    self._pictured[at_layer, head] += precise(weights[shown, head]).sum(0).cpu().numpy()
+            for (at_layer, head), tally in self._tallies.items():
+                if at_layer == layer:
+                    tally.add(precise(weights[:, head]).cpu().numpy(), chunk)
+
+        return [(f"blocks.{layer}.attn.hook_pattern", partial(reduce, layer=layer)) for layer in self._wanted]
+
+    @property
+    def values(self) -> dict[Question, AttentionValues]:
+        """All heads' values of each question."""
+        return {sink.asked: _finish(sink) for sink in self._sinks}
+
+    @property
+    def patterns(self) -> dict[tuple[int, int], NDArray[np.float64]]:
+        """Mean patterns Float[query, key] over the prompts that have the first prompt's template and token length."""
+        total = sum(self._alike)
+        return {pair: pattern / total for pair, pattern in self._pictured.items()}
+
+    @property
+    def profiles(self) -> dict[tuple[int, int], Profile]:
+        """Profiles (see there) over all prompts."""
+        return {pair: tally.profile() for pair, tally in self._tallies.items()}
+
+
+def run_watch(
+    watch: Watch, batch_tokens: int, *, progress: Callable[[int, int], None] | None = None, partners: bool = False
+) -> None:
+    """A pass of its own for a watch, through the layers that it needs and no further.
+
+    ``progress(done, total)`` counts prompts. ``partners``: the model is shown the prompts' corrupted partners, and the
+    cells are those of the prompts.
+    """
+    import torch
+
+    done = 0
+    for chunk in batches(watch.prompts, batch_tokens):
+        batch = [watch.prompts[i] for i in chunk]
+        shown = [p.corrupted if partners and p.corrupted is not None else p.ids for p in batch]
+        tokens = torch.tensor(shown, device=watch.model.device)
+        with torch.no_grad():
+            watch.model.bridge.run_with_hooks(
+                tokens, return_type=None, fwd_hooks=watch.hooks(chunk), stop_at_layer=watch.stop
+            )
+        done += len(chunk)
+        if progress is not None:
+            progress(done, len(watch.prompts))
+
+
 def measure_attention(
     model: LoadedModel,
     prompts: Sequence[TokenPrompt],
@@ -76,62 +175,13 @@ def measure_attention(
 ) -> tuple[dict[Question, AttentionValues], dict[tuple[int, int], NDArray[np.float64]], dict[tuple[int, int], Profile]]:
     """All heads' values of several questions on one prompt set; mean patterns and profiles of chosen heads.
 
-    Mean patterns are Float[query, key] over the prompts that have the first prompt's template and
-    token length; profiles (see there) are over all prompts. ``progress(done, total)`` counts prompts. ``partners``: the
-    model is shown the prompts' corrupted partners, and the cells are those of the prompts. ``below``: only the layers
-    below this one are run; the others have no values (None: all layers).
-    Raises Unmeasurable when a question's offsets have no period.
+    One pass by ``run_watch``; see ``Watch`` for what is read. Raises Unmeasurable when a question's offsets have no period.
     """
-    import torch
-
-    layers, heads, count = model.shape.layers, model.shape.heads, len(prompts)
-    sinks = [_sink(asked, layers, heads, count) for asked in questions]
-    pictured = {pair: np.zeros((len(prompts[0].ids),) * 2) for pair in patterns_of}
-    alike = [p.template == prompts[0].template and len(p.ids) == len(prompts[0].ids) for p in prompts]
-    classes = classes_of(prompts) if profiles_of else None
-    tallies = {pair: Tally(prompts, classes) for pair in profiles_of} if classes is not None else {}
-    wanted = (
-        range(layers if below is None else below)
-        if questions
-        else sorted({layer for layer, _ in (*patterns_of, *profiles_of)})
-    )
-    stop = max(wanted, default=-1) + 1
-    done = 0
-    for chunk in batches(prompts, batch_tokens):
-        index = np.array(chunk)
-        batch = [prompts[i] for i in chunk]
-        for sink in sinks:
-            found = cells(sink.asked, batch, variables)
-            sink.uniform_left[index], right = uniform(sink.asked, found)
-            if sink.uniform_right is not None and right is not None:
-                sink.uniform_right[index] = right
-            sink.tensors = _tensors(found, model.device)
-        shown = torch.tensor([alike[i] for i in chunk], device=model.device)
-
-        def reduce(pattern: Any, hook: Any, *, layer: int, index: Any = index, shown: Any = shown) -> None:
-            weights = pattern.to(torch.float32) if pattern.dtype in (torch.float16, torch.bfloat16) else pattern
-            sound = torch.isfinite(weights.sum(-1))  # [batch, head, query]
-            for sink in sinks:
-                _reduce(sink, weights, sound, layer, index)
-            for at_layer, head in pictured:
-                if at_layer == layer and bool(shown.any()):
-                    pictured[at_layer, head] += precise(weights[shown, head]).sum(0).cpu().numpy()
-            for (at_layer, head), tally in tallies.items():
-                if at_layer == layer:
-                    tally.add(precise(weights[:, head]).cpu().numpy(), index)
-
-        shown_ids = [p.corrupted if partners and p.corrupted is not None else p.ids for p in batch]
-        tokens = torch.tensor(shown_ids, device=model.device)
-        hooks = [(f"blocks.{layer}.attn.hook_pattern", partial(reduce, layer=layer)) for layer in wanted]
-        with torch.no_grad():
-            model.bridge.run_with_hooks(tokens, return_type=None, fwd_hooks=hooks, stop_at_layer=stop)
-        done += len(chunk)
-        if progress is not None:
-            progress(done, count)
-    total = sum(alike)
-    values = {sink.asked: _finish(sink) for sink in sinks}
-    patterns = {pair: pattern / total for pair, pattern in pictured.items()}
-    return values, patterns, {pair: tally.profile() for pair, tally in tallies.items()}
+    watch = Watch(
+        model, prompts, questions, variables, patterns_of=patterns_of, profiles_of=profiles_of, below=below
+    )  # fmt: skip
+    run_watch(watch, batch_tokens, progress=progress, partners=partners)
+    return watch.values, watch.patterns, watch.profiles
 
 
 def _sink(asked: Question, layers: int, heads: int, count: int) -> _Sink:

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from circuits.claims.claim import PromptSet
 from circuits.claims.selector import variables as back_references
 from circuits.errors import Unmeasurable
-from circuits.measure.ablation import Ablation, CleanRun, Reference, clean_run, measure_ablation, site
-from circuits.measure.attention import AttentionValues, attention_arrays, attention_from, measure_attention
+from circuits.measure.ablation import PARTNER_BYTES, Ablation, CleanRun, Reference, clean_run, measure_ablation, site
+from circuits.measure.attention import AttentionValues, Watch, attention_arrays, attention_from, run_watch
 from circuits.measure.cache import ValueCache, code_digest, digest
 from circuits.measure.cells import Question, cells
 from circuits.measure.metrics import END_METRICS, Values
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 
+RESIDUAL_BYTES = 2**29
+"""The most memory that the clean residual streams of all blocks of a series may keep, in bytes."""
+MOST_SENDERS = 4
+"""Of how many sites of paths' senders a clean run keeps what they write; the others are read again."""
 CLEAN_RUN = "clean"
 """The name of the unablated model's metrics among what a group measured."""
 
@@ -79,7 +83,8 @@ class Plan:
 class Group:
     """See the module. ``model`` loads the model when it is first needed (and may raise).
 
-    ``first``: the place of its first prompt in the series, ``n`` how many there are; ``draw`` gives them. ``base``: the
+    ``first``: the place of its first prompt in the series, ``n`` how many there are; ``draw`` gives them; ``total``
+    is how many the series may have. ``base``: the
     series' first block, whose reference means serve all (None: this is it).
     """
 
@@ -98,6 +103,7 @@ class Group:
     first: int = 0
     base: Group | None = None
     draw: Callable[[], list[TokenPrompt]] = list
+    total: int = 0
     _prompts: list[TokenPrompt] | None = None
     _attention: dict[Question, AttentionValues] = field(default_factory=dict)
     _pictures: dict[tuple[Question, tuple[int, int]], Picture] = field(default_factory=dict)
@@ -200,17 +206,15 @@ class Group:
         title = f"attention on {self.prompt_set.title}: {questions}, {len(self.prompts)} prompts"
         self.progress(title)
         model = self.model()
-        values, patterns, profiles = measure_attention(
-            model,
-            self.prompts,
-            missing,
-            variables,
-            patterns_of=sorted({head for _, head in pairs}),
-            profiles_of=heads,
-            batch_tokens=self.settings.batch_tokens,
-            progress=lambda done, total: self.progress(f"{title} ({done}/{total})"),
-        )
-        for question, value in values.items():
+        pictured = sorted({head for _, head in pairs})
+        watch = Watch(model, self.prompts, missing, variables, patterns_of=pictured, profiles_of=heads)
+        if self._wants_clean_run():
+            self._run_clean(title, watch)
+        else:
+            progress = self._counting(title)
+            run_watch(watch, self.settings.batch_tokens, progress=progress)
+        patterns = watch.patterns
+        for question, value in watch.values.items():
             self._attention[question] = value
             self.measured.add(question.key)
             self.cache.save(self.key_of(question.key), attention_arrays(value))
@@ -218,14 +222,14 @@ class Group:
             shown = picture(question, self.prompts, variables, patterns[head], model.tokenizer.decode)
             self._pictures[question, head] = shown
             self.cache.save(self.key_of(picture_key(question, head)), picture_arrays(shown))
-        for head, found in profiles.items():
+        for head, found in watch.profiles.items():
             self._profiles[head] = found
             self.cache.save(self.key_of(profile_key(head)), profile_arrays(found))
 
     @property
     def clean(self) -> Values:
         """The unablated model's metrics: Float[prompt] each (``loss`` only when planned)."""
-        return self._cached_values("clean", self._loss, lambda: self._clean_run().values)
+        return self._cached_values(CLEAN_RUN, self._loss, lambda: self._clean_run().values)
 
     def ablated(self, ablation: Ablation) -> Values:
         """The metrics of a planned ablation: Float[prompt] each."""
@@ -277,16 +281,52 @@ class Group:
         """Whether anything planned reads the whole-prompt loss."""
         return any(ablation.loss for ablation in self.plan.ablations) or any(patch.loss for patch in self.plan.paths)
 
+    def _wants_clean_run(self) -> bool:
+        """Whether a clean run will be needed beside the attention: then one pass serves both."""
+        if self._clean is not None:
+            return False
+        if any(prompt.answers for prompt in self.prompts) and self._kept(CLEAN_RUN, self._loss) is None:
+            return True
+        return any(self._kept(*name_of(ablation)) is None for ablation in self.plan.ablations) or any(
+            self._kept(patch.key, patch.loss) is None for patch in self.plan.paths
+        )
+
     def _clean_run(self) -> CleanRun:
-        loss = self._loss
-        if self._clean is None or (loss and not self._clean.loss):
-            layers = sorted({ablation.start for ablation in self.plan.ablations})
-            self.progress(f"clean run on {self.prompt_set.title}: {len(self.prompts)} prompts")
-            self._clean = clean_run(
-                self.model(), self.prompts, layers, loss=loss, batch_tokens=self.settings.batch_tokens
-            )
-            self._clean.values["top_text"] = self._token_texts(self._clean.values)
+        if self._clean is None or (self._loss and not self._clean.loss):
+            self._run_clean(f"clean run on {self.prompt_set.title}: {len(self.prompts)} prompts", None)
+        assert self._clean is not None
         return self._clean
+
+    def _run_clean(self, title: str, watch: Watch | None) -> None:
+        """The unablated model on the prompts, with what planned ablations start from; its metrics are kept at once."""
+        loss = self._loss
+        self.progress(title)
+        layers = self._kept_layers()
+        run = clean_run(
+            self.model(), self.prompts, layers, loss=loss, batch_tokens=self.settings.batch_tokens, watch=watch,
+            progress=self._counting(title), partner_bytes=PARTNER_BYTES * self.n // max(self.total, self.n),
+            sites=sorted({site(patch.sender) for patch in self.plan.paths})[:MOST_SENDERS],
+        )  # fmt: skip
+        run.values["top_text"] = self._token_texts(run.values)
+        self._clean = run
+        self._cached_values(CLEAN_RUN, loss, lambda: run.values)
+
+    def _kept_layers(self) -> list[int]:
+        """The layers whose clean residual streams are kept: where planned ablations and paths start, thinned to the room.
+
+        An ablation between two of them starts from the lower one, and comes to the same numbers.
+        """
+        last = self.model().shape.layers - 1
+        starts = {ablation.start for ablation in self.plan.ablations}
+        starts |= {last if patch.receiver is None else patch.receiver.layer for patch in self.plan.paths}
+        layers = sorted(starts - {0})
+        longest = max(len(prompt.ids) for prompt in self.prompts)
+        each = max(self.total, self.n) * longest * int(self.model().bridge.cfg.d_model) * 4  # of all blocks, in float32
+        room = max(1, RESIDUAL_BYTES // each)
+        return layers[:: -(-len(layers) // room)] if layers else []
+
+    def _counting(self, title: str) -> Callable[[int, int], None]:
+        return lambda done, total: self.progress(f"{title} ({done}/{total})")
 
     def _measure_ablation(self, ablation: Ablation) -> Values:
         run = self._clean_run()
@@ -302,7 +342,7 @@ class Group:
             ablation,
             reference,
             variables=self.prompt_set.variables,
-            progress=lambda done, total: self.progress(f"{title} ({done}/{total})"),
+            progress=self._counting(title),
         )
         values["top_text"] = self._token_texts(values)
         return values
@@ -314,7 +354,7 @@ class Group:
             self.model(),
             self._clean_run(),
             patch,
-            progress=lambda done, total: self.progress(f"{title} ({done}/{total})"),
+            progress=self._counting(title),
         )
         values["top_text"] = self._token_texts(values)
         return values

@@ -88,7 +88,7 @@ def measure_path(
         partners = [prompt.corrupted for prompt in batch if prompt.corrupted is not None]
         if len(partners) < len(batch):
             raise ValueError("a path needs a corrupted partner for every prompt")
-        residual, delta = _clean_and_delta(model, patch.sender, layer, [prompt.ids for prompt in batch], partners)
+        residual, delta = _clean_and_delta(model, run, number, patch.sender, layer, partners)
         # What is not a number counts as a difference.
         touched = (delta != 0).flatten(1).any(1).tolist()
         if any(touched) or (patch.loss and not run.loss):
@@ -109,23 +109,28 @@ def measure_path(
 
 
 def _clean_and_delta(
-    model: LoadedModel,
-    sender: Component,
-    layer: int,
-    rows: Sequence[Sequence[int]],
-    partners: Sequence[Sequence[int]],
+    model: LoadedModel, run: CleanRun, number: int, sender: Component, layer: int, partners: Sequence[Sequence[int]]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The clean residual entering ``layer`` and the sender's corrupted minus its clean write.
+    """The clean residual entering ``layer`` and the sender's corrupted minus its clean write, of a batch of the run.
 
-    Both Float[batch, pos, d_model]; one clean and one corrupted pass. An output bias is no head's and
-    would cancel.
+    Both Float[batch, pos, d_model]. What the clean run kept is not run again, and neither is what was read from the
+    partners. An output bias is no head's and would cancel.
     """
-    place, entering = site(sender), f"blocks.{layer}.hook_resid_pre"
-    clean = capture(model, rows, [place, entering])
-    delta = capture(model, partners, [place])[place] - clean[place]
+    place = site(sender)
+    if layer in run.residuals and place in run.writes:
+        entering, wrote = run.residuals[layer][number], run.writes[place][number]
+    else:
+        name = f"blocks.{layer}.hook_resid_pre"
+        clean = capture(model, [run.prompts[i].ids for i in run.chunks[number]], [place, name])
+        entering, wrote = clean[name], clean[place]
+    read = dict(run.partners.get(number, {}))
+    if place not in read:
+        read |= capture(model, partners, [place])
+        run.keep_partners(number, read)
+    delta = read[place] - wrote
     if sender.head is not None:
         delta = delta[:, :, sender.head] @ _output_weight(model, sender)
-    return clean[entering], delta
+    return entering, delta
 
 
 def _output_weight(model: LoadedModel, sender: Component) -> torch.Tensor:

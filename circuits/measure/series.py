@@ -226,6 +226,7 @@ class Series:
             self.prompt_set, self.family, self.seed, count, self.model_digest, self.model, self.settings, self.cache,
             self.progress, self.plan, self.measured,
             chosen=self._chosen, first=first, base=base, draw=lambda: self.prompts[first : first + count],
+            total=self._whole,
         )  # fmt: skip
 
     @property
