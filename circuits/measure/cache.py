@@ -7,6 +7,7 @@ an edited bound needs no model.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import io
@@ -14,7 +15,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,33 @@ class ValueCache:
             self.written.add(key)
         except OSError:
             return
+
+    @contextlib.contextmanager
+    def alone(self, name: str, *, wait: bool = True) -> Iterator[bool]:
+        """Hold a work against other processes with this cache: True while it is held.
+
+        Not to ``wait`` gives False where another process holds it. Where there is no folder, or no lock can be made,
+        there is nobody to wait for. The operating system frees the lock of a process that dies.
+        """
+        if self.folder is None:
+            yield True
+            return
+        from filelock import FileLock, Timeout
+
+        place = self.folder.parent / "locks" / f"{digest(name)[:32]}.lock"
+        lock = FileLock(str(place))
+        held = True
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=-1 if wait else 0)
+        except Timeout:
+            held = False
+        except OSError:
+            pass
+        try:
+            yield held
+        finally:
+            lock.release()
 
     def load_json(self, key: str) -> Any:
         """Plain data kept with ``save_json``, or None."""

@@ -6,12 +6,11 @@ import json
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from circuits.errors import PromptFault
 from circuits.measure.attention import measure_attention
 from circuits.measure.cells import Question
-from circuits.measure.controls import Controls, means, measure_controls, permuted_weights
+from circuits.measure.controls import Controls, Floats, means, measure_controls, permuted_weights
 from circuits.measure.group import askable
 from circuits.measure.series import Series
 from circuits.prompts.prompt import TokenPrompt
@@ -21,71 +20,108 @@ FEW = 8
 
 
 def fill_controls(many: Sequence[Series], permuted: int) -> None:
-    """Measure (or read) the controls of every planned question of series of one model, with ``permuted`` shuffles each."""
-    todo: list[tuple[Series, list[Question]]] = []
-    for series in many:
+    """Measure (or read) the controls of every planned question of series of one model, with ``permuted`` shuffles each.
+
+    Several processes share the work: each takes a shuffle that no other has, and waits at the end for those that others have.
+    """
+    asked = [(series, question) for series in many for question in sorted(series.layers, key=lambda q: q.key)]
+    asked = [(series, question) for series, question in asked if question not in series.known_controls]
+    model_digest = many[0].model_digest
+    cache = many[0].cache
+    parts: list[int | None] = [None, *range(permuted)]  # None: the prompts without their structure
+    for wait in (False, True):
+        for part in parts:
+            if not _missing(asked, part):
+                continue
+            with cache.alone(f"controls {model_digest} {part}", wait=wait) as held:
+                todo = _missing(asked, part) if held else {}
+                if todo and part is None:
+                    _measure_broken(todo)
+                elif todo and part is not None:
+                    _measure_shuffled(todo, part, permuted)
+    for series, question in asked:
+        found = [_load(series, question, part) for part in parts]
+        if all(each is not None for each in found):
+            broken, *each = [values for values in found if values is not None]
+            sides = (1 if question.right is None else 2, *_shape(series, broken, each))
+            shuffled = np.stack(each) if each else np.zeros((0, *sides))
+            series.known_controls[question] = Controls(broken if broken.size else None, shuffled)
+
+
+def _shape(series: Series, broken: Floats, each: Sequence[Floats]) -> tuple[int, int]:
+    """Layers and heads."""
+    known = next((values for values in (broken, *each) if values.size), None)
+    if known is None:
+        shape = series.model().shape
+        return shape.layers, shape.heads
+    return int(known.shape[1]), int(known.shape[2])
+
+
+def _missing(asked: Sequence[tuple[Series, Question]], part: int | None) -> dict[int, tuple[Series, list[Question]]]:
+    """The questions of each series whose values of a part are not known, where they can be asked at all."""
+    found: dict[int, tuple[Series, list[Question]]] = {}
+    for series, question in asked:
+        if _load(series, question, part) is not None:
+            continue
         try:
-            missing = [
-                asked for asked in sorted(series.layers, key=lambda q: q.key) if not _read(series, asked, permuted)
-            ]
-            prompts = series.first.prompts if missing else []
+            possible = askable(question, series.first.prompts, series.prompt_set.variables)
         except PromptFault:
             continue  # said by its own claims
-        missing = [asked for asked in missing if askable(asked, prompts, series.prompt_set.variables)]
-        todo += [(series, missing)] if missing else []
-    if not todo:
-        return
-    model = todo[0][0].model()
-    broken = {}
-    for series, questions in todo:
+        if possible:
+            found.setdefault(id(series), (series, []))[1].append(question)
+    return found
+
+
+def _measure_broken(todo: dict[int, tuple[Series, list[Question]]]) -> None:
+    """The questions on the corrupted partners; no values where prompts have none."""
+    for series, questions in todo.values():
         series.progress(f"controls on {series.prompt_set.title}: prompts without their structure")
         variables, tokens = series.prompt_set.variables, series.settings.batch_tokens
         # One pass, so of all layers: an edited head then needs no other. The shuffled models go no deeper than they must.
-        broken[id(series)] = measure_controls(model, series.first.prompts, questions, variables, tokens)
-    shuffled: dict[tuple[int, Question], list[NDArray[np.float64]]] = {}
-    for seed in range(permuted):
-        todo[0][0].progress(f"controls: shuffling the weights ({seed + 1}/{permuted})")
-        with permuted_weights(model, seed):
-            for series, questions in todo:
-                series.progress(f"controls on {series.prompt_set.title}: shuffled weights ({seed + 1}/{permuted})")
-                found = measure_attention(
-                    model, few_of(series), questions, series.prompt_set.variables,
-                    batch_tokens=series.settings.batch_tokens, below=_below(series, questions),
-                )[0]  # fmt: skip
-                for asked, values in found.items():
-                    shuffled.setdefault((id(series), asked), []).append(means(values))
-    for series, questions in todo:
-        for asked in questions:
-            partners = broken[id(series)][asked]
-            each = shuffled.get((id(series), asked), [])
-            sides = (1 if asked.right is None else 2, model.shape.layers, model.shape.heads)
-            arrays = {"permuted": np.stack(each) if each else np.zeros((0, *sides))}
-            arrays |= {"broken": partners} if partners is not None else {}
-            series.cache.save(_controls_key(series, asked, permuted), arrays)
-            series.known_controls[asked] = Controls(partners, arrays["permuted"])
+        found = measure_controls(series.model(), series.first.prompts, questions, variables, tokens)
+        for question, values in found.items():
+            _save(series, question, None, values if values is not None else np.zeros(0))
+
+
+def _measure_shuffled(todo: dict[int, tuple[Series, list[Question]]], seed: int, permuted: int) -> None:
+    """The questions on the model with its weights shuffled by one seed."""
+    first = next(iter(todo.values()))[0]
+    first.progress(f"controls: shuffling the weights ({seed + 1}/{permuted})")
+    model = first.model()
+    with permuted_weights(model, seed):
+        for series, questions in todo.values():
+            series.progress(f"controls on {series.prompt_set.title}: shuffled weights ({seed + 1}/{permuted})")
+            below = max(series.layers[question] for question in questions)
+            found = measure_attention(
+                model, few_of(series), questions, series.prompt_set.variables,
+                batch_tokens=series.settings.batch_tokens, below=below,
+            )[0]  # fmt: skip
+            for question, values in found.items():
+                _save(series, question, seed, means(values))
+
+
+def _name(series: Series, question: Question, part: int | None) -> str:
+    about = ["controls", question.key, part, series.layers[question] if part is not None else None]
+    return series.first.key_of(json.dumps(about))
+
+
+def _load(series: Series, question: Question, part: int | None) -> Floats | None:
+    """The values of a part, from memory or the cache; an empty array where prompts have no partners."""
+    known = series.control_parts.get((question, part, series.layers[question]))
+    if known is None:
+        found = series.cache.load(_name(series, question, part))
+        known = found.get("values") if found is not None else None
+        if known is not None:
+            series.control_parts[question, part, series.layers[question]] = known
+    return known
+
+
+def _save(series: Series, question: Question, part: int | None, values: Floats) -> None:
+    series.control_parts[question, part, series.layers[question]] = values
+    series.cache.save(_name(series, question, part), {"values": values})
 
 
 def few_of(series: Series) -> list[TokenPrompt]:
     """The prompts that the shuffled models are shown: a whole cycle of templates, at least FEW; texts are all shown."""
     prompts = series.first.prompts
     return prompts if series.family.exhaustive else prompts[: -(-FEW // series.cycle) * series.cycle]
-
-
-def _controls_key(series: Series, asked: Question, permuted: int) -> str:
-    return series.first.key_of(
-        json.dumps(["controls", asked.key, permuted, series.layers[asked] if permuted else None])
-    )
-
-
-def _below(series: Series, questions: Sequence[Question]) -> int:
-    return max(series.layers[asked] for asked in questions)
-
-
-def _read(series: Series, asked: Question, permuted: int) -> bool:
-    """Whether the controls of a question are known; what the cache has is read."""
-    if asked not in series.known_controls:
-        found = series.cache.load(_controls_key(series, asked, permuted))
-        if found is None or "permuted" not in found:
-            return False
-        series.known_controls[asked] = Controls(found.get("broken"), found["permuted"])
-    return True

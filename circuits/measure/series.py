@@ -86,6 +86,7 @@ class Series:
     template: str | None = None
     fill_controls: Callable[[str], None] = lambda model_digest: None
     known_controls: dict[Question, Controls] = field(default_factory=dict)
+    control_parts: dict[tuple[Question, int | None, int], NDArray[np.float64]] = field(default_factory=dict)
     _prompts: list[TokenPrompt] | None = None
     _about: dict[str, int] | None = None
     _blocks: list[Group] = field(default_factory=list)

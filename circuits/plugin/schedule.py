@@ -7,7 +7,6 @@ the suites here, in the controller, which collects nothing: node ids are all tha
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,6 @@ from circuits.plugin.collect import SUFFIXES, is_suite
 if TYPE_CHECKING:
     from circuits.items import Item
     from circuits.plugin.session import State
-
-PARTS = 3  # pieces a worker that many ablations of one group are cut into, at least
 
 
 def make_scheduler(config: pytest.Config, log: Any, state: State) -> Any:
@@ -35,7 +32,7 @@ def make_scheduler(config: pytest.Config, log: Any, state: State) -> Any:
 
         def _split_scope(self, nodeid: str) -> str:
             if self.known is None:
-                self.known = scopes(self.collection or (), config, state, self.numnodes)
+                self.known = scopes(self.collection or (), config, state)
             return self.known.get(nodeid, nodeid)
 
     return ClaimScheduling(config, log)
@@ -52,23 +49,32 @@ def may_hold_suites(config: pytest.Config) -> bool:
     return False
 
 
-def scopes(collection: Sequence[str], config: pytest.Config, state: State, workers: int) -> dict[str, str]:
-    """Node id -> the name of its work unit, for every valid claim among ``collection``."""
-    found = _groups(collection, config, state)
-    many = Counter(found.values())
-    most = max(1, -(-len(found) // (PARTS * max(1, workers))))
-    seen: Counter[str] = Counter()
-    units = {}
-    for nodeid, group in found.items():
-        piece = ""
-        if group.startswith("ablate") and many[group] > most:  # each ablation is its own work, unlike attention
-            piece = f" {seen[group] // most}"
-        seen[group] += 1
-        units[nodeid] = group + piece
-    return units
+def scopes(collection: Sequence[str], config: pytest.Config, state: State) -> dict[str, str]:
+    """Node id -> the name of its work unit, for every valid claim among ``collection``.
+
+    Claims that share a prompt set of a model, directly or through others, are one unit, so that nothing is measured by
+    two workers.
+    """
+    shared = _shared(collection, config, state)
+    first: dict[str, str] = {}  # what is measured -> the unit that it belongs to
+    merged: dict[str, str] = {}
+
+    def unit(name: str) -> str:
+        while merged.get(name, name) != name:
+            name = merged[name]
+        return name
+
+    for nodeid, parts in shared.items():
+        own = unit(nodeid)
+        for part in sorted(parts):
+            other = unit(first.setdefault(part, own))
+            if other != own:
+                merged[other] = own
+    return {nodeid: unit(nodeid) for nodeid in shared}
 
 
-def _groups(collection: Sequence[str], config: pytest.Config, state: State) -> dict[str, str]:
+def _shared(collection: Sequence[str], config: pytest.Config, state: State) -> dict[str, frozenset[str]]:
+    """Node id -> all that is measured for it, in the order of the collection."""
     from circuits.items import items_of, load
 
     wanted = set(collection)
@@ -83,20 +89,19 @@ def _groups(collection: Sequence[str], config: pytest.Config, state: State) -> d
         except Exception:  # whatever it is, the worker that collects this suite says it
             continue
         for item in items:
-            group = _group(item)
-            if item.node_id in wanted and group is not None:
-                found[item.node_id] = group
+            if item.node_id in wanted and not item.claim.faults:
+                found[item.node_id] = _measured(item)
     return {nodeid: found[nodeid] for nodeid in collection if nodeid in found}
 
 
-def _group(item: Item) -> str | None:
-    """What a claim is measured with: kind of work, model, and the prompt set of its first check."""
-    if item.claim.faults or not item.claim.checks:
-        return None
-    first = item.claim.checks[0]
-    prompts = first.prompts[0] if first.prompts else item.variant
-    if prompts is None:
-        return None
-    kind = "ablate" if any(check.kind == "ablate" for check in item.claim.checks) else "attend"
-    facts = (prompts.family, dict(prompts.parameters), prompts.bos, dict(prompts.roles), dict(prompts.variables))
-    return f"{kind} {item.suite.model!r} {facts!r} {item.suite.sampling!r}"
+def _measured(item: Item) -> frozenset[str]:
+    """What a claim is measured on: each prompt set, or the weights alone, of a model."""
+    from circuits.items import prompt_sets
+
+    suite = item.suite
+    model = f"{suite.model!r} {item.base if isinstance(suite.model, dict) else ''}"
+    about = [
+        f"{s.family} {dict(s.parameters)!r} {s.bos} {dict(s.roles)!r} {dict(s.variables)!r} {suite.sampling!r}"
+        for s in prompt_sets(item)
+    ]
+    return frozenset(f"{model} {each}" for each in about or ["weights"])

@@ -162,9 +162,12 @@ class State:
         return Evaluator(options, self._values_folder(), self._drawer(), progress.step, notice=progress.notice)
 
     def _threads(self) -> int | None:
-        """One thread for each of several workers (more make all of them many times slower), unless the user says."""
+        """Each of several workers gets its share of the cores (more make all of them many times slower), unless the user says."""
         workers = int(getattr(self.config, "workerinput", {}).get("workercount", 1))
-        return 1 if workers > 1 and not os.environ.get("OMP_NUM_THREADS") else None
+        if workers <= 1 or os.environ.get("OMP_NUM_THREADS"):
+            return None
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, cores // workers)
 
     def _values_folder(self) -> Path | None:
         """The folder of measured values in the user's cache folder; None, said once, where none can be made."""
