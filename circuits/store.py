@@ -192,3 +192,31 @@ def versions(libraries: Iterable[str]) -> list[str]:
         except importlib.metadata.PackageNotFoundError:
             told.append(f"{library}=none")
     return told
+
+
+# What decides a value: the measuring stages, and the libraries that run the model.
+_STAGES = (
+    "prompts",
+    "models",
+    "measure",
+    "claims/selector.py",
+    "claims/sets.py",
+    "claims/positions.py",
+    "claims/heads.py",
+    "claims/claim.py",
+)
+_MODEL_LIBRARIES = ("torch", "transformers", "transformer_lens", "tokenizers")
+
+
+@cache
+def code_digest() -> str:
+    """Digest of the code and the library versions that measured values depend on."""
+    root = Path(__file__).resolve().parent
+    found = hashlib.sha256()
+    for stage in _STAGES:
+        place = root / stage
+        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            found.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    for version in versions(_MODEL_LIBRARIES):
+        found.update(f"{version}\n".encode())
+    return found.hexdigest()

@@ -25,6 +25,7 @@ STAGES = (
     "meaning",
     "entries",
     "answers",
+    "changes",
     "kinds",
     "evidence",
     "robust",

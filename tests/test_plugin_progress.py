@@ -204,3 +204,20 @@ def test_some_terminals_are_treated_as_pipes(
     reporter = Reporter(live=True)
     progress(reporter, tmp_path).notice("m: downloading")
     assert reporter.screen.text == "  m: downloading\n"
+
+
+def test_how_far_and_how_long(clock: Clock, tmp_path: Any) -> None:
+    """The claims that are done, and from the third on about how long the others take at that pace."""
+    reporter = Reporter(live=True, width=100)
+    status = progress(reporter, tmp_path)
+    status.expect(10)
+    status.step("attention (1/2)")
+    assert "claim 1 of 10: attention (1/2)" in reporter.screen.text
+    for _ in range(4):
+        clock.now += 30.0
+        status.finished()
+    status.step("clean run")
+    # 120 s for 4 claims leave 6 x 30 s.
+    assert "claim 5 of 10, about 3 min left: clean run" in reporter.screen.text
+    told = [module.in_time(seconds) for seconds in (0.2, 89, 91, 5399, 9000)]
+    assert told == ["1 s", "89 s", "2 min", "90 min", "2.5 h"]

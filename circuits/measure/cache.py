@@ -9,59 +9,31 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import io
 import json
 import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.store import code_digest
+
+__all__ = ["Arrays", "ValueCache", "code_digest", "digest"]
+
 Arrays = Mapping[str, NDArray[Any]]
 
-# What decides a value: the measuring stages, and the libraries that run the model.
-_STAGES = (
-    "prompts",
-    "models",
-    "measure",
-    "claims/selector.py",
-    "claims/sets.py",
-    "claims/positions.py",
-    "claims/heads.py",
-    "claims/claim.py",
-)
 _OWN = "__key__"
-_LIBRARIES = ("torch", "transformers", "transformer_lens", "tokenizers")
 
 
 def digest(data: Any) -> str:
     """sha256 of plain data in canonical JSON, as hex."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@cache
-def code_digest() -> str:
-    """Digest of the code and the library versions that measured values depend on."""
-    root = Path(__file__).resolve().parent.parent
-    found = hashlib.sha256()
-    for stage in _STAGES:
-        place = root / stage
-        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            found.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-    for library in _LIBRARIES:
-        try:
-            version = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            version = "none"
-        found.update(f"{library}={version}\n".encode())
-    return found.hexdigest()
 
 
 class ValueCache:

@@ -59,6 +59,14 @@ def add_options(parser: pytest.Parser) -> None:
         help="which claims of the run are discoveries at this false discovery rate (default: 0.05), by e-BH; samples further",
     )
     group.addoption(
+        "--circuit-changed",
+        metavar="REF",
+        nargs="?",
+        const="HEAD",
+        default=None,
+        help="only claims that ask something else than at a commit (default: HEAD), or ask it of another model, prompts or code",
+    )
+    group.addoption(
         "--circuit-model",
         metavar="NAME=PLACE",
         action="append",

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 HEARTBEAT_SECONDS = 10.0
+LEAST_DONE = 3  # claims before the time that is left is guessed from them
 _BLINK_SECONDS = 0.1
 _COUNTER = re.compile(r" \((\d+)/(\d+)\)$")
 
@@ -26,7 +27,27 @@ class Progress:
         self.config = config
         self.shown = False
         self._title = ""
+        self._total = self._done = 0
+        self._start: float | None = None
         self._began = self._wrote = 0.0
+
+    def expect(self, total: int) -> None:
+        """How many claims are to be measured, from now on."""
+        self._total, self._done, self._start = total, 0, time.monotonic()
+
+    def finished(self) -> None:
+        """One of them is done."""
+        self._done += 1
+
+    def _whole(self, now: float) -> str:
+        """How far the run is, and about how long it goes on; "" before it is known."""
+        if self._start is None or self._total < 2:
+            return ""
+        told = f"claim {min(self._done + 1, self._total)} of {self._total}"
+        if self._done < LEAST_DONE:
+            return f"{told}: "
+        left = (now - self._start) / self._done * (self._total - self._done)
+        return f"{told}, about {in_time(left)} left: "
 
     def step(self, text: str) -> None:
         """A measurement's title, with " (3/10)" as it goes on; lines only for what takes long."""
@@ -41,10 +62,10 @@ class Progress:
         if _live(reporter):
             if counter is None or now - self._wrote >= _BLINK_SECONDS:
                 self._wrote = now
-                self._status(reporter, text)
+                self._status(reporter, self._whole(now) + text)
         elif counter and counter[1] != counter[2] and now - max(self._began, self._wrote) >= HEARTBEAT_SECONDS:
             self._wrote = now  # the last count needs no line: the dot follows at once
-            self._line(reporter, text)
+            self._line(reporter, self._whole(now) + text)
 
     def notice(self, text: str) -> None:
         """A step that takes long: a download, a conversion, a model being loaded."""
@@ -98,6 +119,13 @@ class Progress:
                 return
             reporter.currentfspath = before
             reporter.flush()
+
+
+def in_time(seconds: float) -> str:
+    """A duration in one unit: 40 s, 3 min, 2.5 h."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def _live(reporter: Any) -> bool:

@@ -20,6 +20,7 @@ from circuits.plugin.progress import Progress
 
 if TYPE_CHECKING:
     from circuits.answers import Answers
+    from circuits.changes import Changes
     from circuits.claims.load import Knowledge
     from circuits.evaluate import Evaluator
     from circuits.items import Item, Options, Outcome
@@ -43,6 +44,7 @@ class State:
         self.models: dict[str, Any] = {}
         self.passed_over: list[Path] = []
         self.trouble: list[str] = []
+        self.notes: list[str] = []
         self.flips: dict[str, dict[str, str]] = {}
         self.report: Path | None = None
         self.progress = Progress(config)
@@ -91,6 +93,7 @@ class State:
                 self._evaluator = self._make_evaluator()
                 self._plan(self._evaluator)
             outcome = self._evaluator.evaluate(item)
+            self.progress.finished()
         finally:
             self.progress.clear()
         from circuits.report.record import clean_numbers
@@ -144,6 +147,7 @@ class State:
         return entry
 
     def _plan(self, evaluator: Evaluator) -> None:
+        self.progress.expect(sum(not item.claim.faults and self._kept(item)[0] is None for item in self._items))
         for item in self._items:
             try:
                 if self._kept(item)[0] is None:
@@ -207,6 +211,37 @@ class State:
 
     # -- hooks -------------------------------------------------------------------------------------
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """--circuit-changed: leave out the claims that are as they were. Raises pytest.UsageError for no such commit."""
+        ref = config.getoption("--circuit-changed")
+        claims = [item for item in items if isinstance(item, ClaimItem)]
+        if ref is None or not claims:
+            return
+        found = self._changes(ref, [item.item for item in claims])
+        left = [item for item in claims if item.item.node_id not in found.why]
+        kept = [item for item in items if item not in left]
+        self.notes.append(found.in_words(len(claims)))
+        if left:
+            config.hook.pytest_deselected(items=left)
+            items[:] = kept
+
+    def _changes(self, ref: str, items: list[Item]) -> Changes:
+        from circuits.changes import changes_since
+        from circuits.errors import CircuitsError
+        from circuits.store import code_digest
+
+        self.answers = self.answers or self._make_answers()
+        sources = self.answers.source
+        try:
+            return changes_since(
+                ref, items, Path(self.config.rootpath), self.knowledge, report=report_folder(self.config),
+                code="sha256:" + code_digest(), digest_of_model=lambda item: getattr(sources(item), "digest", None),
+            )  # fmt: skip
+        except CircuitsError as error:
+            hint = "; write --circuit-changed=REF before a path" if Path(ref).exists() else ""
+            raise pytest.UsageError(f"--circuit-changed: {error}{hint}") from None
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._items = [item.item for item in session.items if isinstance(item, ClaimItem)]
         self.selected = {item.node_id for item in self._items}
@@ -244,11 +279,12 @@ class State:
         told = getattr(node, "workeroutput", {}).get("circuits", {})
         self.files |= told.get("files", {})
         self.trouble += [text for text in told.get("trouble", ()) if text not in self.trouble]
+        self.notes += [text for text in told.get("notes", ()) if text not in self.notes]
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report, also after Ctrl-C, with what was finished by then."""
         if self.is_worker:
-            told = {"files": self.files, "trouble": self.trouble}
+            told = {"files": self.files, "trouble": self.trouble, "notes": self.notes}
             self.config.workeroutput["circuits"] = told  # type: ignore[attr-defined]
             return
         if not self.entries:

@@ -29,6 +29,8 @@ class Sections:
         _failures(terminalreporter)
         if self.state.entries and terminalreporter.verbosity > -2:
             _claims(terminalreporter, self.state)
+        for text in self.state.notes:
+            terminalreporter.write_line(text, yellow=True)
         for text in self.state.trouble:
             terminalreporter.write_line(text, red=True)
         if self.state.passed_over and not terminalreporter.reported_progress:

@@ -23,6 +23,7 @@ from circuits.report.record import (
     merge,
     write_record,
 )
+from circuits.store import code_digest
 
 
 def write_run(
@@ -56,6 +57,7 @@ def write_run(
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 1),
         "circuits": circuits.__version__,
+        "code": "sha256:" + code_digest(),
         "torch": version("torch"),
         "transformer_lens": version("transformer_lens"),
         "transformers": version("transformers"),
