@@ -28,6 +28,7 @@ from circuits.kinds.registry import REGISTRY
 from circuits.measure.cache import ValueCache, digest
 from circuits.measure.fill_controls import fill_controls
 from circuits.measure.group import Settings
+from circuits.measure.memory import LEAST_BATCH, free_memory, out_of_memory
 from circuits.measure.ov import OVGroup
 from circuits.measure.series import Series
 from circuits.models.source import ModelSource, resolve
@@ -71,6 +72,7 @@ class Evaluator:
         self.ov: dict[str, OVGroup] = {}
         self.sources: dict[str, ModelSource] = {}
         self.with_controls = True
+        self.batch_tokens = options.batch_tokens
         self._stores: dict[str, Any] = {}  # shared with copies of this evaluator
         self._last: Series | None = None
 
@@ -170,7 +172,7 @@ class Evaluator:
 
     @property
     def _settings(self) -> Settings:
-        return Settings(self.options.dtype, self.options.device.partition(":")[0], self.options.batch_tokens)
+        return Settings(self.options.dtype, self.options.device.partition(":")[0], self.batch_tokens)
 
     def _series(self, item: Item, prompts: PromptSet) -> Series:
         sampling = item.suite.sampling
@@ -271,16 +273,33 @@ class Evaluator:
         check = cell.check
         row = self._blank(item, cell) | {"seed": here.measured.seed if here.measured else None}
         try:
-            return REGISTRY[type(check.what)].row(row, cell, here, how)
+            found: Row = self._sparing(lambda: REGISTRY[type(check.what)].row(dict(row), cell, here, how))
+            return found
         except Unmeasurable as problem:
             return decide(row | {**NOTHING_MEASURED, "reason": str(problem)}, check.bound, None, how)
+
+    def _sparing(self, work: Callable[[], Any]) -> Any:
+        """What ``work`` gives. Where memory runs out, batches are halved from then on and the work is done again."""
+        while True:
+            try:
+                return work()
+            except Exception as error:
+                if not out_of_memory(error) or self.batch_tokens <= LEAST_BATCH:
+                    raise
+            # Outside the handler: the exception's traceback holds on to the tensors of the pass.
+            self.batch_tokens = max(LEAST_BATCH, self.batch_tokens // 2)
+            self.notice(f"out of memory: batches of at most {self.batch_tokens} tokens from now on")
+            for series in self.series.values():
+                series.use(self._settings)
+            free_memory()
 
     def _controls(self, row: Row, cell: Cell, here: Here) -> dict[str, Any] | None:
         """What the check comes to on prompts without structure and on weights without it; None where it has no such."""
         if not self.with_controls or not row["n"] or row["verdict"] == str(Verdict.UNMEASURABLE):
             return None
         try:
-            return controls_of(cell, here)
+            found: dict[str, Any] | None = self._sparing(lambda: controls_of(cell, here))
+            return found
         except Unmeasurable:
             return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -85,11 +86,11 @@ def test_a_model_place_that_nobody_needs_is_said(pytester: pytest.Pytester) -> N
 def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(pytester: pytest.Pytester) -> None:
     """The claims are measured, and it is said that nothing is kept."""
     project(pytester.path, good=GOOD)
-    (pytester.path / ".pytest_cache").write_text("in the way")
+    Path(os.environ["CIRCUITS_VALUES"]).write_text("in the way")
     result = pytester.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["1 claim: 1 measured; all as expected"])
-    result.stdout.fnmatch_lines(["nothing new is cached: .pytest_cache: Not a directory"])
+    result.stdout.fnmatch_lines(["nothing is cached: */kept/values: Not a directory"])
 
 
 def test_missing_weights_take_two_seconds_at_most(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,16 +160,16 @@ def test_a_bug_while_planning_is_met_by_its_own_claim(
 
 def test_a_bug_in_the_loader_fails_that_suite_only(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """A collection error would interrupt the whole session; this is one failing item."""
-    import circuits.evaluate
+    import circuits.items
 
-    whole = circuits.evaluate.load
+    whole = circuits.items.load
 
     def broken(path: Path, *arguments: Any) -> Any:
         if path.name == "small.yaml":
             raise ZeroDivisionError("a bug")
         return whole(path, *arguments)
 
-    monkeypatch.setattr(circuits.evaluate, "load", broken)
+    monkeypatch.setattr(circuits.items, "load", broken)
     project(pytester.path, small=SMALL, good=GOOD)
     result = pytester.runpytest_inprocess()
     result.assert_outcomes(passed=1, failed=1)
@@ -177,13 +178,13 @@ def test_a_bug_in_the_loader_fails_that_suite_only(pytester: pytest.Pytester, mo
 
 def test_a_family_that_cannot_be_loaded_is_one_line(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broken plugin of somebody else is an error without a traceback."""
-    import circuits.evaluate
+    import circuits.items
     from circuits.errors import CircuitsError
 
     def broken(_: object) -> None:
         raise CircuitsError("the prompt family from the entry point 'mine' cannot be loaded: no")
 
-    monkeypatch.setattr(circuits.evaluate, "knowledge", broken)
+    monkeypatch.setattr(circuits.items, "knowledge", broken)
     project(pytester.path, good=GOOD)
     result = pytester.runpytest_inprocess()
     result.assert_outcomes(failed=1)

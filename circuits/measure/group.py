@@ -400,6 +400,13 @@ class Group:
         self._reference_facts = known
         return known
 
+    def use(self, settings: Settings) -> None:
+        """Other sizes of batches from now on: what the clean run kept by batch goes, what was measured stays."""
+        self.settings = settings
+        self.release()
+        if self._reference is not None:
+            self._reference.batch_tokens = settings.batch_tokens
+
     def release(self) -> None:
         """Forget the clean run's tensors; what was measured stays, and so do the (small) reference means."""
         self._clean = None

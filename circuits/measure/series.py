@@ -261,6 +261,12 @@ class Series:
             self._facts[n] = known
         return self._facts[n]
 
+    def use(self, settings: Settings) -> None:
+        """Other sizes of batches from now on; what was measured stays."""
+        self.settings = settings
+        for block in self._blocks:
+            block.use(settings)
+
     def release(self) -> None:
         """Forget the clean runs' tensors; what was measured stays, and so do the (small) reference means."""
         for block in self._blocks:

@@ -7,6 +7,8 @@ attention (so patterns can be hooked), eval mode, no gradients. No code from a m
 from __future__ import annotations
 
 import copy
+import ctypes.util
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,13 +48,23 @@ class LoadedModel:
     description: str
 
 
+def may_have_gpu() -> bool:
+    """Whether "auto" may be more than cpu here, seen without importing torch: a driver's device file or library."""
+    if sys.platform == "win32":
+        return ctypes.util.find_library("nvcuda") is not None
+    return any(Path(place).exists() for place in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd"))
+
+
 def resolve_device(device: str) -> str:
-    """A device that exists here: "auto" = the first of cuda, mps, cpu. CircuitsError says what is missing."""
+    """A device that exists here: "auto" is cuda where there is one, else cpu. CircuitsError says what is missing.
+
+    "auto" never means mps: TransformerLens warns that its results may be silently wrong, so it must be named.
+    """
     import torch
 
     mps = torch.backends.mps.is_available()
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         wanted = torch.device(device)
     except RuntimeError as error:

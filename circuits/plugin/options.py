@@ -23,10 +23,20 @@ _OPTIONS = (
     ("--circuit-report", "DIR", str, "folder of the reports (default: the ini value circuit_report, 'reports')"),
     ("--circuit-seed", "N", int, "seed of the prompts, instead of each suite's own (0 or more)"),
     ("--circuit-n", "N", int, "number of prompts a set, instead of each suite's `sampling: max`"),
-    ("--circuit-device", "NAME", str, "where the models run: cpu (default), cuda, cuda:N, mps or auto"),
+    (
+        "--circuit-device",
+        "NAME",
+        str,
+        "where the models run: auto (default: cuda where there is one, else cpu), cpu, cuda, cuda:N or mps",
+    ),
     ("--circuit-dtype", "NAME", str, f"precision of the models: {', '.join(_DTYPES)} (default: float32)"),
     ("--circuit-permuted", "N", int, "models with shuffled weights beside attention checks (default: 5; 0: none)"),
-    ("--circuit-batch-tokens", "N", int, "tokens in one forward pass: less memory or more speed (default: 2048)"),
+    (
+        "--circuit-batch-tokens",
+        "N",
+        int,
+        "tokens in one forward pass: less memory or more speed (default: by the device)",
+    ),
 )
 _FLAGS = (
     ("--circuit-no-cache", "measure everything again, whatever is cached"),
@@ -82,10 +92,10 @@ def add_options(parser: pytest.Parser) -> None:
         default=["hypotheses"],
     )
     parser.addini("circuit_report", "folder of the reports, from the root of the project", default="reports")
-    parser.addini("circuit_device", "where the models run: cpu, cuda, cuda:N, mps or auto", default="cpu")
+    parser.addini("circuit_device", "where the models run: auto, cpu, cuda, cuda:N or mps", default="auto")
     parser.addini("circuit_dtype", f"precision of the models: {', '.join(_DTYPES)}", default="float32")
     parser.addini("circuit_permuted", "models with shuffled weights beside attention checks", default="5")
-    parser.addini("circuit_batch_tokens", "tokens in one forward pass", default="2048")
+    parser.addini("circuit_batch_tokens", "tokens in one forward pass (0: by the device)", default="0")
     parser.addini("circuit_model", "places of models' weights, one NAME=PLACE a line", type="linelist", default=[])
 
 
@@ -122,7 +132,7 @@ def check_options(config: pytest.Config) -> None:
     if alpha is not None and not 0.0 < alpha < 1.0:
         raise pytest.UsageError(f"--circuit-fdr must lie between 0 and 1, not at {alpha:g}")
     tokens = str(config.getini("circuit_batch_tokens"))
-    if not tokens.isdecimal() or int(tokens) < 1:
+    if not tokens.isdecimal():
         raise pytest.UsageError(f"the ini value circuit_batch_tokens must be a whole number of tokens, not {tokens!r}")
     if not str(config.getini("circuit_permuted")).isdecimal():
         raise pytest.UsageError("the ini value circuit_permuted must be a whole number, 0 or more")
@@ -204,15 +214,15 @@ def read_options(config: pytest.Config, *, threads: int | None, since: float, cl
     alpha, permuted = config.getoption("--circuit-fdr"), config.getoption("--circuit-permuted")
     device, tokens = device_of(config), config.getoption("--circuit-batch-tokens")
     if device != "cpu":  # a key of the cache and a fact of the report: "auto" says neither
-        from circuits.models.load import resolve_device
+        from circuits.models.load import may_have_gpu, resolve_device
 
-        device = resolve_device(device)
+        device = resolve_device(device) if device != "auto" or may_have_gpu() else "cpu"
     return Options(
         seed=config.getoption("--circuit-seed"),
         n=config.getoption("--circuit-n"),
         device=device,
         dtype=dtype_of(config),
-        batch_tokens=tokens if tokens is not None else int(config.getini("circuit_batch_tokens")),
+        batch_tokens=tokens if tokens is not None else int(config.getini("circuit_batch_tokens")) or fitting(device),
         models=model_places(config),
         no_cache=bool(config.getoption("--circuit-no-cache")),
         unseen=tuple(getattr(config.option, "circuit_unseen", ())),
@@ -223,6 +233,19 @@ def read_options(config: pytest.Config, *, threads: int | None, since: float, cl
         threads=threads,
         since=since,
     )
+
+
+def fitting(device: str) -> int:
+    """Tokens in one forward pass: 2048 keep the cores of a CPU busy; a GPU gets more, by its memory as a whole.
+
+    Not by what is free of it: batches, and with them the last digits of values, would change from run to run. Where that is
+    too much, the batch is halved when memory runs out.
+    """
+    if not device.startswith("cuda"):
+        return 2048
+    import torch
+
+    return 16384 if torch.cuda.get_device_properties(device).total_memory >= 16 * 2**30 else 8192
 
 
 def report_folder(config: pytest.Config) -> Path | None:

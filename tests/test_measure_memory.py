@@ -1,0 +1,87 @@
+"""When memory runs out, batches are halved and the run goes on; nothing but their size changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
+from circuits.measure.memory import LEAST_BATCH, out_of_memory
+
+SUITE = """\
+suite: Memory
+model: reference
+sampling: {min: 32, max: 64}
+prompts:
+  numerals: {family: named_sequence, members: numerals}
+claims:
+  attends: {claim: a, head: "0.0", prompts: numerals, attends: any -> n-1, at_least: 0.6}
+  mean: {claim: b, prompts: numerals, ablate: ["1.2", "2.1"], drop_in: logit_diff, at_least: 50%}
+  zero: {claim: c, prompts: numerals, ablate: ["2.1"], method: zero, drop_in: logit_diff, at_most: 1000%}
+  path: {claim: d, prompts: numerals, path: 1.2 -> 2.1.q, change_in: logit_diff, between: [-100, 100]}
+"""
+
+
+def run(tmp_path: Path, **options: Any) -> tuple[dict[str, Any], list[str]]:
+    path = tmp_path / "memory.yaml"
+    path.write_text(SUITE)
+    notices: list[str] = []
+    evaluator = Evaluator(Options(permuted=1, **options), None, notice=notices.append)
+    items = items_of(load(path, knowledge(), "memory.yaml"), tmp_path)
+    assert all(not item.claim.faults for item in items), items[-1].claim.faults
+    evaluator.plan(items)
+    return {item.claim.id: evaluator.evaluate(item).entry for item in items}, notices
+
+
+@pytest.fixture
+def small_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Passes of more than 300 tokens fail as they do on a full GPU; the sizes of those that ran."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    whole, ran = TransformerBridge.run_with_hooks, list[int]()
+
+    def limited(self: Any, tokens: Any, *args: Any, **kwargs: Any) -> Any:
+        size = tokens.shape[0] * tokens.shape[1]
+        if size > 300:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        ran.append(size)
+        return whole(self, tokens, *args, **kwargs)
+
+    monkeypatch.setattr(TransformerBridge, "run_with_hooks", limited)
+    return ran
+
+
+def test_batches_are_halved_until_they_fit(
+    tmp_path: Path, small_memory: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every claim is measured, with the same numbers as where there is room; what was halved is said."""
+    found, notices = run(tmp_path)
+    assert small_memory
+    assert max(small_memory) <= 300
+    assert notices[-1] == "out of memory: batches of at most 256 tokens from now on"
+    assert sum(text.startswith("out of memory") for text in notices) == 3  # 2048, 1024, 512
+    monkeypatch.undo()
+    roomy, notices = run(tmp_path)
+    assert not any("memory" in text for text in notices)
+    for name, entry in roomy.items():
+        row, other = entry["checks"][0], found[name]["checks"][0]
+        assert other["verdict"] == row["verdict"] != "unmeasurable", name
+        assert other["n"] == row["n"]
+        assert other["estimate"] == pytest.approx(row["estimate"], abs=1e-5)
+
+
+def test_what_no_batch_cures_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass that never fits ends the halving, and other errors are not taken for it."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    def full(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
+
+    monkeypatch.setattr(TransformerBridge, "run_with_hooks", full)
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        run(tmp_path, batch_tokens=4 * LEAST_BATCH)
+    assert out_of_memory(MemoryError())
+    assert not out_of_memory(RuntimeError("shape mismatch"))
+    assert not out_of_memory(ValueError("out of memory"))
