@@ -85,3 +85,25 @@ def test_what_no_batch_cures_is_raised(tmp_path: Path, monkeypatch: pytest.Monke
     assert out_of_memory(MemoryError())
     assert not out_of_memory(RuntimeError("shape mismatch"))
     assert not out_of_memory(ValueError("out of memory"))
+
+
+def test_clean_runs_keep_within_their_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With room for one block the earlier ones are forgotten and run again, with the same numbers."""
+    roomy, _ = run(tmp_path, n=64)
+    import circuits.measure.series as module
+    from circuits.measure.group import Group
+
+    most: list[int] = []
+
+    def watched(self: module.Series, block: Group) -> None:
+        whole(self, block)
+        most.append(sum(each.nbytes > 0 for each in self._blocks))
+
+    whole = module.Series._make_room
+    monkeypatch.setattr(module, "CLEAN_BYTES", 1)
+    monkeypatch.setattr(module.Series, "_make_room", watched)
+    tight, _ = run(tmp_path, n=64)
+    assert most
+    assert max(most) == 1
+    for name, entry in roomy.items():
+        assert tight[name]["checks"][0]["estimate"] == entry["checks"][0]["estimate"], name

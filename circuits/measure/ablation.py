@@ -109,6 +109,13 @@ class CleanRun:
     loss: bool = False
     partner_bytes: int | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """The memory that its tensors keep."""
+        tensors = [*self.logits, *(t for kept in (*self.residuals.values(), *self.writes.values()) for t in kept)]
+        tensors += [value for batch in self.partners.values() for value in batch.values()]
+        return sum(int(tensor.nbytes) for tensor in tensors)
+
     def keep_partners(self, number: int, read: dict[str, torch.Tensor]) -> None:
         """Keep what was read for a batch, where there is room."""
         kept = {**self.partners, number: read}

@@ -84,7 +84,7 @@ class Group:
     """See the module. ``model`` loads the model when it is first needed (and may raise).
 
     ``first``: the place of its first prompt in the series, ``n`` how many there are; ``draw`` gives them; ``total``
-    is how many the series may have. ``base``: the
+    is how many the series may have; ``make_room(block)`` is told when a block has a clean run. ``base``: the
     series' first block, whose reference means serve all (None: this is it).
     """
 
@@ -104,6 +104,7 @@ class Group:
     base: Group | None = None
     draw: Callable[[], list[TokenPrompt]] = list
     total: int = 0
+    make_room: Callable[[Group], None] = lambda block: None
     _prompts: list[TokenPrompt] | None = None
     _attention: dict[Question, AttentionValues] = field(default_factory=dict)
     _pictures: dict[tuple[Question, tuple[int, int]], Picture] = field(default_factory=dict)
@@ -309,6 +310,7 @@ class Group:
         )  # fmt: skip
         run.values["top_text"] = self._token_texts(run.values)
         self._clean = run
+        self.make_room(self)
         self._cached_values(CLEAN_RUN, loss, lambda: run.values)
 
     def _kept_layers(self) -> list[int]:
@@ -406,6 +408,11 @@ class Group:
         self.release()
         if self._reference is not None:
             self._reference.batch_tokens = settings.batch_tokens
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that its clean run keeps."""
+        return self._clean.nbytes if self._clean is not None else 0
 
     def release(self) -> None:
         """Forget the clean run's tensors; what was measured stays, and so do the (small) reference means."""

@@ -34,6 +34,8 @@ from circuits.prompts.tokens import build
 if TYPE_CHECKING:
     from circuits.models.load import LoadedModel
 
+CLEAN_BYTES = 3 * 2**28
+"""The most memory that the clean runs of a series keep, in bytes: residual streams, end logits, what partners write."""
 CYCLED = 64
 """How many prompts are looked at for a cycle of templates."""
 FIRST = 32
@@ -227,8 +229,19 @@ class Series:
             self.prompt_set, self.family, self.seed, count, self.model_digest, self.model, self.settings, self.cache,
             self.progress, self.plan, self.measured,
             chosen=self._chosen, first=first, base=base, draw=lambda: self.prompts[first : first + count],
-            total=self._whole,
+            total=self._whole, make_room=self._make_room,
         )  # fmt: skip
+
+    def _make_room(self, block: Group) -> None:
+        """Keep the clean runs of all blocks within their memory, however many prompts there are: the earliest ones go.
+
+        What goes is run again when an ablation needs it.
+        """
+        for other in self._blocks:
+            if sum(each.nbytes for each in self._blocks) <= CLEAN_BYTES:
+                break
+            if other is not block:
+                other.release()
 
     @property
     def first(self) -> Group:

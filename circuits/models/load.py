@@ -55,6 +55,19 @@ def may_have_gpu() -> bool:
     return any(Path(place).exists() for place in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd"))
 
 
+def fitting_batch(device: str) -> int:
+    """Tokens in one forward pass on a device: a GPU gets more than a CPU, by its memory as a whole.
+
+    Not by what is free of it: batches, and with them the last digits of values, would change from run to run. Where that is
+    too much, the batch is halved when memory runs out.
+    """
+    if not device.startswith("cuda"):
+        return 2048
+    import torch
+
+    return 16384 if torch.cuda.get_device_properties(device).total_memory >= 16 * 2**30 else 8192
+
+
 def resolve_device(device: str) -> str:
     """A device that exists here: "auto" is cuda where there is one, else cpu. CircuitsError says what is missing.
 

@@ -51,6 +51,7 @@ _FLAGS = (
     ("--circuit-strict", "a VACUOUS claim (uniform attention satisfies it too) fails"),
     ("--circuit-no-report", "write no report"),
 )
+CPU_TOKENS = 2048  # in one forward pass: they keep the cores busy
 _LEAST = {"--circuit-n": 1, "--circuit-seed": 0, "--circuit-batch-tokens": 1, "--circuit-permuted": 0}
 
 
@@ -222,7 +223,7 @@ def read_options(config: pytest.Config, *, threads: int | None, since: float, cl
         n=config.getoption("--circuit-n"),
         device=device,
         dtype=dtype_of(config),
-        batch_tokens=tokens if tokens is not None else int(config.getini("circuit_batch_tokens")) or fitting(device),
+        batch_tokens=tokens if tokens is not None else int(config.getini("circuit_batch_tokens")) or _fitting(device),
         models=model_places(config),
         no_cache=bool(config.getoption("--circuit-no-cache")),
         unseen=tuple(getattr(config.option, "circuit_unseen", ())),
@@ -235,17 +236,12 @@ def read_options(config: pytest.Config, *, threads: int | None, since: float, cl
     )
 
 
-def fitting(device: str) -> int:
-    """Tokens in one forward pass: 2048 keep the cores of a CPU busy; a GPU gets more, by its memory as a whole.
+def _fitting(device: str) -> int:
+    if device == "cpu":
+        return CPU_TOKENS
+    from circuits.models.load import fitting_batch
 
-    Not by what is free of it: batches, and with them the last digits of values, would change from run to run. Where that is
-    too much, the batch is halved when memory runs out.
-    """
-    if not device.startswith("cuda"):
-        return 2048
-    import torch
-
-    return 16384 if torch.cuda.get_device_properties(device).total_memory >= 16 * 2**30 else 8192
+    return fitting_batch(device)
 
 
 def report_folder(config: pytest.Config) -> Path | None:

@@ -196,7 +196,10 @@ class State:
         if folder is None:
             return None
 
+        from circuits.report.drawing import drawing_digest
+
         def draw(figure: Any, name: str) -> str | None:
+            name = f"{name}-{drawing_digest()}"  # another way of drawing is another figure
             path = folder / "figures" / f"{name}.png"
             try:
                 if not path.is_file():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from circuits.report import effect_figures, figures, profile_figures
+from circuits.report import effect_figures, figures, profile_figures, sheet
 from circuits.report.sheet import save
+from circuits.store import versions
 
 _CANVAS: dict[type, Any] = {
     figures.AttentionFigure: figures.attention_canvas,
@@ -28,3 +31,13 @@ def draw(figure: Any, path: Path) -> None:
     if canvas is None:
         raise TypeError(f"{type(figure).__name__} is no figure of the report")
     save(lambda: canvas(figure), path)
+
+
+@cache
+def drawing_digest() -> str:
+    """Eight digits for the way in which figures are drawn: the code that does it and matplotlib's version."""
+    found = hashlib.sha256("\n".join(versions(("matplotlib",))).encode())
+    for module in (effect_figures, figures, profile_figures, sheet):
+        assert module.__file__ is not None
+        found.update(Path(module.__file__).read_bytes())
+    return found.hexdigest()[:8]
