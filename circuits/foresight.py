@@ -7,7 +7,7 @@ gives is said only where it satisfies the bound with every one of them; the repo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,8 @@ from circuits.claims.claim import Path as PathCheck
 from circuits.claims.dry import DryRun
 from circuits.errors import CircuitsError
 from circuits.measure.batches import batches
-from circuits.measure.cells import SCORE_SELECTORS, cells, question, uniform
+from circuits.measure.cells import SCORE_SELECTORS, Question, cells, question, uniform
+from circuits.prompts.prompt import TokenPrompt
 from circuits.verdict.decide import evidence_for
 from circuits.verdict.estimate import infer_bounded, log_needed
 
@@ -47,12 +48,24 @@ def power(check: Check, confidence: float, heads: int | None = None) -> Power | 
     (the rate at which a bet on a bounded mean grows, Waudby-Smith & Ramdas, arXiv 2010.09686). ``heads``: how many
     heads "some head" may be.
     """
+    asked = _asked(check, confidence, heads)
+    if asked is None:
+        return None
+    span, bound, need = asked
+    return Power(bound.text or "", _least(span, bound, need), _usual(span, bound, need))
+
+
+def _asked(check: Check, confidence: float, heads: int | None) -> tuple[tuple[float, float], Bound, float] | None:
+    """The range, the bound and the log e-value that is needed; None where nothing bounded is judged."""
     span, bound = value_span(check), check.bound
     if span is None or (bound.low is None and bound.high is None):
         return None
+    return span, bound, log_needed(confidence, (len(check.heads) or heads or 1) if check.any else 1)
+
+
+def _usual(span: tuple[float, float], bound: Bound, need: float) -> int:
     low, high = span
     width = high - low
-    need = log_needed(confidence, (len(check.heads) or heads or 1) if check.any else 1)
     spread = TYPICAL_SPREAD * width
     sides = [(high - bound.low, bound.low - low)] if bound.low is not None else []  # room, and the wrong side
     sides += [(bound.high - low, high - bound.high)] if bound.high is not None else []
@@ -61,17 +74,22 @@ def power(check: Check, confidence: float, heads: int | None = None) -> Power | 
     for room, wrong in sides:
         distance = min(band, room, TYPICAL_DISTANCE * width) or 1e-9
         usual = max(usual, need * (2.0 * spread**2 / distance**2 + max(0.0, wrong) / distance))
-    return Power(bound.text or "", _least(span, bound, need), math.ceil(usual))
+    return math.ceil(usual)
+
+
+def _enough(n: int, span: tuple[float, float], bound: Bound, need: float) -> bool:
+    """Whether n prompts reach an e-value of exp(need) if all of them have the best value: asked of the process itself."""
+    low, high = span
+    best = high if bound.high is None else low if bound.low is None else (bound.low + bound.high) / 2.0
+    return evidence_for(infer_bounded(np.full(n, best), low, high), bound) >= need
 
 
 def _least(span: tuple[float, float], bound: Bound, need: float) -> int:
-    """The fewest prompts that reach an e-value of exp(need) if all of them have the best value: asked of the process itself."""
-    low, high = span
-    best = high if bound.high is None else low if bound.low is None else (bound.low + bound.high) / 2.0
+    """The fewest prompts that can be enough."""
     first, last = 0, 1
 
     def enough(n: int) -> bool:
-        return evidence_for(infer_bounded(np.full(n, best), low, high), bound) >= need
+        return _enough(n, span, bound, need)
 
     while not enough(last):
         first, last = last, 2 * last
@@ -103,9 +121,17 @@ def value_span(check: Check) -> tuple[float, float] | None:
 
 def power_warnings(suite: Suite, heads: int | None = None) -> Iterator[str]:
     """A line for each check whose bound ``max`` prompts cannot support, whatever they show."""
+    most, known = suite.sampling.max, dict[tuple[object, ...], bool]()
     for claim, check in _judged(suite):
-        found = power(check, suite.sampling.confidence, heads)
-        if found is not None and found.least > suite.sampling.max and not _exhaustive(claim, check):
+        asked = _asked(check, suite.sampling.confidence, heads)
+        if asked is None or _exhaustive(claim, check):
+            continue
+        span, bound, need = asked
+        about = (span, bound.low, bound.high, need)
+        if about not in known:
+            known[about] = _enough(most, span, bound, need)
+        if not known[about]:
+            found = Power(bound.text or "", _least(span, bound, need), 0)
             yield (
                 f"{check.where}: warning: {claim.id}: {found.bound} needs at least {found.least} prompts even if all of them "
                 f"agree, but sampling stops at max: {suite.sampling.max}; raise max or loosen the bound"
@@ -114,14 +140,16 @@ def power_warnings(suite: Suite, heads: int | None = None) -> Iterator[str]:
 
 def power_line(suite: Suite, heads: int | None = None) -> str | None:
     """The most demanding bound of a suite in one line, or None without one."""
-    found = [(power(check, suite.sampling.confidence, heads), check, claim) for claim, check in _judged(suite)]
-    known = [(each, check, claim) for each, check, claim in found if each is not None]
+    judged = [(_asked(check, suite.sampling.confidence, heads), check, claim) for claim, check in _judged(suite)]
+    known = [(_usual(*asked), claim.id, check) for asked, check, claim in judged if asked is not None]
     if not known:
         return None
-    hardest, _, claim = max(known, key=lambda item: (item[0].usual, item[2].id))
+    _, name, check = max(known, key=lambda each: each[:2])
+    hardest = power(check, suite.sampling.confidence, heads)
+    assert hardest is not None
     sampling = suite.sampling
     return (
-        f"{suite.path}: power: the hardest bound is {hardest.bound} of {claim.id}: {max(1, hardest.least)} prompts if all of "
+        f"{suite.path}: power: the hardest bound is {hardest.bound} of {name}: {max(1, hardest.least)} prompts if all of "
         f"them agree, about {hardest.usual} for a value a tenth of its range away with a spread of a fifth "
         f"(min: {sampling.min}, max: {sampling.max})"
     )
@@ -129,9 +157,10 @@ def power_line(suite: Suite, heads: int | None = None) -> str | None:
 
 def uniform_warnings(suite: Suite, dry: DryRun) -> Iterator[str]:
     """A line for each attention check whose bound uniform attention satisfies too, with every pseudo tokenizer."""
+    known: Known = {}
     for claim, check in _judged(suite):
         for prompts in check.prompts or claim.variants:
-            value = _uniform(dry, check, prompts)
+            value = _uniform(dry, check, prompts, known)
             if value is not None:
                 yield (
                     f"{check.where}: warning: {claim.id}: uniform attention satisfies {check.bound.text} too (about "
@@ -140,7 +169,11 @@ def uniform_warnings(suite: Suite, dry: DryRun) -> Iterator[str]:
                 break
 
 
-def _uniform(dry: DryRun, check: Check, prompt_set: PromptSet) -> float | None:
+Known = dict[tuple[str, int, int], list[float] | None]
+"""Question, prompts (by identity) and pseudo tokenizer -> the mean of each side under uniform attention."""
+
+
+def _uniform(dry: DryRun, check: Check, prompt_set: PromptSet, known: Known) -> float | None:
     """The value under uniform attention with the first pseudo tokenizer, where all of them satisfy the bound."""
     what = check.what
     compared = isinstance(what, Attends) and (what.other_prompts is not None or what.other_head is not None)
@@ -153,20 +186,30 @@ def _uniform(dry: DryRun, check: Check, prompt_set: PromptSet) -> float | None:
         prompts = dry.prompts(prompt_set, which)
         if prompts is None:
             continue
-        try:
-            sides = [[], []] if asked.right is not None else [[]]  # type: list[list[float]]
-            for chunk in batches(prompts, 10**6):
-                found = uniform(asked, cells(asked, [prompts[i] for i in chunk], prompt_set.variables))
-                for target, side in zip(sides, found, strict=False):
-                    target += [] if side is None else side.tolist()
-        except CircuitsError:
+        key = (asked.key, id(prompts), which)
+        if key not in known:
+            known[key] = _uniform_means(asked, prompts, prompt_set)
+        means = known[key]
+        if means is None:
             continue
-        means = [float(np.nanmean(side)) if side and not np.isnan(side).all() else math.nan for side in sides]
         value = means[0] - means[1] if len(means) > 1 else means[0]
         if math.isnan(value) or not check.bound.holds_of_control(value):
             return None
         values.append(value)
     return values[0] if len(values) >= 2 else None
+
+
+def _uniform_means(asked: Question, prompts: Sequence[TokenPrompt], prompt_set: PromptSet) -> list[float] | None:
+    """The mean of each side of a question under uniform attention; None where it cannot be asked."""
+    sides: list[list[float]] = [[], []] if asked.right is not None else [[]]
+    try:
+        for chunk in batches(prompts, 10**6):
+            found = uniform(asked, cells(asked, [prompts[i] for i in chunk], prompt_set.variables))
+            for target, side in zip(sides, found, strict=False):
+                target += [] if side is None else side.tolist()
+    except CircuitsError:
+        return None
+    return [float(np.nanmean(side)) if side and not np.isnan(side).all() else math.nan for side in sides]
 
 
 def _judged(suite: Suite) -> Iterator[tuple[Claim, Check]]:
