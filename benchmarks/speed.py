@@ -32,6 +32,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,7 @@ def timed_passes(model: LoadedModel) -> Iterator[Passes]:
             told.seconds += time.perf_counter() - start
             told.calls += 1
 
-    model.bridge.run_with_hooks = timed  # type: ignore[method-assign]
+    model.bridge.run_with_hooks = timed
     try:
         yield told
     finally:
@@ -333,9 +334,9 @@ def peak_memory(names: Sequence[str], most: int) -> dict[str, float]:
 # -- growth ------------------------------------------------------------------------------------------
 
 
-def attention_suite(claims: int, heads: int, layer: int, same: bool) -> list[Item]:
+def attention_suite(model: LoadedModel, claims: int, heads: int, layer: int, same: bool) -> list[Item]:
     """Attention claims on one prompt set; ``same``: all of one selector, else of as many selectors as claims."""
-    text = "suite: Growth\nmodel: smollm2-135m\nprompts:\n  numerals: {family: named_sequence, members: numerals}\nclaims:\n"
+    text = f"suite: Growth\nmodel: {model.name}\nprompts:\n  numerals: {{family: named_sequence, members: numerals}}\nclaims:\n"
     for number in range(claims):
         listed = ", ".join(f'"{layer}.{head}"' for head in range(heads))
         offset = 1 if same else 1 + number
@@ -350,38 +351,40 @@ def attention_suite(claims: int, heads: int, layer: int, same: bool) -> list[Ite
 
 def growth(engine: Engine) -> dict[str, dict[str, float]]:
     """Seconds as claims, heads, prompts and layers grow, one of them at a time."""
-    cases: dict[str, dict[str, tuple[int, int, int, int, bool]]] = {
-        "claims of one selector": {str(k): (k, 1, 29, 32, True) for k in (1, 10, 100)},
-        "claims of as many selectors": {str(k): (k, 1, 29, 32, False) for k in (1, 4, 16)},
-        "heads": {str(k): (1, k, 29, 32, True) for k in (1, 3, 9)},
-        "prompts": {str(k): (1, 1, 29, k, True) for k in (32, 64, 128)},
-        "layer": {str(k): (1, 1, k, 32, True) for k in (0, 14, 29)},
+    model = engine.model
+    assert model is not None
+    last, heads = model.shape.layers - 1, model.shape.heads
+    cases: dict[str, dict[int, tuple[int, int, int, int, bool]]] = {
+        "claims of one selector": {k: (k, 1, last, 32, True) for k in (1, 10, 100)},
+        "claims of as many selectors": {k: (k, 1, last, 32, False) for k in (1, 4, 16)},
+        "heads": {k: (1, k, last, 32, True) for k in sorted({1, (heads + 1) // 2, heads})},
+        "prompts": {k: (1, 1, last, k, True) for k in (32, 64, 128)},
+        "layer": {k: (1, 1, k, 32, True) for k in sorted({0, last // 2, last})},
     }
     found: dict[str, dict[str, float]] = {}
     for name, sizes in cases.items():
         found[name] = {}
-        for size, (claims, heads, layer, n, same) in sizes.items():
-            items = attention_suite(claims, heads, layer, same)
-            found[name][size] = seconds_of(lambda items=items, n=n: engine.run(items, n=n))[0]  # type: ignore[misc]
+        for size, (claims, many, layer, n, same) in sizes.items():
+            items = attention_suite(model, claims, many, layer, same)
+            found[name][str(size)] = seconds_of(partial(engine.run, items, n=n))[0]
     return found
 
 
 def marginal_ms(engine: Engine, repeats: int = 3) -> dict[str, float]:
     """Milliseconds of one more attention claim on measured prompts: of a known selector, and of a new one (all in one pass)."""
+    model = engine.model
+    assert model is not None
+    suite = partial(attention_suite, model, heads=1, layer=model.shape.layers - 1)
+
+    def least(items: list[Item], cache: Path | None) -> float:
+        return min(seconds_of(partial(engine.run, items, n=32, cache=cache))[0] for _ in range(repeats))
+
     with tempfile.TemporaryDirectory() as name:
-        cache = Path(name)
-        few, more = attention_suite(10, 1, 29, True), attention_suite(60, 1, 29, True)
-        engine.run(few, n=32, cache=cache)  # the prompts are measured
-        least = [
-            min(seconds_of(lambda items=items: engine.run(items, n=32, cache=cache))[0] for _ in range(repeats))
-            for items in (few, more)
-        ]  # type: ignore[misc]
-        known = (least[1] - least[0]) / 50 * 1000
-    few, more = attention_suite(1, 1, 29, False), attention_suite(16, 1, 29, False)
-    least = [
-        min(seconds_of(lambda items=items: engine.run(items, n=32))[0] for _ in range(repeats)) for items in (few, more)
-    ]  # type: ignore[misc]
-    return {"known_selector": known, "new_selector": (least[1] - least[0]) / 15 * 1000}
+        few, more = suite(10, same=True), suite(60, same=True)
+        engine.run(few, n=32, cache=Path(name))  # the prompts are measured
+        known = (least(more, Path(name)) - least(few, Path(name))) / 50
+    new = (least(suite(16, same=False), None) - least(suite(1, same=False), None)) / 15
+    return {"known_selector": 1000 * known, "new_selector": 1000 * new}
 
 
 # -- all of it ---------------------------------------------------------------------------------------
@@ -441,10 +444,14 @@ def measure(names: Sequence[str], most: int, skip: Sequence[str], say: Callable[
             "plain_over_engine_early_stop": took / seconds["engine_early_stop"],
         }
         say(f"(a) plain: {took:.1f} s, largest difference {found['max_abs_difference']:.1e}")
-    found["marginal_claim_ms"] = marginal_ms(engine)["known_selector"]
+    more = marginal_ms(engine)
+    found |= {"marginal_claim_ms": more["known_selector"], "marginal_new_selector_ms": more["new_selector"]}
+    say(
+        f"one more attention claim on measured prompts: {more['known_selector']:.1f} ms, of a new selector {more['new_selector']:.1f} ms"
+    )
     if "growth" not in skip:
         found["growth"] = growth(engine)
-        found["marginal_new_selector_ms"] = marginal_ms(engine)["new_selector"]
+        say(f"growth in seconds: {found['growth']}")
     if "memory" not in skip:
         found["peak_rss_mb"] = {str(n): peak_memory(names, n) for n in sorted({32, most, 2 * most})}
         say(f"peak memory in MB: {found['peak_rss_mb']}")

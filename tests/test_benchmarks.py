@@ -77,3 +77,44 @@ def test_planted_claims_are_true_and_false_by_turns() -> None:
         kind, at = bound.split(": ")
         holds = values[name] <= float(at) if kind == "at_most" else values[name] >= float(at)
         assert holds is true, check
+
+
+SPEED = """\
+suite: Small
+model: reference
+prompts: {numerals: {family: named_sequence, members: numerals}}
+claims:
+  looks: {claim: a, heads: ["0.0", "0.1"], prompts: numerals, attends: any -> n-1, at_least: 0.6}
+  helps: {claim: b, prompts: numerals, ablate: ["1.2", "2.1"], drop_in: logit_diff, at_least: 50%}
+  zeroed: {claim: c, prompts: numerals, ablate: "2.1", method: zero, change_in: answer_prob, at_most: 0.5}
+  swapped: {claim: d, prompts: numerals, ablate: "2.1", method: resample, after: logit_diff, at_least: -100}
+  left-out: {claim: e, head: "0.0", prompts: numerals, attends: any -> n-1, top: 1}
+"""
+
+
+def test_speed_compares_what_it_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plain path and the engine come to the same estimates; every figure that is promised is there; operations are counted."""
+    speed = module("speed")
+    monkeypatch.setattr(speed, "SUITES", tmp_path)
+    (tmp_path / "small.yaml").write_text(SPEED)
+    said: list[str] = []
+    found = speed.measure(["small"], 40, ["pytest", "memory", "growth"], said.append)
+    assert (found["claims"], found["rows"], found["most"]) == (4, 5, 40)
+    assert found["max_abs_difference"] < 1e-4
+    assert set(found["ratio"]) == {"plain_over_engine", "plain_over_engine_early_stop"}
+    assert all(value > 0 for value in (*found["ratio"].values(), found["flops"], found["utilisation"]))
+    assert set(found["seconds"]) >= {"plain", "engine", "engine_early_stop"}
+    assert found["same_verdicts"] == 1.0
+    assert 32 <= found["mean_n"] <= 40
+    assert isinstance(found["marginal_claim_ms"], float)
+    assert len(said) >= 4
+
+
+def test_speed_fails_where_the_estimates_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain path that measures something else is no comparison."""
+    speed = module("speed")
+    monkeypatch.setattr(speed, "measure", lambda *_: {"max_abs_difference": 2e-4, "ratio": {}})
+    monkeypatch.setattr(sys, "argv", ["speed.py"])
+    assert speed.main() == 1
+    monkeypatch.setattr(speed, "measure", lambda *_: {"max_abs_difference": 2e-5, "ratio": {}})
+    assert speed.main() == 0
