@@ -64,7 +64,7 @@ class Evaluator:
     ):
         self.options = options
         self.families = families(extra)
-        self.cache = ValueCache(cache, options.no_cache)
+        self.cache = ValueCache(cache, options.no_cache, options.since)
         self.draw = draw
         self.progress = progress or (lambda text: None)
         self.notice = notice or self.progress

@@ -39,13 +39,14 @@ def digest(data: Any) -> str:
 class ValueCache:
     """Arrays and small JSON by key, in a folder (None: nothing is kept between runs).
 
-    ``fresh`` ignores what is there and overwrites it. Files are written whole or not at all, and a
+    ``fresh`` ignores what was there before ``since`` (the beginning of the run) and overwrites it. Files are written whole or not at all, and a
     file that cannot be read counts as absent.
     """
 
-    def __init__(self, folder: Path | None, fresh: bool = False):
+    def __init__(self, folder: Path | None, fresh: bool = False, since: float | None = None):
         self.folder = folder
         self.fresh = fresh
+        self.since = since
         self.written: set[str] = set()
 
     def _path(self, key: str) -> Path | None:
@@ -54,7 +55,7 @@ class ValueCache:
     def load(self, key: str) -> dict[str, NDArray[Any]] | None:
         """The arrays of a key, or None."""
         path = self._path(key)
-        if path is None or (self.fresh and key not in self.written):
+        if path is None or (self.fresh and key not in self.written and not self._of_this_run(key)):
             return None
         try:
             with np.load(path, allow_pickle=False) as found:
@@ -66,6 +67,10 @@ class ValueCache:
             return arrays
         except Exception:  # what a damaged archive raises is anybody's guess (zlib.error, struct.error, ...)
             return None
+
+    def _of_this_run(self, key: str) -> bool:
+        """Whether another process of the run wrote a key, where it is known when the run began."""
+        return self.since is not None and self.written_since(key, self.since)
 
     def written_since(self, key: str, moment: float) -> bool:
         """Whether a key's file was written after ``moment`` (seconds since the epoch), by whatever process."""
