@@ -10,11 +10,8 @@ from the report folder, the claim is answered anew.
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from circuits.items import Item, Options, Outcome, prompt_sets
 from circuits.meaning import meaning
 from circuits.models.source import ModelSource, resolve
 from circuits.prompts.prompt import Family
+from circuits.prompts.registry import code_of
 from circuits.store import digest_of, package_digest, read_kept, write_kept
 
 KEPT = ("measured", "cached")
@@ -139,13 +137,3 @@ class Answers:
         if family not in self._code_of:
             self._code_of[family] = code_of(self.families[family]) if family in self.families else ""
         return self._code_of[family]
-
-
-@cache
-def code_of(family: Family) -> str:
-    """Digest of the file that a project's own family is written in; "" for those of the package."""
-    module = sys.modules.get(family.pairs.__module__)
-    path = getattr(module, "__file__", None)
-    if path is None or family.pairs.__module__.startswith("circuits."):
-        return ""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

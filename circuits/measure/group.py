@@ -7,13 +7,9 @@ are there; only what is missing loads the model.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +27,7 @@ from circuits.measure.paths import PathPatch, measure_path
 from circuits.measure.picture import Picture, picture, picture_arrays, picture_from, picture_key
 from circuits.measure.profile import Profile, profile_arrays, profile_from, profile_key
 from circuits.prompts.prompt import Family, TokenPrompt
-from circuits.prompts.registry import with_defaults
+from circuits.prompts.registry import code_of, with_defaults
 from circuits.prompts.tokens import reference_prompts
 
 if TYPE_CHECKING:
@@ -422,18 +418,8 @@ class Group:
 def group_key(spec: PromptSet, family: Family, seed: int, model_digest: str, settings: Settings) -> str:
     """Digest of what the values of a prompt set on a model depend on, whichever prompts are measured."""
     parameters = with_defaults(family, spec.parameters)
-    about = [spec.family, parameters, spec.bos, dict(spec.roles), family.exhaustive, _code_of(family)]
+    about = [spec.family, parameters, spec.bos, dict(spec.roles), family.exhaustive, code_of(family)]
     return digest([code_digest(), model_digest, settings.dtype, settings.device, about, seed])
-
-
-@cache
-def _code_of(family: Family) -> str:
-    """Digest of the file that a project's own family is written in; those of the package are in ``code_digest``."""
-    module = sys.modules.get(family.pairs.__module__)
-    path = getattr(module, "__file__", None)
-    if path is None or family.pairs.__module__.startswith("circuits."):
-        return ""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def askable(asked: Question, prompts: list[TokenPrompt], variables: Mapping[str, int]) -> bool:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType
 
 from circuits.errors import CircuitsError
@@ -23,6 +27,7 @@ __all__ = [
     "RESERVED_ROLES",
     "check_params",
     "check_roles",
+    "code_of",
     "families",
     "with_defaults",
 ]
@@ -76,3 +81,13 @@ def _installed() -> list[tuple[Family, str]]:
         several = loaded if isinstance(loaded, list | tuple) else [loaded]
         offered += [(family, origin) for family in several]
     return offered
+
+
+@cache
+def code_of(family: Family) -> str:
+    """Digest of the file that a project's own family is written in; "" for those of the package, whose code is known."""
+    module = sys.modules.get(family.pairs.__module__)
+    path = getattr(module, "__file__", None)
+    if path is None or family.pairs.__module__.startswith("circuits."):
+        return ""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
