@@ -249,7 +249,7 @@ PROMPTS: dict[str, list[str]] = {
     "prompts: [num, «num»]": ["'num' is named twice"],
     "prompts: «[]»": ["prompts is an empty list|num, rep"],
     "«prompts»:": ["prompts is empty"],
-    "prompts: [num, «[rep]»]": ["a list within a list"],
+    "prompts: [num, «[rep]»]": ["a list within a list|write prompts: [one, two]"],
     "prompts: {family: «ioy»}": ["unknown prompt family 'ioy'|'ioi'"],
     "prompts: {family: ioi, «foo»: 1}": ["unknown key 'foo' in prompt set 'a'"],
 }

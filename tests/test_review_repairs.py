@@ -112,7 +112,7 @@ def test_a_front_page_without_any_measurement() -> None:
 
     skipped = {"id": "c", "file": "s.yaml", "suite": "s", "claim": "c", "status": "skipped", "run": "1", "checks": []}
     record = {"format": 1, "runs": {"1": {}}, "models": {}, "claims": {"s.yaml::c": skipped}}
-    assert "Nothing was measured yet." in front_page(record, {"s.yaml": [skipped]})
+    assert "Nothing was measured yet." in front_page(record, {"s.yaml": [skipped]}, rows="")
 
 
 def test_a_head_that_writes_nothing_is_never_the_one(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def _path(node: Node, target: str, faults: Faults, chain: tuple[Path, ...]) -> P
         there = path.is_file()
         near = [p.name for p in path.parent.glob("*.y*ml") if p not in chain] if path.parent.is_dir() else []
     except (OSError, ValueError, RuntimeError) as error:
-        faults.add(node, f"include: {target!r} is no file name: {error}")
+        faults.add(node, f"include: {target!r} is no file name: {error}", "name a YAML file beside this one")
         return None
     if path in chain:
         circle = "itself" if path == chain[-1] else f"a file that includes this one ({target})"

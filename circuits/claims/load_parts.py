@@ -227,7 +227,9 @@ def read_prompts(node: Node, faults: Faults, context: Context, inline_name: str)
             found += context.inline(name, child, faults)
             continue
         if child.kind == "list":
-            faults.add(child, "prompts takes names of prompt sets, not a list within a list")
+            faults.add(
+                child, "prompts takes names of prompt sets, not a list within a list", "write prompts: [one, two]"
+            )
             continue
         read = values.text(child, faults, "prompts")
         if read is None:

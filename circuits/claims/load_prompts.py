@@ -99,7 +99,7 @@ def _parameters(
             faults.add(key, f"unknown key {key.text!r} in {what}", did_you_mean(key.text, (*kinds, *skip)))
             continue
         if value.null:
-            faults.add(value, f"{key.text} is empty")
+            faults.add(value, f"{key.text} is empty", "give it a value, or leave it out")
             continue
         found[key.text] = typed(value, kinds[key.text], faults)
     return found
@@ -208,7 +208,7 @@ def _sweep(base: PromptSet, node: Node, faults: Faults, kinds: Mapping[str, Para
                 )
                 continue
             if value.null:
-                faults.add(value, f"{name} is empty")
+                faults.add(value, f"{name} is empty", "give it a value, or leave it out")
                 continue
             parameters[name] = typed(value, kinds[name], faults)
             if kinds[name].kind == "int" and isinstance(parameters[name], int) and name != "period":

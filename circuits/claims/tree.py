@@ -137,7 +137,9 @@ class _Reader:
         found: list[tuple[Node, Node]] = []
         for source in sources:
             if source.kind != "map":
-                self.faults.add(key, f"'<<' merges a mapping, not {source.noun}")
+                self.faults.add(
+                    key, f"'<<' merges a mapping, not {source.noun}", "write <<: *name, where &name marks a mapping"
+                )
                 continue
             found += source.entries
         return found
