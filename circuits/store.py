@@ -175,23 +175,15 @@ def _checksum(text: str) -> str:
 @cache
 def package_digest() -> str:
     """Digest of all code of this package and of the versions of the libraries that numbers come from."""
-    root = Path(__file__).resolve().parent
-    found = hashlib.sha256()
-    for file in sorted(root.rglob("*.py")):
-        found.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-    found.update("\n".join(versions(_LIBRARIES)).encode())
-    return found.hexdigest()
+    return _digest_of_code(sorted(Path(__file__).resolve().parent.rglob("*.py")), _LIBRARIES)
 
 
-def versions(libraries: Iterable[str]) -> list[str]:
-    """``name=version`` of each, "none" where it is not installed."""
-    told = []
-    for library in libraries:
-        try:
-            told.append(f"{library}={importlib.metadata.version(library)}")
-        except importlib.metadata.PackageNotFoundError:
-            told.append(f"{library}=none")
-    return told
+def version(package: str) -> str | None:
+    """An installed package's version, without importing it."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 # What decides a value: the measuring stages, and the libraries that run the model.
@@ -212,11 +204,17 @@ _MODEL_LIBRARIES = ("torch", "transformers", "transformer_lens", "tokenizers")
 def code_digest() -> str:
     """Digest of the code and the library versions that measured values depend on."""
     root = Path(__file__).resolve().parent
+    places = [root / stage for stage in _STAGES]
+    files = [file for place in places for file in (sorted(place.rglob("*.py")) if place.is_dir() else [place])]
+    return _digest_of_code(files, _MODEL_LIBRARIES)
+
+
+def _digest_of_code(files: Iterable[Path], libraries: Iterable[str]) -> str:
+    """Digest of files of this package, by name and content, and of the versions of libraries."""
+    root = Path(__file__).resolve().parent
     found = hashlib.sha256()
-    for stage in _STAGES:
-        place = root / stage
-        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            found.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-    for version in versions(_MODEL_LIBRARIES):
-        found.update(f"{version}\n".encode())
+    for file in files:
+        found.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    for library in libraries:
+        found.update(f"{library}={version(library) or 'none'}\n".encode())
     return found.hexdigest()

@@ -9,7 +9,7 @@ from typing import Any
 
 from circuits.report import effect_figures, figures, profile_figures, sheet
 from circuits.report.sheet import save
-from circuits.store import versions
+from circuits.store import version
 
 _CANVAS: dict[type, Any] = {
     figures.AttentionFigure: figures.attention_canvas,
@@ -36,7 +36,7 @@ def draw(figure: Any, path: Path) -> None:
 @cache
 def drawing_digest() -> str:
     """Eight digits for the way in which figures are drawn: the code that does it and matplotlib's version."""
-    found = hashlib.sha256("\n".join(versions(("matplotlib",))).encode())
+    found = hashlib.sha256(f"matplotlib={version('matplotlib') or 'none'}".encode())
     for module in (effect_figures, figures, profile_figures, sheet):
         assert module.__file__ is not None
         found.update(Path(module.__file__).read_bytes())

@@ -51,6 +51,3 @@ def inputs_of(entry: Mapping[str, Any]) -> dict[str, Any]:
 def memo_of(folder: Path, kept: Path) -> Memo:
     """The memo of a report folder, in the folder ``kept``."""
     return Memo(kept / f"pages-{digest_of(str(folder.absolute()))[:32]}.json")
-
-
-__all__ = ["Memo", "inputs_of", "memo_of"]

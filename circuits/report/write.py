@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import subprocess
 import time
 from collections import Counter
@@ -23,7 +22,7 @@ from circuits.report.record import (
     merge,
     write_record,
 )
-from circuits.store import code_digest
+from circuits.store import code_digest, version
 
 
 def write_run(
@@ -73,14 +72,6 @@ def write_run(
     write_record(path, record, clean=True)
     write_reports(folder, record, memo=memo_of(folder, kept) if kept is not None else None, clean=True)
     return record
-
-
-def version(package: str) -> str | None:
-    """An installed package's version, without importing it."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def commit(root: Path) -> str | None:
