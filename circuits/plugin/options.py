@@ -51,7 +51,6 @@ _FLAGS = (
     ("--circuit-strict", "a VACUOUS claim (uniform attention satisfies it too) fails"),
     ("--circuit-no-report", "write no report"),
 )
-CPU_TOKENS = 2048  # in one forward pass: they keep the cores busy
 _LEAST = {"--circuit-n": 1, "--circuit-seed": 0, "--circuit-batch-tokens": 1, "--circuit-permuted": 0}
 
 
@@ -211,19 +210,20 @@ def choose_seed(config: pytest.Config) -> None:
 def read_options(config: pytest.Config, *, threads: int | None, since: float, claims: int) -> Options:
     """The options of the run, checked before; "auto" becomes the device that is here. ``claims``: how many there are. May raise CircuitsError."""
     from circuits.items import Options
+    from circuits.models.load import fitting_batch, may_have_gpu, resolve_device
 
     alpha, permuted = config.getoption("--circuit-fdr"), config.getoption("--circuit-permuted")
     device, tokens = device_of(config), config.getoption("--circuit-batch-tokens")
     if device != "cpu":  # a key of the cache and a fact of the report: "auto" says neither
-        from circuits.models.load import may_have_gpu, resolve_device
-
         device = resolve_device(device) if device != "auto" or may_have_gpu() else "cpu"
     return Options(
         seed=config.getoption("--circuit-seed"),
         n=config.getoption("--circuit-n"),
         device=device,
         dtype=dtype_of(config),
-        batch_tokens=tokens if tokens is not None else int(config.getini("circuit_batch_tokens")) or _fitting(device),
+        batch_tokens=tokens
+        if tokens is not None
+        else int(config.getini("circuit_batch_tokens")) or fitting_batch(device),
         models=model_places(config),
         no_cache=bool(config.getoption("--circuit-no-cache")),
         unseen=tuple(getattr(config.option, "circuit_unseen", ())),
@@ -234,14 +234,6 @@ def read_options(config: pytest.Config, *, threads: int | None, since: float, cl
         threads=threads,
         since=since,
     )
-
-
-def _fitting(device: str) -> int:
-    if device == "cpu":
-        return CPU_TOKENS
-    from circuits.models.load import fitting_batch
-
-    return fitting_batch(device)
 
 
 def report_folder(config: pytest.Config) -> Path | None:
