@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -123,10 +124,12 @@ def changes_since(
     items = list(items)
     then = _meanings(repository, items, root, know)
     record = _record(repository, report)
+    families = {item.node_id: {prompts.family for prompts in prompt_sets(item)} for item in items}
+    edited = {family for family in set().union(*families.values()) if _edited(repository, know, family)}
     why: dict[str, str] = {}
     for item in items:
         reason = _why(item, then, record, code, digest_of_model)
-        if reason is None and any(_edited(repository, know, prompts.family) for prompts in prompt_sets(item)):
+        if reason is None and families[item.node_id] & edited:
             reason = FAMILY
         if reason is not None:
             why[item.node_id] = reason
@@ -184,8 +187,6 @@ def _record(repository: Repository, report: Path | None) -> dict[str, Any] | Non
 
 def _edited(repository: Repository, know: Knowledge, family: str) -> bool:
     """Whether the file that a project's own family is written in differs from the commit's."""
-    import sys
-
     made = know.families.get(family)
     module = sys.modules.get(made.pairs.__module__) if made is not None else None
     place = getattr(module, "__file__", None)
