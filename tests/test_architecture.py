@@ -46,6 +46,7 @@ TORCH_FREE = (
     "plugin",
     "pytest_plugin",
     "cli",
+    "commands",
 )
 HEAVY = ("torch", "transformers", "transformer_lens", "pandas", "matplotlib", "scipy")
 

@@ -1,0 +1,39 @@
+"""``circuits report``: the pages of a report again, without measuring."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from circuits.commands.common import FOUND, OK, add, fail, plural, say
+
+if TYPE_CHECKING:
+    from circuits.commands.common import Commands
+
+
+def arguments(commands: Commands) -> None:
+    """Its arguments."""
+    parser = add(
+        commands, "report", "write the pages of a report anew from its results.json, without measuring",
+        "circuits report\ncircuits report runs/friday",
+    )  # fmt: skip
+    parser.add_argument("folder", nargs="?", default="reports", metavar="DIR", help="(default: reports)")
+
+
+def run(given: argparse.Namespace) -> int:
+    """1 where there is no results.json."""
+    return report(given.folder)
+
+
+def report(folder: str) -> int:
+    """Write the pages of a report folder anew from its results.json. 1 when there is none."""
+    from circuits.report.markdown import write_reports
+    from circuits.report.record import load_record
+
+    place = Path(folder)
+    if not (place / "results.json").is_file():
+        return fail(f"there is no {place / 'results.json'}: `pytest hypotheses/` writes it", FOUND)
+    pages = write_reports(place, load_record(place / "results.json"))
+    say(f"{plural(len(pages), 'page')} written, first of them {place / 'README.md'}")
+    return OK
