@@ -39,8 +39,8 @@ OWN: Mapping[str, tuple[str, ...]] = {
     "path": (*EFFECTS, "range"),
     "loss_map": ("method",),
 }
-_SHARED = ("head", "heads", "prompts", "requires", "observe", "reported", *BOUNDS, "by_at_least")
-CHECK_KEYS = tuple(dict.fromkeys((*KINDS, *(k for own in OWN.values() for k in own), *_SHARED)))
+SHARED = ("head", "heads", "prompts", "requires", "observe", "reported", *BOUNDS, "by_at_least")
+CHECK_KEYS = tuple(dict.fromkeys((*KINDS, *(k for own in OWN.values() for k in own), *SHARED)))
 CLAIM_KEYS = ("claim", "head", "heads", "prompts", "expect", "checks", "source", "requires")
 SUITE_KEYS = ("suite", "model", "source", "sampling", "prompts", "circuits", "claims", "include")
 
