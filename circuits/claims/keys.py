@@ -42,6 +42,10 @@ OWN: Mapping[str, tuple[str, ...]] = {
 SHARED = ("head", "heads", "prompts", "requires", "observe", "reported", *BOUNDS, "by_at_least")
 CHECK_KEYS = tuple(dict.fromkeys((*KINDS, *(k for own in OWN.values() for k in own), *SHARED)))
 CLAIM_KEYS = ("claim", "head", "heads", "prompts", "expect", "checks", "source", "requires")
+EXPECTATIONS = ("supported", "refuted", "invalid")
+EXPECTED = ("refuted", "xfail")  # the keys of expect: {...}
+REPORTED_KEYS = ("value", "source", "conditions")
+SAMPLING_KEYS = ("min", "max", "seed", "confidence")
 SUITE_KEYS = ("suite", "model", "source", "sampling", "prompts", "circuits", "claims", "include")
 
 # Words of people who do not know the keys' names.

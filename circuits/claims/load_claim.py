@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from circuits.claims import values
 from circuits.claims.claim import Claim, Expect, PromptSet
-from circuits.claims.keys import CHECK_KEYS, CLAIM_KEYS, KINDS, misspelt, nearest_key
+from circuits.claims.keys import CHECK_KEYS, CLAIM_KEYS, EXPECTATIONS, EXPECTED, KINDS, misspelt, nearest_key
 from circuits.claims.load_check import CheckReader, without_kind
 from circuits.claims.load_parts import Context, read_heads, read_prompts
 from circuits.claims.load_prompts import read_requires
@@ -120,9 +120,9 @@ class ClaimReader:
         if node is None:
             return Expect()
         if node.kind == "text":
-            kind = values.choice(node, faults, "expectation", ("supported", "refuted", "invalid"))
+            kind = values.choice(node, faults, "expectation", EXPECTATIONS)
             return Expect(kind or "supported")
-        if node.kind == "list" or len(node.entries) != 1 or node.entries[0][0].text not in ("refuted", "xfail"):
+        if node.kind == "list" or len(node.entries) != 1 or node.entries[0][0].text not in EXPECTED:
             hint = "write supported, refuted, invalid, {refuted: [n]} or {xfail: reason}"
             faults.add(node, f"expect cannot be {node.noun if node.kind == 'list' else 'this mapping'}", hint)
             return Expect()

@@ -61,7 +61,7 @@ PATH: Schema = {
     "pattern": r"^\s*\S+( [0-9]+)?\s*(->|→)\s*([Ll]ogits|LOGITS|\S+\.[qkvQKV])\s*$",
     "errorMessage": "write SENDER -> RECEIVER.INPUT, for example 2.2 -> 5.5.k or 9.9 -> logits",
 }
-_LOOKS_OTHERWISE = re.compile(r"^[0-9.]+$|[][{},#]|: |^[\s&*!|>'\"@`%-]")
+_LOOKS_OTHERWISE = re.compile(r"^[0-9.]+$|[][{},#]|: |^[\s&*!|>'\"@`%]|^- ")
 SOURCE: Schema = {"title": "mapping of your own", "type": "object"}
 
 DEFINITIONS: Mapping[str, Schema] = {
