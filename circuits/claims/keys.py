@@ -39,6 +39,11 @@ OWN: Mapping[str, tuple[str, ...]] = {
     "path": (*EFFECTS, "range"),
     "loss_map": ("method",),
 }
+OWNERS: Mapping[str, tuple[str, ...]] = {
+    key: tuple(kind for kind, own in OWN.items() if key in own)
+    for key in dict.fromkeys(key for own in OWN.values() for key in own)
+}
+"""The kinds that each of these keys belongs to."""
 SHARED = ("head", "heads", "prompts", "requires", "observe", "reported", *BOUNDS, "by_at_least")
 CHECK_KEYS = tuple(dict.fromkeys((*KINDS, *(k for own in OWN.values() for k in own), *SHARED)))
 CLAIM_KEYS = ("claim", "head", "heads", "prompts", "expect", "checks", "source", "requires")

@@ -44,7 +44,8 @@ class ClaimReader:
         claim = self._claim(base, key, node)
         if self.context.no_model is not None and len(self.faults.found) == start:
             self.faults.add(key, f"this claim cannot be measured: {self.context.no_model}", "see that fault")
-        return replace(claim, faults=self.faults.split(start))
+        found = self.faults.split(start)
+        return replace(claim, faults=found) if found else claim
 
     def _claim(self, base: Claim, key: Node, node: Node) -> Claim:
         faults = self.faults
@@ -76,12 +77,14 @@ class ClaimReader:
                 f"source must be a mapping, not {source_node.noun}",
                 "write source: {note: N12} or {arxiv: '2211.00593'}",
             )
-        claim = replace(
-            base,
-            words=" ".join((words or base.id).split()),
-            heads=heads,
-            variants=variants,
-            many=many,
+        claim = Claim(
+            base.id,
+            " ".join((words or base.id).split()),
+            base.where,
+            base.yaml,
+            heads,
+            variants,
+            many,
             expect=expect,
             source=values.plain(source_node) if source_node is not None and source_node.kind == "map" else None,
             any=some,

@@ -30,7 +30,10 @@ circuits lint --circuit-model gpt2=~/models/gpt2 hypotheses/gpt2""",
 
 def run(given: argparse.Namespace) -> int:
     """1 when there is a fault, 2 for a path that is not there."""
-    return lint(given.paths, given.circuit_model)
+    from circuits.errors import garbage_kept
+
+    with garbage_kept():
+        return lint(given.paths, given.circuit_model)
 
 
 def lint(paths: Sequence[str], places: Sequence[str] = ()) -> int:
@@ -38,7 +41,6 @@ def lint(paths: Sequence[str], places: Sequence[str] = ()) -> int:
 
     What a claim with ``expect: invalid`` is refused for is no fault; that it is not refused is one.
     """
-    from circuits.claims.dry import DryRun
     from circuits.foresight import power_line, power_warnings, uniform_warnings
     from circuits.items import knowledge, load
     from circuits.models.source import parse_override
@@ -52,7 +54,6 @@ def lint(paths: Sequence[str], places: Sequence[str] = ()) -> int:
         files += sorted(suites_in(path)) if path.is_dir() else [path]
     files = list(dict.fromkeys(files))
     know = knowledge(dict(parse_override(text) for text in places))
-    dry = DryRun(know.families)  # one for all suites, which often share their prompts
     said: set[str] = set()
     faults = claims = 0
     unchecked: set[str] = set()
@@ -67,7 +68,7 @@ def lint(paths: Sequence[str], places: Sequence[str] = ()) -> int:
                 say(text + "\n")
         shape = know.shape(suite.model, path.parent) if suite.model is not None else None
         heads = shape[0] * shape[1] if shape is not None else None
-        foreseen = (*power_warnings(suite, heads), *uniform_warnings(suite, dry))
+        foreseen = (*power_warnings(suite, heads), *uniform_warnings(suite, know.dry))
         for warning in (*_warnings(suite), *foreseen):
             say(warning + "\n")
         line = power_line(suite, heads)
