@@ -96,26 +96,23 @@ About = tuple[tuple[float, float], float | None, float | None, float]
 def _out_of_reach(most: int, asked: Sequence[Asked]) -> set[About]:
     """What ``most`` prompts cannot support, of all that is asked.
 
-    Of bounds with one end the one that lies further from the best value needs less evidence, so that of each
-    range one search finds them all; a band is asked by itself.
+    Of bounds with one end the one that lies further from the best value needs less evidence, so one search for each range
+    finds them all; a band is asked by itself.
     """
-    found: set[About] = set()
-    one_end: dict[tuple[object, ...], dict[float, Asked]] = {}
-    for about, each in {
+    known: dict[About, Asked] = {
         (span, bound.low, bound.high, need): (span, bound, need) for span, bound, need in asked
-    }.items():
-        span, bound, need = each
-        if bound.low is not None and bound.high is not None:
-            found |= {about} if not _enough(most, *each) else set()
+    }
+    one_end: dict[tuple[object, ...], list[About]] = {}
+    found: set[About] = set()
+    for about in known:
+        span, low, high, need = about
+        if low is not None and high is not None:
+            found |= set() if _enough(most, *known[about]) else {about}
         else:
-            room = span[1] - bound.low if bound.low is not None else (bound.high or 0.0) - span[0]
-            one_end.setdefault((span, bound.low is None, need), {})[room] = each
-    for by_room in one_end.values():
-        rooms = sorted(by_room)  # the hardest first
-        enough_from = bisect_left(rooms, True, key=lambda room: _enough(most, *by_room[room]))
-        for room in rooms[:enough_from]:
-            span, bound, need = by_room[room]
-            found.add((span, bound.low, bound.high, need))
+            one_end.setdefault((span, low is None, need), []).append(about)
+    for alike in one_end.values():
+        alike.sort(key=lambda about: -about[1] if about[1] is not None else about[2] or 0.0)  # the hardest first
+        found.update(alike[: bisect_left(alike, True, key=lambda about: _enough(most, *known[about]))])
     return found
 
 

@@ -85,10 +85,8 @@ class CheckReader:
             return None
         kind = kinds[0].text
         for key, _ in node.entries:
-            owners = OWNERS.get(key.text)
-            if (
-                owners is not None and kind not in owners and key.text != "by_at_least"
-            ):  # which is a bound: see read_bound
+            owners = OWNERS.get(key.text, (kind,))
+            if kind not in owners and key.text != "by_at_least":  # which is a bound: see read_bound
                 message = f"{key.text!r} belongs to {one_of(owners)}, not to {kind}"
                 faults.add(key, message, "remove it, or write another check")
         value = node.get(kind)

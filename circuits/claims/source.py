@@ -29,8 +29,8 @@ class Node:
     ``entries`` of a map are (key node, value node) in file order; those whose key was there before are
     in ``repeated`` (after a fault). ``end`` is the line and column just after the node, from 1.
 
-    Only read once it is made. It is not frozen because a large suite has tens of thousands, each of which that makes six
-    times as slow; two nodes are the same only where they are one.
+    Only read, once it is made: it is not frozen because a large suite has tens of thousands, and a frozen one takes six times
+    as long to make. Two nodes are equal only where they are one and the same.
     """
 
     kind: str
