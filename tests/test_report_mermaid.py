@@ -103,6 +103,24 @@ def test_paths_are_arrows_with_their_verdicts() -> None:
     assert f"linkStyle 2 stroke:{COLOURS['refuted'][1]}" in found.source
 
 
+@pytest.mark.parametrize(
+    ("statistic", "low", "high", "dotted"),
+    [
+        ("drop_in", None, 0.05, True),
+        ("change_in", -2.0, 2.0, True),
+        ("drop_in", None, -0.08, False),
+        ("drop_in", 0.1, 0.9, False),
+        ("after", None, 0.2, False),
+    ],
+)
+def test_only_claims_of_no_effect_are_dotted(
+    statistic: str, low: float | None, high: float | None, dotted: bool
+) -> None:
+    """A band around zero says that little passes; a negative drop or a low value afterwards says the contrary."""
+    (found,) = diagrams({"checks": [path("0.0", "1.0", "k", statistic=statistic, bound_low=low, bound_high=high)]})
+    assert read(found.source)["arrows"][0][3] is dotted
+
+
 def test_checks_on_one_path_share_an_arrow() -> None:
     """Two checks of the same path are two lines of one label, with the colour of the worse verdict."""
     rows = [path("0.0", "2.0", "q"), path("0.0", "2.0", "q", statistic="after", verdict="inconclusive")]

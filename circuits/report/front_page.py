@@ -79,7 +79,7 @@ def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]],
         parts += ["## Claims", _COLUMNS, f"The bars: {bars.LEGEND}", rows, *_not_tested(suites)]
     parts += ['<a id="where-the-numbers-come-from"></a>\n\n## Where the numbers come from', runs_and_models(record)]
     parts += ["All of it for programs: [`results.json`](results.json)."]
-    if any(verdict_of(entry) not in _NOT_TESTED for entry in entries):
+    if _tested(entries):
         parts += ['<a id="how-to-reproduce"></a>\n\n## How to reproduce it', how_to_reproduce(record)]
     parts += ['<a id="how-to-read"></a>\n\n## How to read this report', _READING]
     return "\n\n".join(parts) + "\n"
@@ -89,7 +89,7 @@ def claims_table(suites: Mapping[str, Sequence[Entry]]) -> str:
     """A table a suite of the claims that were tested, one row a claim."""
     parts = []
     for file, entries in _placed(suites).items():
-        tested = [entry for entry in entries if verdict_of(entry) not in _NOT_TESTED]
+        tested = _tested(entries)
         if tested:
             title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
             parts.append(f"### [{prose(title)}]({page_name(file)})")
@@ -106,9 +106,13 @@ def _placed(suites: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
 _HEADER = ["verdict", "claim", "head or part", "estimate [interval], bound", "effect", "rank", "n"]
 
 
+def _tested(entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if verdict_of(entry) not in _NOT_TESTED]
+
+
 def _asked(entries: Sequence[Entry]) -> str:
     """What was asked, in a paragraph, with the ways on."""
-    tested = [entry for entry in entries if verdict_of(entry) not in _NOT_TESTED]
+    tested = _tested(entries)
     if not entries:
         return "No claim has been tested yet."
     models = sorted({str(entry["model"]) for entry in tested if entry.get("model")})
@@ -117,8 +121,8 @@ def _asked(entries: Sequence[Entry]) -> str:
         "Researchers' sentences about attention heads and other parts of a transformer, each with a bound that can be missed: "
         f"do they hold on prompts made for the purpose? {number(len(tested))} of {number(len(entries))} claims "
         f"{'was' if len(tested) == 1 else 'were'} tested{on}. "
-        "[How to read this report](#how-to-read), [where the numbers come from](#where-the-numbers-come-from), "
-        "[how to reproduce it](#how-to-reproduce)."
+        "[How to read this report](#how-to-read), [where the numbers come from](#where-the-numbers-come-from)"
+        + (", [how to reproduce it](#how-to-reproduce)." if tested else ".")
     )
 
 
