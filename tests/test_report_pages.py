@@ -220,6 +220,17 @@ def test_a_readers_question_is_answered_by_the_page(question: str, tmp_path: Pat
         assert answer in folded, answer
 
 
+def test_an_ablation_says_what_became_of_the_answers(tmp_path: Path) -> None:
+    """Means before and after, answers lost and what is first now stand in a table; without them there is none."""
+    row = check(
+        kind="ablate", ablated=["23.3"], head=None, statistic="drop_in", metric="logit_diff", baseline={"clean": 4.71, "ablated": 2.13},
+        lost=[12, 31], fell_to=[[" 4", 7], [" 5", 3], [" 6", 1], [" 7", 1]], ranks={"median": 2.0},
+    )  # fmt: skip
+    page = pages(tmp_path, record(claim(checks=[row])))[PAGE]
+    assert "| 1 | 23.3 | 4.71 | 2.13 | 12 of 31 | `␣4` (7), `␣5` (3), `␣6` (1) and 1 more | 2 |" in page
+    assert "What the intervention did" not in pages(tmp_path / "none", record())[PAGE]
+
+
 def test_every_link_within_a_page_has_its_place(tmp_path: Path) -> None:
     """No link of either page leads nowhere, whether anything was measured or not."""
     gone = {"status": "skipped", "verdict": "unmeasurable", "met": None, "reason": "no copy", "checks": []}

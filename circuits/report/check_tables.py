@@ -20,6 +20,8 @@ from circuits.report.record import DASH, number
 
 Row = Mapping[str, Any]
 
+_MOST_TOKENS = 3  # of those that took the answer's place; all stand in the sentences
+
 
 def numbers(rows: Sequence[Row]) -> str:
     """The table that comes first: one row a measurement, with its bar."""
@@ -169,6 +171,38 @@ def _task(row: Row) -> str:
         return DASH
     low = f" (lower limit {number(clean['top1_low'], True)})" if clean.get("top1_low") is not None else ""
     return f"answer first on {number(clean['top1'], True)}{low}"
+
+
+def changed(rows: Sequence[Row]) -> str | None:
+    """What an intervention did to the model's answers: means before and after, answers lost, what took their place."""
+    header = [
+        "check",
+        "head or part",
+        "mean before",
+        "mean after",
+        "answers lost",
+        "first choices where it was lost",
+        "median rank",
+    ]
+    found = [
+        [place(row), subject(row) or DASH, *_changes(row)] for row in rows if row.get("baseline") or row.get("lost")
+    ]
+    if all(cell == DASH for line in found for cell in line[2:]):
+        return None
+    return "**What the intervention did** (median rank: of the answer afterwards)\n\n" + table(header, found)
+
+
+def _changes(row: Row) -> list[str]:
+    base, lost = {} if row.get("parts") else row.get("baseline") or {}, row.get("lost")
+    fell = [f"{code(token)} ({number(count)})" for token, count in (row.get("fell_to") or [])[:_MOST_TOKENS]]
+    more = len(row.get("fell_to") or []) - len(fell)
+    return [
+        number(base.get("clean")),
+        number(base.get("ablated")),
+        f"{number(lost[0])} of {number(lost[1])}" if lost and lost[1] else DASH,
+        ", ".join(fell) + (f" and {more} more" if more > 0 else "") or DASH,
+        number((row.get("ranks") or {}).get("median")),
+    ]
 
 
 def decided(rows: Sequence[Row], prompts: Mapping[str, Any]) -> str:

@@ -57,13 +57,16 @@ a lower bound or a difference that would also hold under uniform attention."""
 _COLUMNS = """\
 A claim may have several checks and heads. Its row shows the one that decides: of a refuted claim the strongest
 refutation, of a supported one the check whose interval lies nearest to its bound; *and 3 more* counts the others, which
-stand on the suite's page. *head or part* is what that check is about, *effect* its effect size (lift: times the value under uniform attention; d_z, d: standardised difference; relative:
-relative change), *rank* the head's place among all heads of the model by this value, *n* the number of prompts."""
+stand on the suite's page. *head or part* is what that check is about, *effect* its effect size (lift: times the value
+under uniform attention; d_z, d: standardised difference; relative: relative change), *rank* the head's place among all
+heads of the model by this value, *n* the number of prompts."""
 
 _ARMS = """\
-*Beyond its bound* is how far the interval that refutes ends on the wrong side of the bound, in the value's own unit
-and in arms: one arm is the distance from the estimate to that end of its interval. The list is in order of arms;
-exact values and ranks have none and come last."""
+*Beyond its bound* is how far the interval that refutes (widened where a claim has several checks) ends on the wrong side
+of the bound, in the value's own unit and in arms: one arm is the distance from the estimate to that end of its interval.
+The list is in order of arms; exact values and ranks have none and come last."""
+
+_BARS = f"The bars: {bars.LEGEND}"
 
 
 def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]], rows: str) -> str:
@@ -76,7 +79,8 @@ def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]],
     if whole is not None:
         parts += ["## The run as a whole", whole]
     if entries:
-        parts += ["## Claims", _COLUMNS, f"The bars: {bars.LEGEND}", rows, *_not_tested(suites)]
+        explained = [] if _BARS in parts else [_BARS]  # once, where the first bar stands
+        parts += ["## Claims", _COLUMNS, *explained, rows, *_not_tested(suites)]
     parts += ['<a id="where-the-numbers-come-from"></a>\n\n## Where the numbers come from', runs_and_models(record)]
     parts += ["All of it for programs: [`results.json`](results.json)."]
     if _tested(entries):
@@ -182,7 +186,7 @@ def _refutations(entries: Sequence[Entry]) -> list[str]:
             "No claim was refuted that was expected to hold. These are the known negatives: claims known to be false, here to "
             "show that the tests can fail."
         )
-    parts += [_ARMS, _refuted_table(found[:most])]
+    parts += [_ARMS, _BARS, _refuted_table(found[:most])]
     if found[most:]:
         rest = found[most:]
         parts.append(details(f"{len(rest)} more, all of them known negatives", _refuted_table(rest)))

@@ -153,6 +153,7 @@ def _evidence(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[
         check_tables.sampling(rows),
         check_tables.warnings(rows),
         check_tables.decided(rows, prompts),
+        check_tables.changed(rows),
         check_tables.controls(rows),
         check_tables.reported(rows),
         beside.robustness(entry),
@@ -171,7 +172,8 @@ def _closed(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[st
     if entry.get("yaml"):
         parts.append(details("The claim as written", _fenced(str(entry["yaml"]), "yaml")))
     again = run_again(entry)
-    return [*parts, f"Measure it again: {code(again)}. [Contents](#contents)"] if again else parts
+    verb = "Measure it" if verdict_of(entry) == "skipped" else "Measure it again"
+    return [*parts, f"{verb}: {code(again)}. [Contents](#contents)"] if again else parts
 
 
 def _figure(figure: Mapping[str, Any]) -> str:
