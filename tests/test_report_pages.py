@@ -141,7 +141,7 @@ def test_the_front_page_says_how_to_repeat_the_run(tmp_path: Path) -> None:
         f"pytest {FILE} --circuit-no-cache --circuit-device=cpu --circuit-dtype=float32 --circuit-seed=7 --circuit-n=64 "
         "--circuit-permuted=5 --circuit-robust --circuit-model=gpt2=DIR",
     ]
-    assert "DIR is the folder or file with the weights of the digest below." in front
+    assert "DIR is the folder or file with the weights whose digest stands above." in front
 
 
 def test_what_the_commands_cannot_promise_is_said(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from circuits.report import words
@@ -12,6 +13,7 @@ from circuits.report.prose import code, prose
 from circuits.report.record import DASH, file_of, newest_run, number
 
 _VERSIONS = ("circuits", "torch", "transformer_lens", "transformers", "python")
+_PACKAGES = {"torch": "torch", "transformer_lens": "transformer-lens", "transformers": "transformers"}
 _STATUS = {
     "measured": "measured",
     "cached": "taken from the cache",
@@ -99,9 +101,10 @@ def _sampling(entries: Mapping[str, Entry]) -> str:
     sizes = [row["n"] for row in rows if row.get("n") is not None and row.get("seed") is not None]
     if not seeds:
         return ""
-    told = ", ".join(f"{seed} ({number(count)} measurements)" for seed, count in sorted(seeds.items()))
-    between = f"{number(min(sizes))} to {number(max(sizes))}" if sizes else DASH
-    return f"Seeds of the prompts: {told}. Prompts a measurement: {between}."
+    told = ", ".join(f"{seed} ({number(count)})" for seed, count in sorted(seeds.items()))
+    least, most = min(sizes, default=None), max(sizes, default=None)
+    between = number(least) if least == most else f"{number(least)} to {number(most)}"
+    return f"Seeds of the prompts, with the number of measurements: {told}. Prompts a measurement: {between}."
 
 
 def _commands(run: Mapping[str, Any], entries: Mapping[str, Entry]) -> str:
@@ -116,20 +119,11 @@ def _commands(run: Mapping[str, Any], entries: Mapping[str, Entry]) -> str:
     return "\n\n".join([block, *_gaps(run, commit, plus)])
 
 
-_PACKAGES = {"torch": "torch", "transformer_lens": "transformer-lens", "transformers": "transformers"}
-
-
 def _places(files: Iterable[str]) -> list[str]:
     """The suites themselves where they are few, else the folders that hold them."""
     known = sorted(set(files))
     found = known if len(known) <= _MOST_FILES else sorted({file.partition("/")[0] for file in known})
-    return [_quoted(file) for file in found]
-
-
-def _quoted(text: str) -> str:
-    import shlex
-
-    return shlex.quote(text)
+    return [shlex.quote(file) for file in found]
 
 
 def _options(run: Mapping[str, Any]) -> list[str]:
@@ -140,7 +134,7 @@ def _options(run: Mapping[str, Any]) -> list[str]:
         f"--circuit-{key}={options[key]}" for key in ("seed", "n", "permuted", "fdr") if options.get(key) is not None
     ]
     found += ["--circuit-robust"] if options.get("robust") else []
-    return found + [f"--circuit-model={_quoted(f'{name}=DIR')}" for name in options.get("models") or []]
+    return found + [f"--circuit-model={shlex.quote(f'{name}=DIR')}" for name in options.get("models") or []]
 
 
 def _gaps(run: Mapping[str, Any], commit: str, plus: str) -> list[str]:
@@ -163,14 +157,14 @@ def _gaps(run: Mapping[str, Any], commit: str, plus: str) -> list[str]:
             "the seed alone draws a few others."
         )
     if (options or {}).get("models"):
-        found.append("DIR is the folder or file with the weights of the digest below.")
+        found.append("DIR is the folder or file with the weights whose digest stands above.")
     return [" ".join(text for text in found if text)] if any(found) else []
 
 
-def run_again(entry: Entry, options: Sequence[str] = ()) -> str:
+def run_again(entry: Entry) -> str:
     """The line that measures one claim again; empty where the record does not know its file."""
     if not entry.get("file"):
         return ""
     variant = f"[{entry['variant']}]" if entry.get("variant") else ""
     node = f"{entry['file']}::{entry.get('id') or 'unnamed'}{variant}"
-    return " ".join(["pytest", _quoted(node), "--circuit-no-cache", *options])
+    return f"pytest {shlex.quote(node)} --circuit-no-cache"
