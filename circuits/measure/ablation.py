@@ -109,6 +109,10 @@ class CleanRun:
     loss: bool = False
     partner_bytes: int | None = None
 
+    def start(self, ablation: Ablation) -> int:
+        """The layer that an ablation is run from: the highest whose residual stream is kept and that nothing below touches."""
+        return max((layer for layer in self.residuals if layer <= ablation.start), default=0)
+
     @property
     def nbytes(self) -> int:
         """The memory that its tensors keep."""
@@ -239,7 +243,7 @@ def clean_run(
             hooks += watch.hooks(chunk)
         logits = forward(model, tokens, hooks, all_positions=loss)
         run.logits.append(logits[:, -1].clone())
-        _store(run.values, chunk, end_metrics(logits[:, -1], [prompts[i] for i in chunk]))
+        store(run.values, chunk, end_metrics(logits[:, -1], [prompts[i] for i in chunk]))
         if loss:
             run.values["loss"][chunk] = next_token_loss(logits, tokens)
         done += len(chunk)
@@ -255,48 +259,8 @@ def _keep_in(kept: list[torch.Tensor]) -> Callable[..., None]:
     return keep
 
 
-def measure_ablation(
-    model: LoadedModel,
-    run: CleanRun,
-    ablation: Ablation,
-    reference: Reference | None,
-    progress: Callable[[int, int], None] | None = None,
-    *,
-    variables: Mapping[str, int] = NO_VARIABLES,
-) -> Values:
-    """The metrics of the ablated model on the prompts of ``run``: Float[prompt] each.
-
-    ``reference`` is needed by ``mean`` only; ``resample`` needs corrupted partners. ``variables`` are
-    the prompt set's, for ``at``. A prompt in which nothing is replaced has exactly its clean values.
-    Raises ValueError when reference or partners are missing: the loader refuses such claims.
-    """
-    import torch
-
-    found: Values = {name: np.full(len(run.prompts), np.nan) for name in (*END_METRICS, "loss")}
-    start = max((layer for layer in run.residuals if layer <= ablation.start), default=0)
-    for number, chunk in enumerate(run.chunks):
-        batch = [run.prompts[i] for i in chunk]
-        found_at = [bool(ablation.also or ablation.places(prompt, variables)) for prompt in batch]
-        untouched = [i for i, touched in zip(chunk, found_at, strict=True) if not touched]
-        if len(untouched) < len(chunk) or (ablation.loss and not run.loss):
-            partners = dict(run.partners.get(number, {}))
-            hooks = replacing_hooks(model, ablation, batch, reference, variables, partners)
-            run.keep_partners(number, partners)
-            tokens = torch.tensor([p.ids for p in batch], device=model.device)
-            residual = run.residuals[start][number] if start > 0 else None
-            logits = forward(model, tokens, hooks, all_positions=ablation.loss, residual=residual, start=start)
-            _store(found, chunk, end_metrics(logits[:, -1], batch, clean=run.logits[number]))
-            if ablation.loss:
-                found["loss"][chunk] = next_token_loss(logits, tokens)
-        # A resumed run may differ from a whole one in the last digits; what nothing touched must not.
-        for name in (*END_METRICS, *(("loss",) if ablation.loss and run.loss else ())):
-            found[name][untouched] = run.values[name][untouched]
-        if progress is not None:
-            progress(number + 1, len(run.chunks))
-    return found
-
-
-def _store(target: Values, chunk: list[int], values: Values) -> None:
+def store(target: Values, chunk: list[int], values: Values) -> None:
+    """Put the values of a batch in their places."""
     for name, value in values.items():
         target[name][chunk] = value
 
@@ -344,12 +308,7 @@ def _replacements(
             yield entry, None
         return
     if ablation.method == "resample":
-        rows = [prompt.corrupted for prompt in batch]
-        if any(row is None for row in rows):
-            raise ValueError("resample ablation needs a corrupted partner for every prompt")
-        missing = [name for name in sites if name not in partners]
-        if missing:
-            partners |= capture(model, [row for row in rows if row is not None], missing)
+        read_partners(model, batch, sites, partners)
         for entry in sites.items():
             yield entry, partners[entry[0]]
         return
@@ -360,6 +319,21 @@ def _replacements(
     alike = all(mean is means[0] for mean in means)
     for entry in sites.items():
         yield entry, means[0][entry[0]][None] if alike else torch.stack([mean[entry[0]] for mean in means])
+
+
+def read_partners(
+    model: LoadedModel, batch: Sequence[TokenPrompt], sites: Iterable[str], partners: dict[str, torch.Tensor]
+) -> None:
+    """Put what is not yet among ``partners`` there: the activations at sites on the batch's corrupted partners, in one pass.
+
+    Raises ValueError where a prompt has no partner.
+    """
+    rows = [prompt.corrupted for prompt in batch]
+    if any(row is None for row in rows):
+        raise ValueError("resample ablation needs a corrupted partner for every prompt")
+    missing = [name for name in sites if name not in partners]
+    if missing:
+        partners |= capture(model, [row for row in rows if row is not None], missing)
 
 
 def _replace(heads: list[int], value: torch.Tensor | None, mask: torch.Tensor | None) -> Callable[..., Any]:

@@ -23,10 +23,11 @@ from circuits.measure.cache import ValueCache, digest
 from circuits.measure.cells import Question
 from circuits.measure.controls import Controls
 from circuits.measure.facts import describe
-from circuits.measure.group import Group, Plan, Progress, Settings, group_key
+from circuits.measure.group import Group, Progress
 from circuits.measure.metrics import Values
 from circuits.measure.paths import PathPatch
 from circuits.measure.picture import Picture
+from circuits.measure.plan import Plan, Settings, group_key
 from circuits.measure.profile import Profile
 from circuits.prompts.prompt import Family, TokenPrompt
 from circuits.prompts.tokens import build
