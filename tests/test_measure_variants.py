@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from test_measure_limits import KINDS, METRICS, models, nothing_left, parts, prompts_of, reference_of
 
 from circuits.claims.heads import Component
+from circuits.measure import suffix
 from circuits.measure.ablation import Ablation, clean_run
 from circuits.measure.variants import measure_ablation, measure_variants
 from circuits.models.load import LoadedModel
@@ -34,14 +35,16 @@ def test_variants_in_one_pass_are_each_what_they_are_alone(
     """Whatever shares the pass, each variant has its own values: heads and MLPs, methods, positions, nothing at all."""
     model = models[kind]
     prompts, every = prompts_of(kind, model), parts(model)
-    run = clean_run(model, prompts, [], loss=True, batch_tokens=1000)
+    layers = range(model.shape.layers)
+    run = clean_run(model, prompts, layers, loss=True, batch_tokens=1000, keys_from=0)
     variant = st.builds(
         Ablation,
         components=st.lists(st.sampled_from(every), max_size=4, unique=True).map(tuple),
         method=st.sampled_from(METHODS),
         at=st.sampled_from(PLACES),
     )
-    asked = data.draw(st.lists(variant, min_size=2, max_size=5))
+    drawn = data.draw(st.lists(variant, min_size=2, max_size=5))
+    asked = [each for each in drawn if run.start(each) == run.start(drawn[0])]
     reference = reference_of(model, prompts)
     together = measure_variants(model, run, asked, reference)
     for ablation, found in zip(asked, together, strict=True):
@@ -94,3 +97,66 @@ def test_planned_ablations_share_the_passes_of_the_first_block(tmp_path: Path, m
         sizes.clear()
     assert estimates[0] == pytest.approx(estimates[1], abs=1e-5)
     assert len(set(estimates[0])) > 1
+
+
+def _limited(model: LoadedModel, prompts: Any, *, keys: bool) -> Any:
+    return clean_run(
+        model, prompts, range(model.shape.layers), loss=False, batch_tokens=1000, keys_from=0 if keys else None
+    )
+
+
+def _lengths(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The shapes of what the model is given from now on."""
+    shapes: list[tuple[int, ...]] = []
+    run = model.bridge.run_with_hooks
+
+    def told(given: Any, **kwargs: Any) -> Any:
+        shapes.append(tuple(given.shape[:2]))
+        return run(given, **kwargs)
+
+    monkeypatch.setattr(model.bridge, "run_with_hooks", told, raising=False)
+    return shapes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_positions_before_the_first_replaced_one_are_not_run_again(
+    kind: str, models: dict[str, LoadedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end only: one position is run, from every layer, to the values of the whole run (the native bridge runs all)."""
+    model = models[kind]
+    prompts = prompts_of(kind, model)
+    whole, short = (_limited(model, prompts, keys=keys) for keys in (False, True))
+    reference = reference_of(model, prompts)
+    reference_sites = [part for part in parts(model) if part.head in (0, None)]
+    changed = 0
+    for part in reference_sites:
+        for method in METHODS:
+            asked = Ablation((part,), method, at="end")
+            expected = measure_ablation(model, whole, asked, reference)
+            with monkeypatch.context() as patch:
+                shapes = _lengths(model, patch)
+                found = measure_ablation(model, short, asked, reference)
+            for name in ENDS:
+                np.testing.assert_allclose(found[name], expected[name], atol=2e-5, err_msg=f"{name} of {asked}")
+            changed += bool(np.abs(expected["logit_diff"] - whole.values["logit_diff"]).max() > 1e-4)
+            if method == "zero" and kind != "reference":
+                assert {length for _, length in shapes} == {1}, shapes
+    assert changed, "the comparison could not fail: no ablation at the end changes anything"
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_a_bridge_that_comes_to_other_numbers_is_run_as_a_whole(
+    kind: str, models: dict[str, LoadedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where keys and values come out wrong, the trial says so and nothing rests on them."""
+    model = models[kind]
+    prompts = prompts_of(kind, model)
+    run = _limited(model, prompts, keys=True)
+    for batch in run.keys:
+        for layer, (keys, values) in list(batch.items()):
+            batch[layer] = (keys, values + 1.0)
+    asked = Ablation((Component(1, 0),), "zero", at="end")
+    expected = measure_ablation(model, _limited(model, prompts, keys=False), asked, None)
+    assert not suffix.is_sound(model, run, 0, start=1, first=len(prompts[run.chunks[0][0]].ids) - 1)
+    found = measure_ablation(model, run, asked, None)
+    np.testing.assert_allclose(found["logit_diff"], expected["logit_diff"], atol=1e-5)

@@ -25,6 +25,7 @@ from circuits.claims.selector import parse
 from circuits.measure.attention import Watch
 from circuits.measure.batches import batches
 from circuits.measure.metrics import END_METRICS, Values, end_metrics, next_token_loss, precise
+from circuits.measure.suffix import KeysValues, keeping
 from circuits.prompts.prompt import TokenPrompt
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ class Ablation:
             return list(range(len(prompt.ids)))
         return queries(parse(f"{self.at} -> any"), prompt, variables)
 
+    def first(self, prompts: Sequence[TokenPrompt], variables: Mapping[str, int]) -> int:
+        """The first position that is replaced in any of the prompts; their length where there is none."""
+        if self.also or self.at is None:
+            return 0
+        return min((min(self.places(p, variables), default=len(p.ids)) for p in prompts), default=0)
+
     @property
     def sites(self) -> dict[str, list[int]]:
         """Hook name -> heads replaced there (empty for an MLP), in layer order."""
@@ -96,7 +103,8 @@ class CleanRun:
     ``values`` are the clean metrics (the loss only where ``loss``); ``residuals[layer]`` the residual
     streams that enter a layer, by batch; ``writes[site]`` what senders of paths write; ``logits`` the clean logits at the end, by batch (for kl);
     ``partners`` what ``resample`` read from the corrupted partners, by batch and site (up to
-    ``partner_bytes``; None: ``PARTNER_BYTES``), so that the many ablations of a circuit read it once.
+    ``partner_bytes``; None: ``PARTNER_BYTES``), so that the many ablations of a circuit read it once; ``keys`` keys and values by
+    batch and layer, for ablations of some positions only, and ``sound`` where they were found to do (see ``suffix``).
     """
 
     prompts: Sequence[TokenPrompt]
@@ -106,6 +114,8 @@ class CleanRun:
     residuals: dict[int, list[torch.Tensor]] = field(default_factory=dict)
     writes: dict[str, list[torch.Tensor]] = field(default_factory=dict)
     partners: dict[int, dict[str, torch.Tensor]] = field(default_factory=dict)
+    keys: list[KeysValues] = field(default_factory=list)
+    sound: dict[tuple[int, int, int], bool] = field(default_factory=dict)
     loss: bool = False
     partner_bytes: int | None = None
 
@@ -118,6 +128,7 @@ class CleanRun:
         """The memory that its tensors keep."""
         tensors = [*self.logits, *(t for kept in (*self.residuals.values(), *self.writes.values()) for t in kept)]
         tensors += [value for batch in self.partners.values() for value in batch.values()]
+        tensors += [tensor for batch in self.keys for pair in batch.values() for tensor in pair]
         return sum(int(tensor.nbytes) for tensor in tensors)
 
     def keep_partners(self, number: int, read: dict[str, torch.Tensor]) -> None:
@@ -218,8 +229,11 @@ def clean_run(
     progress: Callable[[int, int], None] | None = None,
     partner_bytes: int | None = None,
     sites: Sequence[str] = (),
+    keys_from: int | None = None,
 ) -> CleanRun:
     """One clean pass: metrics, end logits, and the residual streams entering each of ``layers``.
+
+    ``keys_from``: the lowest layer whose keys and values are kept (None: of none).
 
     ``sites``: whose activations are kept too; ``watch``: attention that is read in the same pass. ``progress(done, total)`` counts prompts.
     """
@@ -236,12 +250,15 @@ def clean_run(
     for chunk in run.chunks:
         tokens = torch.tensor([prompts[i].ids for i in chunk], device=model.device)
         hooks: list[Hook] = [
-            (f"blocks.{layer}.hook_resid_pre", _keep_in(kept)) for layer, kept in run.residuals.items() if layer > 0
+            (f"blocks.{layer}.hook_resid_pre", _keep_in(kept)) for layer, kept in run.residuals.items()
         ]
         hooks += [(name, _keep_in(kept)) for name, kept in run.writes.items()]
         if watch is not None:
             hooks += watch.hooks(chunk)
-        logits = forward(model, tokens, hooks, all_positions=loss)
+        kept: KeysValues = {}
+        with keeping(model, keys_from, kept):
+            logits = forward(model, tokens, hooks, all_positions=loss)
+        run.keys.append(kept)
         run.logits.append(logits[:, -1].clone())
         store(run.values, chunk, end_metrics(logits[:, -1], [prompts[i] for i in chunk]))
         if loss:
@@ -272,11 +289,12 @@ def replacing_hooks(
     reference: Reference | None,
     variables: Mapping[str, int] = NO_VARIABLES,
     partners: dict[str, torch.Tensor] | None = None,
+    first: int = 0,
 ) -> list[Hook]:
     """Hooks that make the ablation on a batch of prompts of one length; none where nothing is replaced.
 
-    ``partners``: what was read from the corrupted partners by site; what is missing is read and put in.
-    Raises ValueError where ``mean`` has no reference or ``resample`` no partners.
+    ``partners``: what was read from the corrupted partners by site; what is missing is read and put in. ``first``: the
+    position that the run begins with (nothing before it is replaced). Raises ValueError where ``mean`` has no reference or ``resample`` no partners.
     """
     import torch
 
@@ -288,8 +306,15 @@ def replacing_hooks(
     mask = None
     if ablation.at is not None:
         mask = torch.tensor([[p in row for p in range(len(batch[0].ids))] for row in places], device=model.device)
+        mask = mask[:, first:]
     found = _replacements(model, ablation, batch, reference, {} if partners is None else partners)
-    return [*hooks, *((name, _replace(heads, value, mask)) for (name, heads), value in found)]
+    return [
+        *hooks,
+        *(
+            (name, _replace(heads, value if value is None else value[:, first:], mask))
+            for (name, heads), value in found
+        ),
+    ]
 
 
 def _replacements(

@@ -273,6 +273,7 @@ class Group:
             self.model(), self.prompts, layers, loss=loss, batch_tokens=self.settings.batch_tokens, watch=watch,
             progress=self._counting(title), partner_bytes=PARTNER_BYTES * self.n // max(self.total, self.n),
             sites=sorted({site(patch.sender) for patch in self.plan.paths})[:MOST_SENDERS],
+            keys_from=min((max((k for k in layers if k <= each.start), default=0) for each in self._limited), default=None),
         )  # fmt: skip
         run.values["top_text"] = self._token_texts(run.values)
         self._clean = run
@@ -286,12 +287,18 @@ class Group:
         """
         last = self.model().shape.layers - 1
         starts = {ablation.start for ablation in self.plan.ablations}
+        low = {0} if any(ablation.start == 0 for ablation in self._limited) else set()
         starts |= {last if patch.receiver is None else patch.receiver.layer for patch in self.plan.paths}
-        layers = sorted(starts - {0})
+        layers = sorted(starts - {0} | low)
         longest = max(len(prompt.ids) for prompt in self.prompts)
         each = max(self.total, self.n) * longest * int(self.model().bridge.cfg.d_model) * 4  # of all blocks, in float32
         room = max(1, RESIDUAL_BYTES // each)
         return layers[:: -(-len(layers) // room)] if layers else []
+
+    @property
+    def _limited(self) -> list[Ablation]:
+        """The planned ablations that leave a beginning of the prompts as it is, and need no logits there."""
+        return [each for each in self.plan.ablations if each.at is not None and not each.also and not each.loss]
 
     def _counting(self, title: str) -> Callable[[int, int], None]:
         return lambda done, total: self.progress(f"{title} ({done}/{total})")
@@ -332,7 +339,7 @@ class Group:
             return [ablation]
         missing = [each for each in self.plan.ablations if not each.loss and self._kept(*name_of(each)) is None]
         alike = sorted(
-            {ablation, *(each for each in missing if run.start(each) == run.start(ablation))},
+            {ablation, *(each for each in missing if _passes(each, run) == _passes(ablation, run))},
             key=lambda each: name_of(each)[0],
         )
         at = alike.index(ablation) // fit * fit
@@ -406,3 +413,8 @@ class Group:
     def release(self) -> None:
         """Forget the clean run's tensors; what was measured stays, and so do the (small) reference means."""
         self._clean = None
+
+
+def _passes(ablation: Ablation, run: CleanRun) -> tuple[int, str | None]:
+    """What ablations have in common that can share a pass: the layer and the positions that it begins with."""
+    return run.start(ablation), None if ablation.also else ablation.at

@@ -24,6 +24,7 @@ from circuits.measure.ablation import (
     store,
 )
 from circuits.measure.metrics import END_METRICS, Values, end_metrics, next_token_loss
+from circuits.measure.suffix import forward_from, is_sound
 
 if TYPE_CHECKING:
     from circuits.models.load import LoadedModel
@@ -77,17 +78,21 @@ def measure_variants(
             sites = {site(part): None for each in resampled for part in (*each.components, *each.also)}
             if len(resampled) > 1:  # one pass over the partners for all of them
                 read_partners(model, batch, sites, partners)
+            first = 0 if loss else min(ablations[k].first(batch, variables) for k in shown)
+            if first > 0 and not is_sound(model, run, number, start=start, first=first):
+                first = 0
             hooks: list[Hook] = []
             for place, k in enumerate(shown):
-                own = replacing_hooks(model, ablations[k], batch, reference, variables, partners)
+                own = replacing_hooks(model, ablations[k], batch, reference, variables, partners, first)
                 rows = slice(place * len(chunk), (place + 1) * len(chunk))
                 hooks += own if len(shown) == 1 else [(name, _on_rows(rows, hook)) for name, hook in own]
             run.keep_partners(number, partners)
             tokens = torch.tensor([p.ids for p in batch] * len(shown), device=model.device)
-            residual = run.residuals[start][number] if start > 0 else None
-            if residual is not None and len(shown) > 1:
-                residual = residual.repeat(len(shown), 1, 1)
-            logits = forward(model, tokens, hooks, all_positions=loss, residual=residual, start=start)
+            residual = run.residuals[start][number].repeat(len(shown), 1, 1) if start in run.residuals else None
+            if first > 0 and residual is not None:
+                logits = forward_from(model, residual, run.keys[number], start=start, first=first, hooks=hooks)
+            else:
+                logits = forward(model, tokens, hooks, all_positions=loss, residual=residual, start=start)
             for place, k in enumerate(shown):
                 own_logits = logits[place * len(chunk) : (place + 1) * len(chunk)]
                 store(found[k], chunk, end_metrics(own_logits[:, -1], batch, clean=run.logits[number]))
