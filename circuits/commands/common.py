@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -35,6 +35,13 @@ def add(commands: Commands, name: str, help: str, examples: str, *, model: bool 
 def say(text: str = "") -> None:
     """A line on standard output."""
     sys.stdout.write(f"{text}\n")
+
+
+def say_json(value: Any) -> None:
+    """Plain data as JSON on standard output, for programs."""
+    import json
+
+    say(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
 def fail(text: str, status: int = USAGE) -> int:
