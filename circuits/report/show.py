@@ -42,10 +42,8 @@ def near_claims(claims: Mapping[str, Entry], text: str, most: int = 3) -> list[s
     """Ids that look like ``text``, or whose beginning does: the nearest first."""
 
     def likeness(name: str) -> float:
-        return max(
-            SequenceMatcher(None, text.casefold(), name[:length].casefold()).ratio()
-            for length in (len(text), len(name))
-        )
+        lengths = (*range(max(1, len(text) - 1), len(text) + 3), len(name))
+        return max(SequenceMatcher(None, text.casefold(), name[:length].casefold()).ratio() for length in lengths)
 
     scored = sorted(((likeness(name), name) for name in claim_names(claims)), key=lambda pair: (-pair[0], pair[1]))
     return [name for score, name in scored[:most] if score >= 0.6]
@@ -68,7 +66,8 @@ def claim_lines(node: str, record: Mapping[str, Any], folder: Path, look: Look) 
     yield (label(entry), tint(entry)), ("  " + claim_name(entry), "bold"), (_flags(entry), "yellow")
     for line in wrapped(str(entry.get("claim") or ""), look, ""):
         yield ((line, None),)
-    yield ((_about(entry), "dim"),)
+    for line in wrapped(_about(entry), look, "  ", ""):
+        yield ((line, "dim"),)
     if entry.get("reason"):
         yield from _paragraph(str(entry["reason"]), look, "")
     for fault in entry.get("faults") or ():
@@ -120,10 +119,9 @@ def _check(row: Mapping[str, Any], entry: Entry, look: Look) -> Iterator[Line]:
     size = f"; n={row['n']}" if row.get("n") else ""
     yield (("  " + ("not measured" if skipped else numbers(row)), "cyan"), (f"; {bound}{size}", None))
     chosen = (entry.get("prompts") or {}).get(str(row.get("prompts"))) or None
-    told = [words.what(row)]
-    if not skipped:
-        told += [words.how_much(row, chosen)] if row.get("estimate") is not None else []
-        told += [words.why(row, chosen)]
+    told = [] if skipped else [words.what(row)]  # of a skipped check the record holds only what was asked
+    told += [words.how_much(row, chosen)] if row.get("estimate") is not None else []
+    told += [] if skipped else [words.why(row, chosen)]
     for sentence in (*told, *words.beside(row), *beside.controls(row)):
         yield from _paragraph(plain(sentence), look, "  ")
     for warning in row.get("warnings") or ():
