@@ -10,12 +10,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from circuits.commands import cache, families, lint, models, report, show
+from circuits.commands import cache, explain, families, lint, models, report, show
 from circuits.commands.common import OK, fail
 
 COMMANDS = {
     "lint": lint,
     "show": show,
+    "explain": explain,
     "models": models,
     "families": families,
     "report": report,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from circuits.models.source import ModelSource
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 SUFFIXES = (".yaml", ".yml")
@@ -49,6 +52,53 @@ def fail(text: str, status: int = USAGE) -> int:
     sys.stdout.flush()
     sys.stderr.write(f"circuits: {text}\n")
     return status
+
+
+def pairs(texts: Iterable[str], option: str, form: str) -> dict[str, str]:
+    """NAME=VALUE texts as a mapping. CircuitsError for one of another form; ``form`` says what to write."""
+    from circuits.errors import CircuitsError
+
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise CircuitsError(f"{option} {text}: write {form}")
+        found[name.strip()] = value
+    return found
+
+
+def model_named(text: str, places: Iterable[str] = ()) -> ModelSource:
+    """The model that a person names: a registry name, a folder, a .gguf file, or a hub id with or without @REVISION.
+
+    ``places`` are ``--circuit-model`` options. ModelInvalid for anything else.
+    """
+    from circuits.models.source import REGISTRY, parse_override, resolve
+
+    overrides = dict(parse_override(place) for place in places)
+    if text in REGISTRY:
+        return resolve(text, overrides)
+    if text.lower().endswith(".gguf"):
+        return resolve({"gguf": text}, overrides)
+    if Path(text).expanduser().is_dir():
+        return resolve({"path": text}, overrides)
+    name, _, revision = text.partition("@")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return resolve({"hub": name, "revision": revision} if revision else {"hub": name}, overrides)
+    return resolve(text, overrides)
+
+
+def model_names(**_: Any) -> list[str]:
+    """The models that have a name, for the shell."""
+    from circuits.models.source import REGISTRY
+
+    return sorted(REGISTRY)
+
+
+def family_names(**_: Any) -> list[str]:
+    """The prompt families, for the shell."""
+    from circuits.prompts.registry import families
+
+    return sorted(families())
 
 
 def plural(count: int, noun: str) -> str:

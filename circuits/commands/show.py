@@ -26,7 +26,9 @@ circuits show --json head-0.1-attends-three-back""",
         "claim", nargs="?", metavar="CLAIM", help="a node id, an id, or any part of it (default: list all claims)"
     )
     claim.completer = completions  # type: ignore[attr-defined]  # what argcomplete looks for
-    parser.add_argument("--report", default="reports", metavar="DIR", help="the folder of the report (default: reports)")
+    parser.add_argument(
+        "--report", default="reports", metavar="DIR", help="the folder of the report (default: reports)"
+    )
     parser.add_argument("--json", action="store_true", help="the claim's part of results.json")
 
 

@@ -155,7 +155,9 @@ def _history(entry: Entry, record: Mapping[str, Any]) -> list[str]:
     facts += [f"git {str(run['git'])[:12]}" if run.get("git") else ""]
     started = str(run.get("started") or "").replace("T", " ").replace("+00:00", " UTC")
     when = f" on {started}" if started else ""
-    found = [f"{did} in run {entry.get('run')}{when}: {', '.join(fact for fact in facts if fact) or 'nothing recorded'}"]
+    found = [
+        f"{did} in run {entry.get('run')}{when}: {', '.join(fact for fact in facts if fact) or 'nothing recorded'}"
+    ]
     if entry.get("cached"):
         found.append("the last run took it from the cache")
     found += [plain(text) for text in beside.whole_run(entry)]
@@ -218,7 +220,9 @@ def _classes(classes: Sequence[str], matrix: Sequence[Sequence[float | None]], l
 def _cell(value: float | None, width: int, wide: bool, look: Look) -> str:
     """A shade, with its number where there is room."""
     mark = shade(value, look)
-    return f"{mark}{DASH if value is None else format(value, '.2f'):>5}".rjust(width) if wide else f"{mark * 2:>{width}}"
+    return (
+        f"{mark}{DASH if value is None else format(value, '.2f'):>5}".rjust(width) if wide else f"{mark * 2:>{width}}"
+    )
 
 
 def _cut(text: str, most: int) -> str:
