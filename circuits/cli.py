@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from circuits.commands import cache, explain, families, lint, models, report, show
-from circuits.commands.common import OK, fail
+from circuits.commands.common import INTERRUPTED, OK, fail
 
 COMMANDS = {
     "lint": lint,
@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except KeyboardInterrupt:
+        return fail("interrupted; the same command goes on from what is whole", INTERRUPTED)
     except CircuitsError as error:
         return fail(str(error))
     except OSError as error:

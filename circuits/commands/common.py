@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 SUFFIXES = (".yaml", ".yml")
-OK, FOUND, USAGE = 0, 1, 2
-"""Fine; faults found, or nothing there; not to be understood."""
+OK, FOUND, USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Fine; faults found, or nothing there; not to be understood; stopped with Ctrl-C."""
 
 
 def add(commands: Commands, name: str, help: str, examples: str, *, model: bool = False) -> argparse.ArgumentParser:

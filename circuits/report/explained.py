@@ -83,8 +83,8 @@ def _marked(found: Explained, place: int, query: int, look: Look, coloured: bool
     return ((f"{left}{token}{right}" if is_query else token, None),)
 
 
-def _brackets(look: Look) -> str:
-    return "«»" if look.unicode else "><"
+def _brackets(look: Look) -> tuple[str, str]:
+    return ("«", "»") if look.unicode else (">", "<")
 
 
 def visible(token: str, look: Look) -> str:
