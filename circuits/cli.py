@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from circuits.commands import cache, explain, families, lint, models, report, show
+from circuits.commands import cache, completion, explain, families, lint, models, report, show
 from circuits.commands.common import INTERRUPTED, OK, fail
 
 COMMANDS = {
@@ -21,6 +21,7 @@ COMMANDS = {
     "families": families,
     "report": report,
     "cache": cache,
+    "completion": completion,
 }
 """Every command: its module has ``arguments(commands)``, which describes it, and ``run(given)``, which does it."""
 
@@ -29,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. 0: fine; 1: faults found, or nothing to render; 2: not to be understood."""
     from circuits.errors import CircuitsError
 
-    given = parser().parse_args(arguments)
+    known = parser()
+    completion.answer(known)
+    given = known.parse_args(arguments)
     try:
         status: int = COMMANDS[given.command].run(given)
         return status

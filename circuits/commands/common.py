@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,11 @@ def add(commands: Commands, name: str, help: str, examples: str, *, model: bool 
             "--circuit-model", metavar="NAME=PLACE", action="append", default=[], help="a model's folder or .gguf file"
         )
     return parser
+
+
+def complete(action: argparse.Action, by: Callable[..., Iterable[str]]) -> None:
+    """What a shell offers for an argument; ``by`` is called with prefix, action, parser and parsed_args."""
+    action.completer = by  # type: ignore[attr-defined]  # the attribute that argcomplete looks for
 
 
 def say(text: str = "") -> None:
@@ -99,6 +104,15 @@ def family_names(**_: Any) -> list[str]:
     from circuits.prompts.registry import families
 
     return sorted(families())
+
+
+def family_words(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    """Of ``NAME KEY=VALUE ...`` what comes next: a family, else its parameters with an equals sign."""
+    from circuits.prompts.registry import families
+
+    known, given = families(), getattr(parsed_args, "family", None) or []
+    family = known.get(given[0]) if given else None
+    return sorted(known) if family is None else [f"{each.name}=" for each in family.parameters]
 
 
 def plural(count: int, noun: str) -> str:

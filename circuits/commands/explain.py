@@ -12,8 +12,9 @@ from circuits.commands.common import (
     OK,
     USAGE,
     add,
+    complete,
     fail,
-    family_names,
+    family_words,
     model_named,
     model_names,
     pairs,
@@ -43,12 +44,12 @@ circuits explain 'any -> induction' --text "one two three one two" --model smoll
     family = shown.add_argument(
         "--family", nargs="+", metavar="NAME", help="a prompt family and its parameters: NAME KEY=VALUE ..."
     )
-    family.completer = family_names  # type: ignore[attr-defined]  # what argcomplete looks for
+    complete(family, family_words)
     model = parser.add_argument(
         "--model", default="reference", metavar="NAME",
         help="whose tokenizer: a name, a folder, a .gguf file or a hub id (default: reference)",
     )  # fmt: skip
-    model.completer = model_names  # type: ignore[attr-defined]
+    complete(model, model_names)
     parser.add_argument(
         "--role", action="append", default=[], metavar="NAME=REGEX", help="a role by regular expression over the text"
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from circuits.commands.common import FOUND, OK, add, fail, model_named, model_names, say, say_json
+from circuits.commands.common import FOUND, OK, add, complete, fail, model_named, model_names, say, say_json
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
@@ -32,7 +32,7 @@ circuits models fetch EleutherAI/pythia-70m@main""",
     names = parser.add_argument(
         "names", nargs="*", metavar="NAME", help="with fetch: a name of the table, or a hub id (@REVISION)"
     )
-    names.completer = model_names  # type: ignore[attr-defined]  # what argcomplete looks for
+    complete(names, model_names)
     parser.add_argument("--json", action="store_true", help="the same for programs")
 
 

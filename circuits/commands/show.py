@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from circuits.commands.common import FOUND, OK, USAGE, add, fail, plural, say_json
+from circuits.commands.common import FOUND, OK, USAGE, add, complete, fail, plural, say_json
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
@@ -25,7 +25,7 @@ circuits show --json head-0.1-attends-three-back""",
     claim = parser.add_argument(
         "claim", nargs="?", metavar="CLAIM", help="a node id, an id, or any part of it (default: list all claims)"
     )
-    claim.completer = completions  # type: ignore[attr-defined]  # what argcomplete looks for
+    complete(claim, completions)
     parser.add_argument(
         "--report", default="reports", metavar="DIR", help="the folder of the report (default: reports)"
     )
