@@ -105,16 +105,16 @@ def fetch(names: Sequence[str], places: Sequence[str] = (), *, as_json: bool = F
     from circuits.errors import ModelInvalid, ModelUnavailable
     from circuits.store import in_words
 
-    sources = [model_named(name, places) for name in dict.fromkeys(names)]  # a misspelt one before any download
+    sources = {name: model_named(name, places) for name in names}  # a misspelt one before any download
     found, missing = [], 0
-    for source in sources:
+    for name, source in sources.items():
         try:
             _bring(source)
         except (ModelUnavailable, ModelInvalid) as error:
             missing += 1
             fail(str(error))
             continue
-        facts = _facts(source)
+        facts = _facts(model_named(name, places))  # anew: a branch has its commit now
         found.append(facts)
         if not as_json and facts["place"]:
             checked = f"{_short(facts['digest'])} checked" if facts["verified"] else "unverified weights"

@@ -18,9 +18,9 @@ def arguments(commands: Commands) -> None:
     parser = add(
         commands, "show", "one claim of a report: numbers, controls, where its heads look, figures, YAML",
         """circuits show
-circuits show 14.3-number-to-number
-circuits show number_sequences.yaml::head-14.3-number-to-number
-circuits show --json head-0.1-attends-three-back""",
+circuits show redundant-pair
+circuits show number_sequences.yaml::10.1-looks-two-back
+circuits show --json 'head-14.3-number-to-number[numerals]'""",
     )  # fmt: skip
     claim = parser.add_argument(
         "claim", nargs="?", metavar="CLAIM", help="a node id, an id, or any part of it (default: list all claims)"

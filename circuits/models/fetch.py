@@ -184,6 +184,8 @@ def _pip_error(stderr: str) -> str:
     if "No module named pip" in stderr:
         return "pip is not installed in this Python (python -m ensurepip)"
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    if any("connection broken by" in line for line in lines) and "No matching distribution" in lines[-1]:
+        return "pip's package index cannot be reached"  # what pip says last is only what follows from that
     errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["pip failed without a word"]
     return re.sub(r"^ERROR:\s*", "", errors[-1])[:300]
 

@@ -110,7 +110,8 @@ def _download(source: ModelSource, endpoint: str, progress: Progress | None, bar
             api = HfApi(endpoint=endpoint)
             info = api.model_info(model, revision=revision, timeout=10)
             names = needed_files([file.rfilename for file in info.siblings or ()])
-            folder = Path(api.snapshot_download(model, revision=info.sha, allow_patterns=names, cache_dir=hub_cache()))
+            # By the name that was asked for: so the cache knows without the hub which commit a branch was at.
+            folder = Path(api.snapshot_download(model, revision=revision, allow_patterns=names, cache_dir=hub_cache()))
     except errors.GatedRepoError as error:
         raise ModelUnavailable(
             f"{source.name}: {model} wants its licence accepted: do so on its page, then `hf auth login`; "

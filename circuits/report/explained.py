@@ -53,7 +53,8 @@ def _tokens(found: Explained, model: str, look: Look) -> Iterator[Line]:
     prompt = found.prompt
     bos = "position 0 is BOS" if prompt.has_bos else "no BOS"
     period = f"; an item has {prompt.period} tokens (period)" if prompt.period is not None else ""
-    yield ((f"{len(prompt.ids)} tokens of {model}, numbered from 0; {bos}{period}", "bold"),)
+    title = f"{len(prompt.ids)} tokens of {model}, numbered from 0; {bos}{period}"
+    yield from (((line, "bold"),) for line in wrapped(title, look, ""))
     pieces = [((f"{place} ", "dim"), (visible(token, look), None)) for place, token in enumerate(found.tokens)]
     yield from _filled(pieces, look, "  ", "   ")
     roles = {role for place in range(len(prompt.ids)) for role in roles_at(prompt, place)}
