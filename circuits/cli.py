@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except KeyboardInterrupt:
-        return fail("interrupted; the same command goes on from what is whole", INTERRUPTED)
+        return fail("interrupted", INTERRUPTED)
     except CircuitsError as error:
         return fail(str(error))
     except OSError as error:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import struct
 import subprocess
 import sys
-import termios
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +150,7 @@ def test_colours_are_for_terminals_only(
 @pytest.mark.parametrize("no_colour", [False, True])
 def test_a_terminal_gets_colours_and_its_own_width(cold: Run, no_colour: bool) -> None:
     """On a pseudo terminal of 60 columns: colours unless NO_COLOR is set, and no sentence is wider."""
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
     parent, child = os.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 60, 0, 0))
     env = environment(cold.folder, TERM="xterm", **({"NO_COLOR": "1"} if no_colour else {}))

