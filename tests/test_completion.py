@@ -139,6 +139,13 @@ def test_the_examples_of_a_command_work(
     assert done.returncode == 0, f"{run}\n{done.stderr}"
 
 
+def test_every_command_has_its_place_in_the_docs() -> None:
+    """docs/commands.md names each command in its table."""
+    text = (Path(__file__).resolve().parent.parent / "docs" / "commands.md").read_text(encoding="utf-8")
+    table = "\n".join(line for line in text.splitlines() if line.startswith("| `circuits "))
+    assert not [name for name in COMMANDS if f"`circuits {name}" not in table]
+
+
 def test_lint_for_programs_lists_each_fault_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
