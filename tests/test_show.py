@@ -231,6 +231,37 @@ def test_markdown_is_taken_off() -> None:
     assert plain("<code>a&#124;b</code>") == "`a|b`"
 
 
+def test_history_tells_the_run_and_what_other_choices_gave() -> None:
+    """When and with what; from the cache; flipped; not a discovery; and each other choice with its verdict."""
+    entry = {
+        "id": "a", "status": "cached", "verdict": "refuted", "met": False, "expected": "supported", "run": "2", "cached": True,
+        "checks": [{"index": 1, "kind": "ablate", "check": "ablate: 1.2 (mean), drop_in: logit_diff", "percent": True,
+                    "verdict": "refuted", "estimate": 0.1, "low": 0.05, "high": 0.15, "n": 8, "bound": "at_least 20%"}],
+        "flipped": {"from": "supported", "to": "refuted"},
+        "fdr": {"alpha": 0.05, "claims": 7, "discovery": False},
+        "robust": [{"choice": "method", "value": "zero", "verdict": "supported", "estimates": [0.25], "reason": None},
+                   {"choice": "bos", "value": "false", "verdict": "unmeasurable", "estimates": [None], "reason": "x"}],
+    }  # fmt: skip
+    run = {
+        "started": "2026-01-02T03:04:05+00:00",
+        "circuits": "9.9",
+        "dtype": "float32",
+        "device": "cpu",
+        "git": "f" * 40,
+    }
+    record = {"claims": {"x.yaml::a": entry}, "runs": {"2": run}, "models": {}}
+    lines = text_of(claim_lines("x.yaml::a", record, Path("reports"), Look(200)))
+    start = lines.index("history")
+    assert lines[start + 1 : start + 7] == [
+        "  measured in run 2 on 2026-01-02 03:04:05 UTC: circuits 9.9, float32 on cpu, git ffffffffffff",
+        "  the last run took it from the cache",
+        "  Among the 7 claims tested in its run, this one is not a discovery at a false discovery rate of 5% (e-BH).",
+        "  Flipped: SUPPORTED on the prompts of the run before, REFUTED on these.",
+        "  with method zero: SUPPORTED (25%)",
+        "  with bos false: UNMEASURABLE (–)",
+    ]
+
+
 def test_ids_are_found_by_the_most_exact_rule() -> None:
     """A node id, else an id, else a part; and the nearest ids of a misspelt one."""
     claims = {

@@ -161,8 +161,10 @@ def _history(entry: Entry, record: Mapping[str, Any]) -> list[str]:
     if entry.get("cached"):
         found.append("the last run took it from the cache")
     found += [plain(text) for text in beside.whole_run(entry)]
+    percents = [bool(row.get("percent")) for row in entry.get("checks") or () if not row.get("observe")]
     for each in entry.get("robust") or ():
-        values = ", ".join(number(value) for value in each.get("estimates") or ()) or DASH
+        estimates = zip(each.get("estimates") or (), percents, strict=False)
+        values = ", ".join(number(value, percent) for value, percent in estimates) or DASH
         found.append(f"with {each.get('choice')} {each.get('value')}: {str(each.get('verdict')).upper()} ({values})")
     return found
 
