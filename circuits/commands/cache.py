@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from circuits.commands.common import OK, add, plural, say
+from circuits.commands.common import OK, add, fail, plural, say, suites_in
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
@@ -15,16 +17,25 @@ def arguments(commands: Commands) -> None:
     """Its arguments."""
     parser = add(
         commands, "cache", "what is kept of measurements, and how much; or empty it",
-        "circuits cache info\ncircuits cache clear\ncircuits cache clear --models",
+        "circuits cache info\ncircuits cache clear\ncircuits cache clear --models\ncircuits cache key hypotheses",
     )  # fmt: skip
     parser.add_argument(
-        "action", choices=("info", "clear"), help="info: how much there is; clear: remove measured values"
+        "action",
+        choices=("info", "clear", "key"),
+        help="info: how much there is; clear: remove measured values; key: what a CI job's cache should be named by",
+    )
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="with key: suites, or folders of them (default: hypotheses)"
     )
     parser.add_argument("--models", action="store_true", help="with clear: also converted models")
 
 
 def run(given: argparse.Namespace) -> int:
-    """0."""
+    """0; with key 2 for a path that is not there."""
+    if given.action == "key":
+        return key(given.paths or ["hypotheses"])
+    if given.paths:
+        return fail(f"cache {given.action} takes no path: {given.paths[0]}")
     return cache(given.action, models=given.models)
 
 
@@ -44,4 +55,30 @@ def cache(action: str, *, models: bool = False) -> int:
         f"values and answers may take {in_words(allowed())} ({SIZE_VARIABLE}); what was not used for longest goes first"
     )
     say(f"{VALUES_VARIABLE} names another folder for them")
+    return OK
+
+
+def key(paths: Sequence[str]) -> int:
+    """Two lines, for a CI job's cache: ``models=`` names the weights that the suites need, ``code=`` what values depend on.
+
+    Weights that lie in the project, and the reference model, need no cache and are left out. 2 for a path that is not there.
+    """
+    from circuits.errors import CircuitsError
+    from circuits.items import knowledge, load
+    from circuits.models.source import resolve
+    from circuits.store import code_digest, digest_of
+
+    known, found = knowledge(), set()
+    for text in paths:
+        if not Path(text).exists():
+            return fail(f"there is no {text}")
+        for path in suites_in(Path(text)) if Path(text).is_dir() else [Path(text)]:
+            try:
+                source = resolve(load(path, known, str(path)).model, {}, path.parent, hashes=False)
+            except CircuitsError:
+                continue  # no model of its own, or a fault, which lint says
+            if source.kind in ("wheel", "hub"):
+                found.add(source.digest or source.where)
+    say(f"models={digest_of(sorted(found))[:16]}")
+    say(f"code={code_digest()[:16]}")
     return OK

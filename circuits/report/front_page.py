@@ -46,7 +46,7 @@ a lower bound or a difference that would also hold under uniform attention."""
 def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]], rows: str) -> str:
     """What this is, the counts, the last run, the models, one row a claim (``rows``: their table), the runs."""
     entries = [entry for group in suites.values() for entry in group]
-    parts = [MARKER, "# Claims and what they came to", _READING, "## Verdicts", _counts(entries)]
+    parts = [MARKER, "# Claims and what they came to", _READING, "## Verdicts", counts_table(entries)]
     parts += ["## The last run", _last_run(record, entries)]
     whole = beside.discoveries(entries)
     if whole is not None:
@@ -63,10 +63,14 @@ def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]],
 def claims_table(suites: Mapping[str, Sequence[Entry]]) -> str:
     """One row a claim."""
     header = ["suite", "claim", "heads", "verdict", "estimate [interval]", "bound", "n", "as expected"]
-    return table(header, (_claim_row(file, entry) for file in suites for entry in suites[file]))
+    return table(
+        header,
+        (claim_row(entry, f"{page_name(file)}#{anchor(entry)}") for file in suites for entry in suites[file]),
+    )
 
 
-def _counts(entries: Sequence[Entry]) -> str:
+def counts_table(entries: Sequence[Entry]) -> str:
+    """How many claims came to each verdict, and how many of them as their authors expected."""
     if not entries:
         return "No claim has been tested yet."
     counts = Counter((verdict_of(entry), entry.get("met")) for entry in entries)
@@ -106,7 +110,8 @@ _STATUS = {
 }
 
 
-def _claim_row(file: str, entry: Entry) -> list[str]:
+def claim_row(entry: Entry, link: str | None) -> list[str]:
+    """A claim's cells under the columns of ``claims_table``. ``link``: where its words lead (None: nowhere)."""
     rows = [row for row in entry.get("checks") or [] if row.get("estimate") is not None]
     shown = rows if len(rows) <= 4 else rows[:3]
     more = [f"{len(rows) - 3} more"] if len(rows) > 4 else []
@@ -120,9 +125,10 @@ def _claim_row(file: str, entry: Entry) -> list[str]:
     estimates = "<br>".join([_named(row, several) + _with_interval(row) for row in shown] + more) or "not measured"
     if not rows and any(row.get("points") for row in entry.get("checks") or []):
         estimates = "a map"
+    words_of_it = prose(entry.get("claim") or claim_name(entry))
     return [
-        prose(entry.get("suite") or file),
-        f"[{prose(entry.get('claim') or claim_name(entry))}]({page_name(file)}#{anchor(entry)})"
+        prose(entry.get("suite") or entry.get("file") or DASH),
+        (f"[{words_of_it}]({link})" if link else words_of_it)
         + (f" {code(entry['variant'])}" if entry.get("variant") else ""),
         prose(", ".join(str(head) for head in entry.get("heads") or [])) or DASH,
         verdict_of(entry).upper() + (" (VACUOUS)" if entry.get("vacuous") else ""),
