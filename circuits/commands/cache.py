@@ -73,12 +73,14 @@ def key(paths: Sequence[str]) -> int:
         if not Path(text).exists():
             return fail(f"there is no {text}")
         for path in suites_in(Path(text)) if Path(text).is_dir() else [Path(text)]:
+            model = load(path, known, str(path)).model
             try:
-                source = resolve(load(path, known, str(path)).model, {}, path.parent, hashes=False)
+                source = resolve(model, {}, path.parent, hashes=False) if model is not None else None
             except CircuitsError:
-                continue  # no model of its own, or a fault, which lint says
-            if source.kind in ("wheel", "hub"):
-                found.add(source.digest or source.where)
+                continue  # lint says what is wrong
+            if source is not None and source.kind in ("wheel", "hub"):
+                # A branch of a hub model is named by itself: which commit it is now, only the hub knows.
+                found.add(source.digest if source.digest and source.verified else source.where)
     say(f"models={digest_of(sorted(found))[:16]}")
     say(f"code={code_digest()[:16]}")
     return OK

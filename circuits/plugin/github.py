@@ -95,10 +95,10 @@ class GitHub:
         from circuits.plugin.summary import run_as_a_whole
         from circuits.report.step_summary import LIMIT, step_summary
 
-        state = self.state
-        return step_summary(
+        state, gap = self.state, "\n" if written else ""
+        return gap + step_summary(
             state.entries, self._failures(), remarks=[*state.notes, *run_as_a_whole(state), *state.trouble],
-            link=self._link, room=LIMIT - written,
+            link=self._link, room=LIMIT - written - len(gap),
         )  # fmt: skip
 
     def _outputs(self, written: int) -> str:
