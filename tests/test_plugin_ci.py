@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -368,3 +370,56 @@ def test_the_page_shows_the_example() -> None:
     for name in ("failed", "measured", "cached", "skipped", "--circuit-require-models", "circuit_require_models"):
         assert f"`{name}" in page
     assert [int(row) for row in re.findall(r"^\| (\d) \|", page, re.M)] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_the_comment_is_made_once_and_then_updated(path: Path, tmp_path: Path) -> None:
+    """The script of the workflow, run by node on a stand-in for GitHub: new, updated, refused, nothing to say, no marker."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed: the comment's script is not run")
+    script = steps(yaml.safe_load(path.read_text())["jobs"]["comment"])[1]["with"]["script"]
+    (tmp_path / "try.cjs").write_text(STAND_IN.replace("SCRIPT", script))
+    marker = "<!-- a marker -->"
+
+    def said(body: str | None, comments: list[dict[str, Any]], refused: int = 0) -> str:
+        (tmp_path / "diff.md").unlink(missing_ok=True)
+        if body is not None:
+            (tmp_path / "diff.md").write_text(body)
+        arguments = [node, "try.cjs", json.dumps(comments), str(refused)]
+        done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return done.stdout.strip() or done.stderr.strip().splitlines()[0]
+
+    body = f"{marker}\n`x` ${{y}}\n"
+    others = [
+        {"id": 1, "user": {"type": "User"}, "body": body},
+        {"id": 2, "user": {"type": "Bot"}, "body": "something else"},
+    ]
+    made = json.dumps({"owner": "a", "repo": "b", "issue_number": 7, "body": body}, separators=(",", ":"))
+    updated = json.dumps({"owner": "a", "repo": "b", "comment_id": 3, "body": body}, separators=(",", ":"))
+    assert said(body, others) == f"create {made}"
+    assert said(body, [*others, {"id": 3, "user": {"type": "Bot"}, "body": f"{marker}\nold"}]) == f"update {updated}"
+    assert said(body, others, refused=403).startswith("notice No right to comment here")
+    assert said(body, others, refused=500) == "failed refused"
+    assert said(None, others) == "done"
+    assert said("no marker\n", others) == "failed diff.md starts with no marker: no marker"
+
+
+STAND_IN = """\
+const [, , known, refused] = process.argv
+const say = what => given => {
+  if (Number(refused)) throw Object.assign(new Error('refused'), {status: Number(refused)})
+  console.log(what, JSON.stringify(given))
+}
+const context = {repo: {owner: 'a', repo: 'b'}, issue: {number: 7}}
+const issues = {listComments: 'list', createComment: say('create'), updateComment: say('update')}
+const github = {rest: {issues}, paginate: async () => JSON.parse(known)}
+const core = {notice: text => console.log('notice', text)}
+async function main() {
+SCRIPT
+}
+let spoke = false
+const log = console.log
+console.log = (...told) => { spoke = true; log(...told) }
+main().then(() => spoke || log('done'), error => log('failed', error.message))
+"""

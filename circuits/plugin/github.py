@@ -7,6 +7,7 @@ runner asks for it by its environment variables.
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,8 @@ class GitHub:
                 except OSError as error:
                     said = f"{error.strerror or error}: {place}"
                     self.state.trouble.append(_CANNOT_WRITE.format(what=what, error=said))
+                except Exception:  # a bug; the session's own results must not go down with it
+                    self.state.trouble.append(f"the step's {what} failed, please report it:\n{traceback.format_exc()}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
