@@ -111,7 +111,7 @@ class Evaluator:
             facts = self._facts(cells, places)
             profiles = profiles_of(cells, places)
         except ModelUnavailable as missing:
-            return self._skipped(item, str(missing))
+            return self._skipped(item, str(missing), missing=True)
         except ModelInvalid as problem:
             return invalid(item, (located(item.base, item.suite, claim.where, str(problem)),))
         entry = entry_of(item) | {"prompts": facts, "profiles": profiles}
@@ -350,7 +350,7 @@ class Evaluator:
 
     # -- from rows to an entry -------------------------------------------------------------------
 
-    def _skipped(self, item: Item, reason: str) -> Outcome:
+    def _skipped(self, item: Item, reason: str, *, missing: bool = False) -> Outcome:
         entry = entry_of(item)
         how = Asked(item.suite.sampling.confidence, 1)
         for cell in self._cells(item):
@@ -359,7 +359,7 @@ class Evaluator:
             asked |= {"metric": getattr(what, "metric", None), "k": bound.k}
             entry["checks"].append(decide(self._blank(item, cell) | asked, bound, None, how))
         entry |= {"status": "skipped", "verdict": str(Verdict.UNMEASURABLE), "reason": reason, "met": None}
-        return Outcome(entry, None, skip=reason)
+        return Outcome(entry, None, skip=reason, missing=missing)
 
     def broken(self, item: Item, error: BaseException) -> Outcome:
         """The outcome of an item on which the program itself failed: not measured, and so not as expected."""
