@@ -131,7 +131,7 @@ def lines_of(
     lines = []
     for node_id, entry in sorted(entries.items()):
         if entry.get("status") in ("measured", "cached") and entry.get("verdict") is not None and entry.get("digest"):
-            lines.append(_line(node_id, entry, models.get(entry.get("model")) or {}, run))
+            lines.append(_line(node_id, entry, models.get(str(entry.get("model"))) or {}, run))
     return lines
 
 
