@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests_of_plugin import GOOD, HEAD, SMALL, TRUE, project, results, run_pytest
 
 from circuits.report.ledger import (
@@ -157,6 +159,30 @@ def test_history_is_never_rewritten(tmp_path: Path) -> None:
     found = read_ledger(path)
     assert ([each["question"] for each in found.lines], found.damaged) == (["q1", "q2"], 4)
     assert found.in_words() == f"{NAME}: 4 lines are damaged and left out; nothing else is lost"
+
+
+LINES = st.fixed_dictionaries(
+    {},
+    optional={
+        **{key: st.sampled_from([ID, "q1", "q2"]) for key in ("time", "id", "claim", "question", "verdict")},
+        "bounds": st.one_of(st.none(), st.lists(st.one_of(st.text(max_size=3), st.integers()))),
+        "seed": st.one_of(st.none(), st.integers(), st.lists(st.integers()), st.dictionaries(st.text(), st.none())),
+        "n": st.one_of(st.none(), st.integers(), st.booleans(), st.text()), "expected": st.one_of(st.none(), st.text()),
+    },
+)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=st.one_of(st.binary(), st.lists(LINES).map(lambda lines: "\n".join(map(json.dumps, lines)).encode())))
+def test_whatever_was_in_the_file_stays_and_is_read_over(tmp_path: Path, before: bytes) -> None:
+    """Any bytes: what is there is a prefix of what is there after, the new line is read, and no history raises."""
+    path = tmp_path / NAME
+    path.write_bytes(before)
+    append(path, [line("q1", claim="mine")])
+    assert path.read_bytes().startswith(before)
+    found = read_ledger(path, [ID])
+    assert "mine" in [each["claim"] for each in found.lines]
+    history_text(entry(), found)
 
 
 @pytest.mark.parametrize("cut", [1, 5, 60, -1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -210,14 +211,12 @@ def _suites(root: Path, record: Mapping[str, Any]) -> list[Path]:
     """The suites of a project: the YAML below a folder ``hypotheses``, and the files that its record names."""
     files = {root / file_of(node_id, entry) for node_id, entry in record["claims"].items()}
     found = {path for path in files if path.is_file() and path.resolve().is_relative_to(root.resolve())}
-    for folder in (path for path in root.rglob(SUITES) if path.is_dir() and not _hidden(path.relative_to(root))):
-        inside = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-        found |= {path for path in inside if path.is_file() and not _hidden(path.relative_to(root))}
+    for place, folders, names in os.walk(root):
+        inner = Path(place)
+        folders[:] = [name for name in folders if name[0] != "." and not (inner / name / "pyvenv.cfg").is_file()]
+        if SUITES in inner.relative_to(root).parts:
+            found |= {inner / name for name in names if name[0] != "." and name.lower().endswith(_SUFFIXES)}
     return sorted(found)
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _answers(state: ClaimState, entry: Entry | None, record: Mapping[str, Any]) -> tuple[bool, bool]:

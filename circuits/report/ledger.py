@@ -120,8 +120,10 @@ def _parsed(raw: bytes) -> Line | None:
     if not isinstance(line, dict):
         return None
     texts = all(isinstance(line.get(key), str) for key in ("id", "claim", "question", "verdict", "time"))
-    whole = texts and (line.get("n") is None or type(line["n"]) is int) and isinstance(line.get("bounds"), list)
-    return line if whole else None
+    seed = line.get("seed")
+    seeds = seed if isinstance(seed, list) else [seed]
+    numbers = all(each is None or type(each) is int for each in (line.get("n"), *seeds))
+    return line if texts and numbers and isinstance(line.get("bounds"), list) else None
 
 
 def lines_of(
