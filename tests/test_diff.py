@@ -226,6 +226,14 @@ def test_other_weights_under_a_name_are_a_difference(differ: Callable[..., Diffe
     assert "  m  sha256:m -> sha256:other" in as_text(found)
 
 
+def test_a_claim_that_became_vacuous_is_told(differ: Callable[..., Difference]) -> None:
+    """The verdict is the same, and says nothing any more."""
+    found = differ(record({"f::a": claim()}), record({"f::a": claim(vacuous=True)}))
+    assert found.matters
+    assert "Another verdict (1)\n  f::a  SUPPORTED -> SUPPORTED (VACUOUS)" in as_text(found)
+    assert as_data(found)["verdicts"][0]["vacuous"] == {"before": False, "after": True}
+
+
 def test_a_renamed_claim_is_neither_added_nor_removed(differ: Callable[..., Difference]) -> None:
     """The same meaning under another id."""
     found = differ(record({"f::a": claim(), "f::z": claim(0.2)}), record({"f::b": claim(), "f::z": claim(0.2)}))

@@ -93,9 +93,7 @@ def compare(old: Side, new: Side) -> Difference:
         found, unclear = _edited(pair)
         alike += unclear
         edited += [Edited(pair, tuple(found))] if found else []
-    verdicts = sorted(
-        (pair for pair in pairs if pair.old.verdict != pair.new.verdict and not _silent(pair)), key=_weight
-    )
+    verdicts = sorted((pair for pair in pairs if pair.old.shown != pair.new.shown and not _silent(pair)), key=_weight)
     other = {id(pair) for pair in (*(each.pair for each in edited), *verdicts)}
     moved = [pair for pair in pairs if id(pair) not in other and _moved(pair)]
     return Difference(

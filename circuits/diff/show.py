@@ -159,7 +159,7 @@ def _claims(count: int) -> str:
 
 
 def _turn(pair: Pair) -> str:
-    old, new = pair.old.verdict.upper(), pair.new.verdict.upper()
+    old, new = pair.old.shown, pair.new.shown
     return old if old == new else f"{old} -> {new}"
 
 
@@ -238,7 +238,7 @@ def _state_block(state: ClaimState) -> Block:
     expected = "" if state.expected == "supported" else f" (expected: {state.expected})"
     rows = (state.entry or {}).get("checks") or []
     lines = [f"check {row.get('index')}: {text}" for row in rows if (text := _measured(row)) is not None]
-    return Block(state.node_id, state.verdict.upper() + expected, _cut(lines))
+    return Block(state.node_id, state.shown + expected, _cut(lines))
 
 
 def _cut(lines: Sequence[str]) -> tuple[str, ...]:
@@ -291,7 +291,8 @@ def _state_data(state: ClaimState) -> dict[str, Any]:
 
 
 def _turn_data(pair: Pair) -> dict[str, Any]:
-    return {"before": pair.old.verdict, "after": pair.new.verdict}
+    vacuous = {"before": pair.old.vacuous, "after": pair.new.vacuous}
+    return {"before": pair.old.verdict, "after": pair.new.verdict, "vacuous": vacuous}
 
 
 def _change_data(change: Change) -> dict[str, Any]:

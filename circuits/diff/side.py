@@ -56,6 +56,16 @@ class ClaimState:
             return "invalid" if self.invalid else UNMEASURED
         return "error" if self.entry.get("status") == "error" else verdict_of(self.entry)
 
+    @property
+    def vacuous(self) -> bool | None:
+        """Whether uniform attention would satisfy it too; None where there is no answer."""
+        return None if self.entry is None else bool(self.entry.get("vacuous"))
+
+    @property
+    def shown(self) -> str:
+        """The verdict as people read it: in capitals, with VACUOUS where it is."""
+        return self.verdict.upper() + (" (VACUOUS)" if self.vacuous else "")
+
 
 @dataclass(frozen=True)
 class Side:
