@@ -25,10 +25,10 @@ def arguments(commands: Commands) -> None:
         commands, "diff", "what a change did to the claims: weakened, strengthened, flipped; measures nothing",
         """circuits diff main
 circuits diff HEAD~1 HEAD --markdown
-circuits diff runs/friday runs/monday --json
-circuits diff v1.0:reports/results.json reports""",
+circuits diff HEAD:reports/results.json reports
+circuits diff runs/friday reports --json""",
     )  # fmt: skip
-    parser.epilog = f"{parser.epilog}\n{_STATUS}"
+    parser.description = f"{parser.description}\n{_STATUS}"  # the examples come last
     what = "a results.json, a report folder, a project's folder, or a commit (REF, or REF:PATH of its results.json)"
     parser.add_argument("old", metavar="OLD", help=what)
     parser.add_argument("new", metavar="NEW", nargs="?", default=".", help="the same (default: the working tree here)")
