@@ -354,10 +354,18 @@ class State:
             self.trouble.append(f"the report failed, please report it:\n{traceback.format_exc()}")
         else:
             self.report = folder
+            self._read_ledger(folder)
             told = {name: record["claims"][name].get("flipped") for name in self.entries}
             self.flips = {name: flip for name, flip in told.items() if flip}
             return True
         return False
+
+    def _read_ledger(self, folder: Path) -> None:
+        """Say where lines of the ledger cannot be read."""
+        from circuits.report.ledger import NAME, read_ledger
+
+        damage = read_ledger(folder / NAME).in_words()
+        self.notes += [damage] if damage else []
 
     def stray_overrides(self) -> Iterable[str]:
         """Names given with --circuit-model that neither the registry nor a suite of this session knows."""
