@@ -10,10 +10,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from circuits.commands import cache, families, lint, models, report
+from circuits.commands import cache, families, lint, models, report, scan
 from circuits.commands.common import OK, fail
 
-COMMANDS = {"lint": lint, "models": models, "families": families, "report": report, "cache": cache}
+COMMANDS = {"lint": lint, "models": models, "families": families, "scan": scan, "report": report, "cache": cache}
 """Every command: its module has ``arguments(commands)``, which describes it, and ``run(given)``, which does it."""
 
 

@@ -31,6 +31,7 @@ STAGES = (
     "robust",
     "foresight",
     "evaluate",
+    "scan",
 )
 TORCH_FREE = (
     "errors",
@@ -47,6 +48,7 @@ TORCH_FREE = (
     "pytest_plugin",
     "cli",
     "commands",
+    "scan",
 )
 HEAVY = ("torch", "transformers", "transformer_lens", "pandas", "matplotlib", "scipy")
 

@@ -1,0 +1,235 @@
+"""``circuits scan``: which heads of a model stand out on which question, and candidate claims from it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from circuits.commands.common import FOUND, OK, add, fail, plural, say
+from circuits.commands.status import Status
+
+if TYPE_CHECKING:
+    from circuits.claims.load import Knowledge
+    from circuits.commands.common import Commands
+    from circuits.items import Options
+    from circuits.scan.scan import Finding, Scan, Scanner
+
+INTERRUPTED = 130
+"""The status of a program that Ctrl-C ended."""
+REPEATS_LENGTH = 50
+
+
+def arguments(commands: Commands) -> None:
+    """Its arguments."""
+    parser = add(
+        commands, "scan", "rank all heads of a model on scores and on attention between all roles of prompts",
+        """circuits scan reference
+circuits scan smollm2-135m --prompts named_sequence members=months length=5
+circuits scan smollm2-135m --prompts hypotheses/smollm2/shared_prompts.yaml#ioi --map "end -> earlier IO" --out scans
+circuits scan smollm2-135m --prompts repeated_tokens --suggest hypotheses/candidates.yaml""",
+        model=True,
+    )  # fmt: skip
+    parser.add_argument(
+        "model", metavar="MODEL", help="a model's name, a folder, a .gguf file, or {hub: ID, revision: COMMIT}"
+    )
+    parser.add_argument(
+        "--prompts", metavar="PROMPTS", action="append", nargs="+", default=[],
+        help="a family with KEY=VALUE parameters, or FILE.yaml#SET (may be repeated; default: named_sequence)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--text", metavar="TEXT", action="append", default=[], help="a prompt as it is (may be repeated)"
+    )
+    parser.add_argument("--seed", type=_least(0), default=0, metavar="N", help="seed of the prompts (default: 0)")
+    parser.add_argument("--n", type=_least(1), default=64, metavar="N", help="prompts of each set (default: 64)")
+    parser.add_argument("--top", type=_least(1), default=20, metavar="N", help="findings that are shown (default: 20)")
+    parser.add_argument("--every", action="store_true", help="all descriptions of a head, not only the best one")
+    parser.add_argument(
+        "--map",
+        metavar="QUESTION",
+        action="append",
+        default=[],
+        help="a layer x head map of a question of the table (may be repeated)",
+    )
+    parser.add_argument("--json", action="store_true", help="the whole scan on standard output, for programs")
+    parser.add_argument(
+        "--out", metavar="DIR", help="write scan.json, findings.csv and maps (PNG) of --map, or of the scores, there"
+    )
+    parser.add_argument("--suggest", metavar="FILE", help="write a suite of candidate claims, checked on another seed")
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help="as --circuit-device of pytest (default: auto)"
+    )
+    parser.add_argument(
+        "--dtype", default="float32", metavar="NAME", help="as --circuit-dtype of pytest (default: float32)"
+    )
+    parser.add_argument("--no-cache", action="store_true", help="measure everything again, whatever is cached")
+
+
+def _least(least: int) -> type[int]:
+    """A whole number of at least ``least``, as argparse asks for it."""
+
+    def read(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, not {value}")
+        return value
+
+    read.__name__ = "whole number"
+    return read  # type: ignore[return-value]
+
+
+def run(given: argparse.Namespace) -> int:
+    """1 where the weights cannot be had or no claim is suggested, 2 for what cannot be understood, 130 after Ctrl-C."""
+    from circuits.errors import ModelUnavailable
+
+    status = Status()
+    try:
+        return _scan(given, status)
+    except ModelUnavailable as missing:
+        status.clear()
+        return fail(str(missing), FOUND)
+    except KeyboardInterrupt:
+        status.clear()
+        return fail("interrupted; what was measured is kept, so the same scan goes on from there", INTERRUPTED)
+    finally:
+        status.clear()
+
+
+def _scan(given: argparse.Namespace, status: Status) -> int:
+    from circuits.items import knowledge
+    from circuits.models.source import parse_override
+    from circuits.scan import prompts as shown
+    from circuits.store import prune
+
+    places = dict(parse_override(text) for text in given.circuit_model)
+    know = knowledge(places)
+    if given.suggest and Path(given.suggest).exists():
+        return fail(f"there is already a {given.suggest}; a suite that may have been edited is not written over")
+    model = shown.model_given(given.model)
+    sets = shown.sets_given(given.prompts, given.text, know)
+    scanner, only_scores = _scanner(given, know, model, sets, places, status)
+    scan = scanner.scan(scanner.topics(only_scores), only_scores)
+    chosen = scan.ranked(every=given.every)[: given.top]
+    findings = [scanner.finding(each, place) for each, place in chosen]
+    status.clear()
+    _check_maps(scan, given.map)
+    _say(given, scan, findings)
+    if given.out:
+        _write(Path(given.out), given.map, scan, findings)
+    done = _suggest(given, scanner, scan, model, sets, status) if given.suggest else OK
+    prune()
+    return done
+
+
+def _scanner(
+    given: argparse.Namespace, know: Knowledge, model: str, sets: dict[str, str], places: dict[str, str], status: Status
+) -> tuple[Scanner, frozenset[str]]:
+    """The scanner, and the names of the prompt sets on which only scores are asked for; ``sets`` gets those."""
+    from circuits.evaluate import Evaluator
+    from circuits.scan import prompts as shown
+    from circuits.scan.scan import Scanner
+    from circuits.scan.suggest import CONFIDENCE
+    from circuits.store import values_folder
+
+    sampling = {"min": given.n, "max": given.n, "seed": given.seed, "confidence": CONFIDENCE}
+
+    def read(title: str) -> Scanner:
+        suite = shown.read_suite(shown.head_of_suite(title, model, sampling, sets), know)
+        evaluator = Evaluator(_options(given, places), values_folder(), progress=status.step, notice=status.notice)
+        return Scanner(evaluator, suite, Path.cwd())
+
+    scanner = read("Scan")
+    if any(prompt_set.family == "repeated_tokens" for prompt_set in scanner.sets):
+        return scanner, frozenset()
+    name = shown.REPEATS if shown.REPEATS not in sets else f"{shown.REPEATS}-of-tokens"
+    sets[name] = shown.flow({"family": "repeated_tokens", "length": REPEATS_LENGTH})
+    return read("Scan"), frozenset({name})
+
+
+def _options(given: argparse.Namespace, places: dict[str, str]) -> Options:
+    from circuits.errors import CircuitsError, did_you_mean
+    from circuits.items import Options
+    from circuits.models.load import DTYPES, fitting_batch, may_have_gpu, resolve_device
+
+    if given.dtype not in DTYPES:
+        raise CircuitsError(f"--dtype: unknown dtype {given.dtype!r}; {did_you_mean(given.dtype, DTYPES)}")
+    device = given.device
+    if device != "cpu":
+        device = resolve_device(device) if device != "auto" or may_have_gpu() else "cpu"
+    return Options(
+        device=device, dtype=given.dtype, batch_tokens=fitting_batch(device), models=places, no_cache=given.no_cache,
+        unseen=(given.seed,),  # of the seed that confirms; a seed leaves its own prompts in
+    )  # fmt: skip
+
+
+def _check_maps(scan: Scan, questions: list[str]) -> None:
+    """Raise CircuitsError for a map of what was not asked, before anything is said."""
+    from circuits.scan.show import measured_of
+
+    for question in questions:
+        measured_of(scan, question)
+
+
+def _say(given: argparse.Namespace, scan: Scan, findings: list[Finding]) -> None:
+    import json
+
+    from circuits.scan import show
+
+    if given.json:
+        say(json.dumps(show.scan_data(scan, findings), ensure_ascii=False, allow_nan=False))
+        return
+    say(show.headline(scan, len(findings)) + "\n")
+    say(show.table(findings) + "\n")
+    for line in (*show.scores_in_words(scan), *scan.notes):
+        say(line)
+    blocks = (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf16", "utf32")
+    for question in given.map:
+        for each in show.measured_of(scan, question):
+            say("\n" + show.map_text(each, blocks=blocks))
+
+
+def _write(folder: Path, questions: list[str], scan: Scan, findings: list[Finding]) -> None:
+    """The scan's files; each is written whole or not at all."""
+    import json
+
+    from circuits.report.drawing import draw
+    from circuits.report.record import write_atomically
+    from circuits.scan import show
+    from circuits.scan.topics import slug
+
+    folder.mkdir(parents=True, exist_ok=True)
+    data = json.dumps(show.scan_data(scan, findings), ensure_ascii=False, allow_nan=False)
+    write_atomically(folder / "scan.json", f"{data}\n".encode())
+    write_atomically(folder / "findings.csv", show.csv_text(findings).encode())
+    mapped = [each for question in questions for each in show.measured_of(scan, question)]
+    for each in mapped or [each for each in scan.measured if each.topic.order == 0]:
+        draw(show.figure_of(each, scan), folder / f"{slug(each.topic.text)}-{slug(each.topic.where)}.png")
+
+
+def _suggest(
+    given: argparse.Namespace, scanner: Scanner, scan: Scan, model: str, sets: dict[str, str], status: Status
+) -> int:
+    """Write the suite of candidates. 1 where none of them held."""
+    from circuits.report.record import write_atomically
+    from circuits.scan.suggest import Seeds, candidates, suite_text
+
+    seeds = Seeds(given.seed)
+    found = candidates(scanner, scan, given.top, seeds)
+    status.clear()
+    tried = [each for each in found if not each.negative]
+    held = [each for each in tried if each.stands]
+    if not held:
+        why = next(
+            (each.reason for each in tried if each.reason),
+            "on the confirming seed no bound held; give more prompts (--n)",
+        )
+        said = why if tried else "nothing stands out enough for a bound that says something"
+        return fail(f"no claim is suggested: {said}", FOUND)
+    write_atomically(Path(given.suggest), suite_text(scanner, scan, found, model, sets, seeds).encode())
+    controls = sum(each.stands for each in found if each.negative)
+    text = f"{given.suggest}: {plural(len(held), 'claim')} of {plural(len(tried), 'candidate')} and {plural(controls, 'control')}"
+    (sys.stderr.write if given.json else sys.stdout.write)(
+        f"\n{text}, held on seed {seeds.confirming}; measure them on seed {seeds.judging}: pytest {given.suggest}\n"
+    )
+    return OK
