@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from circuits.errors import CircuitsError, did_you_mean
 from circuits.report.figures import ScoreFigure
@@ -87,9 +88,15 @@ def map_text(each: Measured, *, blocks: bool = True) -> str:
     lines.append("layer " + "".join(f"{head:>{width}}" for head in range(each.means.shape[1])) + "  highest")
     for layer, row in enumerate(each.means):
         cells = "".join(" " + _shade(value, top, shades) * (width - 1) for value in row.tolist())
-        best = "" if np.isnan(row).all() else f"{layer}.{int(np.nanargmax(row))} {number(float(np.nanmax(row)))}"
-        lines.append(f"{layer:>5} {cells}  {best}")
+        lines.append(f"{layer:>5} {cells}  {_best_of(layer, row, top / len(shades))}".rstrip())
     return "\n".join(lines)
+
+
+def _best_of(layer: int, row: NDArray[np.float64], least: float) -> str:
+    """The highest head of a layer, where it has a shade at all."""
+    known = np.nan_to_num(row)
+    best = int(known.argmax())
+    return f"{layer}.{best} {number(float(known[best]))}" if known[best] >= least > 0 else ""
 
 
 def _shade(value: float, top: float, shades: str) -> str:

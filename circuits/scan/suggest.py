@@ -9,6 +9,8 @@ with the model's median value, for which the same claim must be refuted.
 from __future__ import annotations
 
 import math
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -38,6 +40,15 @@ KNOWN_AS = {
     "duplicate_token": "a duplicate-token head",
     "induction": "an induction head",
 }
+KEYS = {
+    "self": "itself",
+    "first": "the first position",
+    "duplicate": "the earlier copies of the same token",
+    "previous duplicate": "the nearest earlier copy of the same token",
+    "induction": "the tokens after earlier copies of the same token",
+    "previous induction": "the token after the nearest earlier copy of the same token",
+}
+"""Keys that every token has, in words."""
 
 
 @dataclass(frozen=True)
@@ -177,25 +188,32 @@ def _header(scan: Scan, found: Sequence[Candidate], seeds: Seeds) -> Iterator[st
     tried = sum(not each.negative for each in found)
     held = sum(each.stands for each in found if not each.negative)
     prompts = ", ".join(f"{facts['n']} of {name}" for name, facts in scan.facts.items())
-    yield f"# Candidates of a scan of {scan.model}: exploratory, not results."
-    yield f"# Looked at: {scan.cells:,} numbers ({scan.layers * scan.heads} heads x {len(scan.measured)} questions) on seed {seeds.scanned},"
-    yield f"# prompts: {prompts}. The {tried} that stood out most were tried, {held} held."
-    yield f"# Bounds: the lower end of the 95% interval on seed {seeds.scanned}, less a tenth, rounded down to 0.05 (to 0.01 below 0.2)."
-    yield f"# Each claim below held its bound on seed {seeds.confirming}, on prompts that the scan had not seen, at 95% confidence for all"
-    yield f"# {len(found)} (controls included) together. Values on seed {seeds.scanned} are a little high, because they were chosen for being high."
-    yield f"# The verdict has to be measured on a third seed, which is the one below ({seeds.judging}), or on prompts that nobody has"
-    yield "# looked at: pytest --circuit-fresh. Put the claims that you would defend into your own words before that."
+    said = (
+        f"Candidates of a scan of {scan.model}: exploratory, not results.",
+        f"Looked at: {scan.cells:,} numbers ({scan.layers * scan.heads} heads x {len(scan.measured)} questions) on seed "
+        f"{seeds.scanned}; prompts: {prompts}. The {tried} that stood out most were tried, {held} held.",
+        f"Bounds: the lower end of the 95% interval on seed {seeds.scanned}, less a tenth of it, rounded down to 0.05 (to 0.01 "
+        f"below 0.2). Each claim below held its bound on seed {seeds.confirming}, on prompts that the scan had not shown, at 95% "
+        f"confidence for all {len(found)} (controls included) together. The values on seed {seeds.scanned} were chosen for being "
+        "high, so they are a little too high.",
+        f"The verdict has to be measured on a third seed: the one below ({seeds.judging}), or prompts that nobody has looked at "
+        "(pytest --circuit-fresh). Put the claims that you would defend into your own words before that.",
+    )
+    for paragraph in said:
+        yield from textwrap.wrap(paragraph, 110, initial_indent="# ", subsequent_indent="#   ")
 
 
 def _id_of(each: Candidate, taken: dict[str, Candidate]) -> str:
     name = f"head-{each.head}-{'not-' if each.negative else ''}{slug(each.topic.text)}"
-    return name if name not in taken else f"{name}-on-{slug(each.topic.where)}"
+    others = (f"{name}-on-{slug(each.topic.where)}", *(f"{name}-{number}" for number in range(2, len(taken) + 3)))
+    return next(free for free in (name, *others) if free not in taken)
 
 
 def _claim(name: str, each: Candidate, seeds: Seeds) -> Iterator[str]:
     yield f"  # {_numbers(each, seeds)}"
     yield f"  {name}:"
-    yield f"    claim: {flow(_words(each))}"
+    control = " (a control, to be refuted: the model's median head)" if each.negative else ""
+    yield f"    claim: {flow(words_of(each.head, each.topic) + control + '.')}"
     yield f'    head: "{each.head}"'
     if each.topic.prompts is not None:
         yield f"    prompts: {each.topic.prompts.name}"
@@ -211,21 +229,17 @@ def _claim(name: str, each: Candidate, seeds: Seeds) -> Iterator[str]:
     yield f"    at_least: {each.bound:g}"
 
 
-def _words(each: Candidate) -> str:
-    what = each.topic.what
+def words_of(head: str, topic: Topic) -> str:
+    """What is claimed, as a person would say it."""
+    what = topic.what
     if not isinstance(what, Score):
         query, key = what.selector.text.split(" -> ")
-        said = f"{each.head} attends from {query} to {key}"
-    elif what.name in KNOWN_AS:
-        said = f"{each.head} is {KNOWN_AS[what.name]}"
-    else:
-        named = what.members if isinstance(what.members, str) else ", ".join(what.members or ())
-        said = (
-            f"{each.head} writes {'the same member again' if what.name == 'copying' else 'the next member'} ({named})"
-        )
-    return said + (
-        " (a control, expected to be false; its value is the median of the model's heads)." if each.negative else "."
-    )
+        key = re.sub(r"^n-(\d+)$", r"the token \1 back", KEYS.get(key, key))
+        return f"{head} attends from {'each token' if query == 'any' else query} to {key}"
+    if what.name in KNOWN_AS:
+        return f"{head} is {KNOWN_AS[what.name]}"
+    named = what.members if isinstance(what.members, str) else ", ".join(what.members or ())
+    return f"{head} writes {'the same member again' if what.name == 'copying' else 'the next member'} ({named})"
 
 
 def _numbers(each: Candidate, seeds: Seeds) -> str:

@@ -107,13 +107,16 @@ def _selectors(prompt_set: PromptSet, dry: DryRun) -> Iterator[Topic]:
 
 
 def roles_of(prompt_set: PromptSet, dry: DryRun) -> tuple[str, ...]:
-    """The roles between which attention is asked for: those that a head's profile shows, and the suite's own.
+    """The roles between which attention is asked for: those that every prompt has and a head's profile shows, and the suite's own.
 
-    Of many roles the last of the profile's order (words and punctuation of long templates) are left out.
+    A word that only some templates of a family have says more about the template than about the head; of very many roles
+    the last in the profile's order (words and punctuation) are left out.
     """
     prompts = dry.prompts(prompt_set, 0) or []
     named = dry.families[prompt_set.family].roles(prompt_set.parameters) | prompt_set.roles.keys()
-    shown = [name for name in classes_of(prompts).names if name in named] if prompts else sorted(named)
+    common = {role for role in named if prompts and all(prompt.roles.get(role) for prompt in prompts)}
+    alike = [replace(p, roles={role: spans for role, spans in p.roles.items() if role in common}) for p in prompts]
+    shown = [name for name in classes_of(alike).names if name in common] if common else []
     return tuple(dict.fromkeys((*shown, *prompt_set.roles)))
 
 
@@ -152,4 +155,4 @@ def _cells(what: Attends, prompt_set: PromptSet, dry: DryRun) -> tuple[Cells, ..
 
 def slug(text: str) -> str:
     """A topic's name as a part of a claim's id."""
-    return re.sub(r"[^\w.-]+", "-", text.replace("->", "to").replace("|", "or")).strip("-").lower()
+    return re.sub(r"(?:[^\w.-]|_)+", "-", text.replace("->", "to")).strip("-").lower()
