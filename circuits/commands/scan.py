@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,17 +67,19 @@ circuits scan smollm2-135m --prompts repeated_tokens --suggest hypotheses/candid
     parser.add_argument("--no-cache", action="store_true", help="measure everything again, whatever is cached")
 
 
-def _least(least: int) -> type[int]:
+def _least(least: int) -> Callable[[str], int]:
     """A whole number of at least ``least``, as argparse asks for it."""
 
     def read(text: str) -> int:
-        value = int(text)
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
         if value < least:
             raise argparse.ArgumentTypeError(f"must be at least {least}, not {value}")
         return value
 
-    read.__name__ = "whole number"
-    return read  # type: ignore[return-value]
+    return read
 
 
 def run(given: argparse.Namespace) -> int:
@@ -85,21 +88,21 @@ def run(given: argparse.Namespace) -> int:
 
     status = Status()
     try:
-        return _scan(given, status)
+        try:
+            return _scan(given, status)
+        finally:
+            status.clear()
     except ModelUnavailable as missing:
-        status.clear()
         return fail(str(missing), FOUND)
     except KeyboardInterrupt:
-        status.clear()
         return fail("interrupted; what was measured is kept, so the same scan goes on from there", INTERRUPTED)
-    finally:
-        status.clear()
 
 
 def _scan(given: argparse.Namespace, status: Status) -> int:
     from circuits.items import knowledge
     from circuits.models.source import parse_override
     from circuits.scan import prompts as shown
+    from circuits.scan.topics import find
     from circuits.store import prune
 
     places = dict(parse_override(text) for text in given.circuit_model)
@@ -109,11 +112,13 @@ def _scan(given: argparse.Namespace, status: Status) -> int:
     model = shown.model_given(given.model)
     sets = shown.sets_given(given.prompts, given.text, know)
     scanner, only_scores = _scanner(given, know, model, sets, places, status)
-    scan = scanner.scan(scanner.topics(only_scores), only_scores)
+    topics = scanner.topics(only_scores)
+    for question in given.map:
+        find(topics, question)  # a slip of the pen is said before anything is measured
+    scan = scanner.scan(topics, only_scores)
     chosen = scan.ranked(every=given.every)[: given.top]
     findings = [scanner.finding(each, place) for each, place in chosen]
     status.clear()
-    _check_maps(scan, given.map)
     _say(given, scan, findings)
     if given.out:
         _write(Path(given.out), given.map, scan, findings)
@@ -161,14 +166,6 @@ def _options(given: argparse.Namespace, places: dict[str, str]) -> Options:
         device=device, dtype=given.dtype, batch_tokens=fitting_batch(device), models=places, no_cache=given.no_cache,
         unseen=(given.seed,),  # of the seed that confirms; a seed leaves its own prompts in
     )  # fmt: skip
-
-
-def _check_maps(scan: Scan, questions: list[str]) -> None:
-    """Raise CircuitsError for a map of what was not asked, before anything is said."""
-    from circuits.scan.show import measured_of
-
-    for question in questions:
-        measured_of(scan, question)
 
 
 def _say(given: argparse.Namespace, scan: Scan, findings: list[Finding]) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.errors import CircuitsError, did_you_mean
 from circuits.report.figures import ScoreFigure
 from circuits.report.record import DASH, clean_numbers, number
 from circuits.scan.scan import Finding, Measured, Scan
+from circuits.scan.topics import find
 
 FORMAT = 1
 DIGITS = 6
@@ -70,13 +70,9 @@ def _highest(each: Measured) -> list[tuple[int, int]]:
 
 
 def measured_of(scan: Scan, question: str) -> list[Measured]:
-    """The topics of a name ("any -> n-1", "induction"), one for each prompt set. CircuitsError: there is none."""
-    wanted = "".join(question.removeprefix("score:").split())
-    found = [each for each in scan.measured if "".join(each.topic.text.split()) == wanted]
-    if not found:
-        names = [each.topic.text for each in scan.measured]
-        raise CircuitsError(f"the scan has no question {question!r}: {did_you_mean(question, names)}")
-    return found
+    """What was measured on a question, by name, on each prompt set. CircuitsError: there is none."""
+    wanted = find([each.topic for each in scan.measured], question)
+    return [each for each in scan.measured if each.topic in wanted]
 
 
 def map_text(each: Measured, *, blocks: bool = True) -> str:

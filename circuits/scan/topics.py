@@ -16,7 +16,7 @@ from circuits.claims.heads import Component
 from circuits.claims.keys import ATTENTION_SCORES, WEIGHT_SCORES
 from circuits.claims.positions import effective
 from circuits.claims.selector import parse
-from circuits.errors import Position, Unmeasurable
+from circuits.errors import CircuitsError, Position, Unmeasurable, did_you_mean
 from circuits.measure.profile import classes_of
 from circuits.verdict.ranking import OBSERVED
 
@@ -151,6 +151,16 @@ def _cells(what: Attends, prompt_set: PromptSet, dry: DryRun) -> tuple[Cells, ..
         except Unmeasurable:
             return None
     return tuple(found) or None
+
+
+def find(topics: Sequence[Topic], question: str) -> list[Topic]:
+    """The topics of a name ("any -> n-1", "induction"), one for each prompt set. CircuitsError: there is none."""
+    wanted = "".join(question.removeprefix("score:").split())
+    found = [topic for topic in topics if "".join(topic.text.split()) == wanted]
+    if not found:
+        names = [topic.text for topic in topics]
+        raise CircuitsError(f"the scan has no question {question!r}: {did_you_mean(question, names)}")
+    return found
 
 
 def slug(text: str) -> str:
