@@ -430,6 +430,7 @@ def test_programs_get_everything(inside: Path, capsys: pytest.CaptureFixture[str
         (["reference", "--map", "inductoin", "--n", "4"], 2, "no question 'inductoin': did you mean 'induction'?"),
         (["reference", "--dtype", "float31"], 2, "--dtype: unknown dtype 'float31'; did you mean 'float32'?"),
         (["reference", "--suggest", "sets.yaml"], 2, "there is already a sets.yaml"),
+        (["reference", "--suggest", "found"], 2, "--suggest found: a suite is a .yaml file"),
         (["gpt2", "--n", "4"], 1, "gpt2"),
     ],
 )

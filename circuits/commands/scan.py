@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from circuits.commands.common import FOUND, OK, add, fail, plural, say
+from circuits.commands.common import FOUND, OK, SUFFIXES, add, fail, plural, say
 from circuits.commands.status import Status
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ def _scan(given: argparse.Namespace, status: Status) -> int:
 
     places = dict(parse_override(text) for text in given.circuit_model)
     know = knowledge(places)
+    if given.suggest and Path(given.suggest).suffix.lower() not in SUFFIXES:
+        return fail(f"--suggest {given.suggest}: a suite is a .yaml file")
     if given.suggest and Path(given.suggest).exists():
         return fail(f"there is already a {given.suggest}; a suite that may have been edited is not written over")
     model = shown.model_given(given.model)
@@ -138,18 +140,14 @@ def _scanner(
     from circuits.store import values_folder
 
     sampling = {"min": given.n, "max": given.n, "seed": given.seed, "confidence": CONFIDENCE}
-
-    def read(title: str) -> Scanner:
-        suite = shown.read_suite(shown.head_of_suite(title, model, sampling, sets), know)
-        evaluator = Evaluator(_options(given, places), values_folder(), progress=status.step, notice=status.notice)
-        return Scanner(evaluator, suite, Path.cwd())
-
-    scanner = read("Scan")
-    if any(prompt_set.family == "repeated_tokens" for prompt_set in scanner.sets):
-        return scanner, frozenset()
-    name = shown.REPEATS if shown.REPEATS not in sets else f"{shown.REPEATS}-of-tokens"
-    sets[name] = shown.flow({"family": "repeated_tokens", "length": REPEATS_LENGTH})
-    return read("Scan"), frozenset({name})
+    suite = shown.read_suite(shown.head_of_suite("Scan", model, sampling, sets), know)
+    added: frozenset[str] = frozenset()
+    if all(variants[0].family != "repeated_tokens" for variants in suite.prompts.values()):
+        name = shown.REPEATS if shown.REPEATS not in sets else f"{shown.REPEATS}-of-tokens"
+        sets[name] = shown.flow({"family": "repeated_tokens", "length": REPEATS_LENGTH})
+        suite, added = shown.read_suite(shown.head_of_suite("Scan", model, sampling, sets), know), frozenset({name})
+    evaluator = Evaluator(_options(given, places), values_folder(), progress=status.step, notice=status.notice)
+    return Scanner(evaluator, suite, Path.cwd()), added
 
 
 def _options(given: argparse.Namespace, places: dict[str, str]) -> Options:
@@ -174,7 +172,7 @@ def _say(given: argparse.Namespace, scan: Scan, findings: list[Finding]) -> None
     from circuits.scan import show
 
     if given.json:
-        say(json.dumps(show.scan_data(scan, findings), ensure_ascii=False, allow_nan=False))
+        say(json.dumps(show.scan_data(scan, findings), allow_nan=False))
         return
     say(show.headline(scan, len(findings)) + "\n")
     say(show.table(findings) + "\n")
@@ -196,7 +194,7 @@ def _write(folder: Path, questions: list[str], scan: Scan, findings: list[Findin
     from circuits.scan.topics import slug
 
     folder.mkdir(parents=True, exist_ok=True)
-    data = json.dumps(show.scan_data(scan, findings), ensure_ascii=False, allow_nan=False)
+    data = json.dumps(show.scan_data(scan, findings), allow_nan=False)
     write_atomically(folder / "scan.json", f"{data}\n".encode())
     write_atomically(folder / "findings.csv", show.csv_text(findings).encode())
     mapped = [each for question in questions for each in show.measured_of(scan, question)]

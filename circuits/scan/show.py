@@ -25,12 +25,16 @@ TOP_OF_EACH = 4
 def headline(scan: Scan, shown: int) -> str:
     """What was looked at, in two lines: of so many numbers the highest are a little high by chance alone."""
     heads, topics = scan.layers * scan.heads, len(scan.measured)
-    sets = ", ".join(f"{name} ({facts['n']} prompts)" for name, facts in scan.facts.items())
+    sets = ", ".join(f"{name} ({_prompts(facts['n'])})" for name, facts in scan.facts.items())
     cells = f"{heads} heads x {topics} questions, {scan.cells:,} numbers looked at"
     return (
-        f"{scan.model}, seed {scan.seed}: {sets}\n{cells}; the {shown} that stand out most. They were chosen by their "
-        "values, so each is a little high: no verdicts"
+        f"{scan.model}, seed {scan.seed}: {sets}\n{cells}; the {shown} that stand out most.\n"
+        "They were chosen by their values, so each is a little high: no verdicts."
     )
+
+
+def _prompts(n: int) -> str:
+    return f"{n} prompt{'' if n == 1 else 's'}"
 
 
 def table(findings: Sequence[Finding]) -> str:
