@@ -19,6 +19,7 @@ from circuits.cli import main
 from circuits.errors import CircuitsError, ModelUnavailable
 from circuits.evaluate import Evaluator
 from circuits.items import Options, knowledge, load
+from circuits.report.plain import Look
 from circuits.scan import show
 from circuits.scan.prompts import flow, head_of_suite, read_suite, sets_given
 from circuits.scan.scan import Finding, Measured, Scan, Scanner
@@ -218,7 +219,7 @@ def test_scores_are_asked_on_repeated_tokens_only(scan: Scan) -> None:
         (["ioi"], "{family: ioi}"),
         (["named_sequence"], "{family: named_sequence, members: numerals}"),
         (
-            ["named_sequence", "members=[a, b, c]", "length=3"],
+            ["named_sequence", "members=a,b,c", "length=3"],
             "{family: named_sequence, members: [a, b, c], length: 3}",
         ),
         (
@@ -386,14 +387,14 @@ def test_the_table_names_head_question_and_numbers(scan: Scan, findings: list[Fi
 def test_a_map_shades_every_head(scan: Scan) -> None:
     """A row a layer, the highest head named at its end; other shades where blocks cannot be shown."""
     each = show.measured_of(scan, "score: induction")[0]
-    lines = show.map_text(each).splitlines()
+    lines = show.map_text(each, Look()).splitlines()
     assert len(lines) == 2 + scan.layers
     assert lines[-1].startswith("    2  █") and lines[-1].endswith("2.0 1")
     assert "█" not in lines[2]
-    assert "@" in show.map_text(each, blocks=False)
-    assert show.map_text(each, blocks=False).isascii()
+    assert "#" in show.map_text(each, Look(unicode=False))
+    assert show.map_text(each, Look(unicode=False)).isascii()
     with_hole = replace(each, means=np.where(np.arange(4) == 1, np.nan, each.means))
-    assert show.map_text(with_hole).splitlines()[2].startswith("    0    ?")
+    assert show.map_text(with_hole, Look()).splitlines()[2].startswith("    0    –")
 
 
 def test_programs_get_everything(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:

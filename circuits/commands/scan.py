@@ -8,7 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from circuits.commands.common import FOUND, OK, SUFFIXES, add, fail, plural, say
+from circuits.commands.common import (
+    FOUND,
+    INTERRUPTED,
+    OK,
+    SUFFIXES,
+    add,
+    complete,
+    fail,
+    family_names,
+    model_names,
+    plural,
+    say_json,
+)
 from circuits.commands.status import Status
 
 if TYPE_CHECKING:
@@ -17,8 +29,6 @@ if TYPE_CHECKING:
     from circuits.items import Options
     from circuits.scan.scan import Finding, Scan, Scanner
 
-INTERRUPTED = 130
-"""The status of a program that Ctrl-C ended."""
 REPEATS_LENGTH = 50
 
 
@@ -32,13 +42,13 @@ circuits scan smollm2-135m --prompts hypotheses/smollm2/shared_prompts.yaml#ioi 
 circuits scan smollm2-135m --prompts repeated_tokens --suggest hypotheses/candidates.yaml""",
         model=True,
     )  # fmt: skip
-    parser.add_argument(
-        "model", metavar="MODEL", help="a model's name, a folder, a .gguf file, or {hub: ID, revision: COMMIT}"
-    )
-    parser.add_argument(
+    model = parser.add_argument("model", metavar="MODEL", help="a name, a folder, a .gguf file or a hub id (@REVISION)")
+    complete(model, model_names)
+    prompts = parser.add_argument(
         "--prompts", metavar="PROMPTS", action="append", nargs="+", default=[],
         help="a family with KEY=VALUE parameters, or FILE.yaml#SET (may be repeated; default: named_sequence)",
     )  # fmt: skip
+    complete(prompts, family_names)
     parser.add_argument(
         "--text", metavar="TEXT", action="append", default=[], help="a prompt as it is (may be repeated)"
     )
@@ -167,21 +177,17 @@ def _options(given: argparse.Namespace, places: dict[str, str]) -> Options:
 
 
 def _say(given: argparse.Namespace, scan: Scan, findings: list[Finding]) -> None:
-    import json
-
+    from circuits.commands import paint
     from circuits.scan import show
 
     if given.json:
-        say(json.dumps(show.scan_data(scan, findings), allow_nan=False))
+        say_json(show.scan_data(scan, findings))
         return
-    say(show.headline(scan, len(findings)) + "\n")
-    say(show.table(findings) + "\n")
-    for line in (*show.scores_in_words(scan), *scan.notes):
-        say(line)
-    blocks = (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf16", "utf32")
+    parts = [show.headline(scan, len(findings)), show.table(findings)]
+    parts.append("\n".join((*show.scores_in_words(scan), *scan.notes)))
     for question in given.map:
-        for each in show.measured_of(scan, question):
-            say("\n" + show.map_text(each, blocks=blocks))
+        parts += [show.map_text(each, paint.look()) for each in show.measured_of(scan, question)]
+    paint.show(((line, None),) for line in "\n\n".join(parts).splitlines())
 
 
 def _write(folder: Path, questions: list[str], scan: Scan, findings: list[Finding]) -> None:

@@ -9,7 +9,7 @@ import argparse
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -234,6 +234,23 @@ def read_options(config: pytest.Config, *, threads: int | None, since: float, cl
         threads=threads,
         since=since,
     )
+
+
+def recorded_options(config: pytest.Config) -> dict[str, Any]:
+    """What of the options decides the numbers, for the record of the run: the report says from it how to repeat the run.
+
+    Names of the models whose weights were given, not their places: those are the user's own.
+    """
+    permuted = config.getoption("--circuit-permuted")
+    return {
+        "seed": config.getoption("--circuit-seed"),
+        "n": config.getoption("--circuit-n"),
+        "permuted": permuted if permuted is not None else int(config.getini("circuit_permuted")),
+        "robust": bool(config.getoption("--circuit-robust")),
+        "fdr": config.getoption("--circuit-fdr"),
+        "fresh": bool(config.getoption("--circuit-fresh")),
+        "models": sorted(model_places(config)),
+    }
 
 
 def report_folder(config: pytest.Config) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import time
 from collections import Counter
@@ -37,13 +38,15 @@ def write_run(
     device: str,
     kept: Path | None = None,
     plain: Collection[str] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Merge a run into ``folder/results.json`` and write the pages; returns the new record.
 
     ``files`` maps each collected suite to the node ids it defines now, so that claims which left it
     leave the report; suites that no longer exist under ``root`` leave it too. A claim whose verdict is another one than
     on the prompts before is marked ``flipped``. ``kept``: the folder of what was rendered before;
-    ``plain``: the node ids whose entries are plain JSON data with rounded numbers. Raises CircuitsError
+    ``plain``: the node ids whose entries are plain JSON data with rounded numbers; ``options``: what the run was asked
+    that decides its numbers (seed, n, ...), recorded so that it can be repeated. Raises CircuitsError
     when the old results.json cannot be read (it is left untouched then), OSError when writing fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,9 +63,11 @@ def write_run(
         "torch": version("torch"),
         "transformer_lens": version("transformer_lens"),
         "transformers": version("transformers"),
+        "python": platform.python_version(),
         "dtype": dtype,
         "device": device,
         "git": commit(root),
+        "options": None if options is None else dict(options),
         "counts": {name: counts.get(name, 0) for name in ("measured", "cached", "skipped", "invalid", "error")},
     }
     found = flips(old["claims"], entries)

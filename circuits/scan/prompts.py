@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from circuits.claims.claim import PromptSet, Suite
+from circuits.claims.explain import written_set
 from circuits.claims.load import Knowledge
-from circuits.errors import CircuitsError, did_you_mean
+from circuits.errors import CircuitsError, Fault, did_you_mean
 from circuits.items import load
 from circuits.models.source import REGISTRY
 
@@ -24,7 +25,6 @@ REPEATS = "repeats"
 
 _PLAIN = re.compile(r"[A-Za-z_]\w*")
 _WORDS_OF_YAML = frozenset("true false yes no on off null y n".split())
-_KEY = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
 
 def sets_given(prompts: Sequence[Sequence[str]], texts: Sequence[str], know: Knowledge) -> dict[str, str]:
@@ -48,31 +48,29 @@ def sets_given(prompts: Sequence[Sequence[str]], texts: Sequence[str], know: Kno
             for prompt_set in _of_suite(first, know):
                 add(prompt_set.title, yaml_of(prompt_set))
         else:
-            add(first, _of_family(first, rest, know))
+            add(first, yaml_of(_of_family(first, rest, know)))
     if texts:
         add("texts", flow({"family": "texts", "texts": list(texts)}))
     return found
 
 
-def _of_family(name: str, words: Sequence[str], know: Knowledge) -> str:
+def _of_family(name: str, words: Sequence[str], know: Knowledge) -> PromptSet:
     if name not in know.families:
         hint = "; a set of a suite is FILE.yaml#SET" if name.endswith((".yaml", ".yml")) else ""
         raise CircuitsError(f"unknown prompt family {name!r}: {did_you_mean(name, know.families)}{hint}")
-    given = []
+    given: dict[str, str | list[str]] = {}
     for word in words:
-        match = _KEY.fullmatch(word)
-        if match is None:
-            raise CircuitsError(f"{word!r} is no KEY=VALUE of family {name}: such as {name} length=5")
-        # A list is YAML as written; all else is a number, a truth value or one text.
-        given.append((match[1], match[2] if match[2].startswith("[") else _scalar(match[2])))
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise CircuitsError(f"{word!r} is no KEY=VALUE of family {name}, such as length=5")
+        given[key] = value
     needed = {parameter.name for parameter in know.families[name].parameters if parameter.required}
-    if "members" in needed and "members" not in dict(given):
-        given.insert(0, ("members", MEMBERS))
-    return "{" + ", ".join([f"family: {name}", *(f"{key}: {value}" for key, value in given)]) + "}"
-
-
-def _scalar(text: str) -> str:
-    return text if re.fullmatch(r"-?\d{1,9}|true|false", text) else flow(text)
+    if "members" in needed:
+        given.setdefault("members", MEMBERS)
+    found, faults = written_set(name, given, {}, know.families, know.check_params, know.check_roles)
+    if found is None:
+        raise CircuitsError(_in_one_line(faults))
+    return found
 
 
 def _of_suite(text: str, know: Knowledge) -> tuple[PromptSet, ...]:
@@ -108,14 +106,17 @@ def flow(value: Any) -> str:
 
 
 def model_given(text: str) -> str:
-    """The YAML of a model that a command line names: a name, a folder, a .gguf file, or YAML as a suite has it."""
+    """The YAML of a model that a person names: a registry name, a folder, a .gguf file, or a hub id with or without @REVISION."""
     place = Path(text).expanduser()
-    if text in REGISTRY or text.lstrip().startswith("{"):
+    if text in REGISTRY:
         return text
     if place.is_dir():
         return flow({"path": str(place.resolve())})
-    if place.suffix.lower() == ".gguf" and place.is_file():
+    if place.suffix.lower() == ".gguf":
         return flow({"gguf": str(place.resolve())})
+    name, _, revision = text.partition("@")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return flow({"hub": name, "revision": revision} if revision else {"hub": name})
     return flow(text)  # what is wrong with it the loader says
 
 
@@ -132,12 +133,11 @@ def read_suite(text: str, know: Knowledge) -> Suite:
         path = Path(folder, "scan.yaml")
         path.write_text(text, encoding="utf-8")
         suite = load(path, know, "scan")
-    faults = suite.all_faults
-    if faults:
-        said = (f"{fault.message}{_hint(fault.message, fault.hint)}" for fault in faults)
-        raise CircuitsError("; ".join(dict.fromkeys(said)))
+    if suite.all_faults:
+        raise CircuitsError(_in_one_line(suite.all_faults))
     return suite
 
 
-def _hint(message: str, hint: str) -> str:
-    return f" ({hint})" if hint and hint not in message else ""
+def _in_one_line(faults: Iterable[Fault]) -> str:
+    said = (f"{fault.message}{f' ({fault.hint})' if fault.hint not in ('', fault.message) else ''}" for fault in faults)
+    return "; ".join(dict.fromkeys(said))

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.report.figures import ScoreFigure
+from circuits.report.plain import ASCII_SHADES, SHADES, Look, shade
 from circuits.report.record import DASH, clean_numbers, number
 from circuits.scan.scan import Finding, Measured, Scan
 from circuits.scan.topics import find
 
 FORMAT = 1
 DIGITS = 6
-SHADES = " ░▒▓█"
-PLAIN_SHADES = " .+#@"
 TOP_OF_EACH = 4
 """How many heads are named for each score."""
 
@@ -79,16 +78,19 @@ def measured_of(scan: Scan, question: str) -> list[Measured]:
     return [each for each in scan.measured if each.topic in wanted]
 
 
-def map_text(each: Measured, *, blocks: bool = True) -> str:
-    """A layer x head map in shades, of 0 to the largest value; "?" is a head without a value."""
-    shades = SHADES if blocks else PLAIN_SHADES
+def map_text(each: Measured, look: Look) -> str:
+    """A layer x head map in shades of 0 to the largest value; a dash is a head without a value."""
     top = float(np.nanmax(each.means))
     width = max(2, len(str(each.means.shape[1] - 1)) + 1)
-    lines = [f"{each.topic.text} ({each.topic.where}), {number(0.0)} to {number(top)}: {_legend(shades, top)}"]
+    shades = SHADES if look.unicode else ASCII_SHADES
+    edges = [top * (place - 0.5) / (len(shades) - 1) for place in range(1, len(shades))]
+    legend = ", ".join(f"{shade!r} from {number(edge)}" for shade, edge in zip(shades[1:], edges, strict=True))
+    lines = [f"{each.topic.text} ({each.topic.where}), at most {number(top)}: {legend}"]
     lines.append("layer " + "".join(f"{head:>{width}}" for head in range(each.means.shape[1])) + "  highest")
     for layer, row in enumerate(each.means):
-        cells = "".join(" " + _shade(value, top, shades) * (width - 1) for value in row.tolist())
-        lines.append(f"{layer:>5} {cells}  {_best_of(layer, row, top / len(shades))}".rstrip())
+        values = [value / (top or 1.0) if math.isfinite(value) else None for value in row.tolist()]
+        cells = "".join(" " + shade(value, look) * (width - 1) for value in values)
+        lines.append(f"{layer:>5} {cells}  {_best_of(layer, row, edges[0])}".rstrip())
     return "\n".join(lines)
 
 
@@ -97,17 +99,6 @@ def _best_of(layer: int, row: NDArray[np.float64], least: float) -> str:
     known = np.nan_to_num(row)
     best = int(known.argmax())
     return f"{layer}.{best} {number(float(known[best]))}" if known[best] >= least > 0 else ""
-
-
-def _shade(value: float, top: float, shades: str) -> str:
-    if not math.isfinite(value):
-        return "?"
-    return shades[min(len(shades) - 1, int(max(0.0, value) / top * len(shades)))] if top > 0 else shades[0]
-
-
-def _legend(shades: str, top: float) -> str:
-    steps = len(shades)
-    return ", ".join(f"{shade!r} from {number(top * place / steps)}" for place, shade in enumerate(shades) if place)
 
 
 def figure_of(each: Measured, scan: Scan) -> ScoreFigure:
