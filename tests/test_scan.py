@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from circuits.claims.claim import Attends, Score, Suite
 from circuits.claims.dry import DryRun
 from circuits.claims.selector import parse
 from circuits.cli import main
+from circuits.commands.status import Status
 from circuits.errors import CircuitsError, ModelUnavailable
 from circuits.evaluate import Evaluator
 from circuits.items import Options, knowledge, load
@@ -219,8 +221,8 @@ def test_scores_are_asked_on_repeated_tokens_only(scan: Scan) -> None:
         (["ioi"], "{family: ioi}"),
         (["named_sequence"], "{family: named_sequence, members: numerals}"),
         (
-            ["named_sequence", "members=a,b,c", "length=3"],
-            "{family: named_sequence, members: [a, b, c], length: 3}",
+            ["named_sequence", "members=a,b,c", "length=2"],
+            "{family: named_sequence, members: [a, b, c], length: 2}",
         ),
         (
             ["named_sequence", "members=months", "template={name} is {member}."],
@@ -460,6 +462,23 @@ def test_an_interrupted_scan_leaves_nothing_behind(
     assert main(["scan", "reference", "--n", "4", "--out", "out", "--suggest", "new.yaml"]) == 130
     assert capsys.readouterr().err.startswith("circuits: interrupted; ")
     assert not (inside / "out").exists() and not (inside / "new.yaml").exists()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_one_line_that_goes_away(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    """On a terminal each step overwrites the last; elsewhere only what takes long has a line."""
+    written = io.StringIO()
+    monkeypatch.setattr(written, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr("sys.stderr", written)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("CI", raising=False)
+    status = Status()
+    status.notice("loading")
+    status.step("attention on x: 3 questions, 8 prompts")
+    status.step("attention on x: 3 questions, 8 prompts (4/8)")  # too soon after the last to be seen
+    status.clear()
+    steps = ["loading", "attention on x: 3 questions, 8 prompts", ""]
+    assert written.getvalue() == ("".join(f"\r{text}\x1b[K" for text in steps) if terminal else "loading\n")
 
 
 def test_scores_that_cannot_be_had_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
