@@ -32,6 +32,7 @@ STAGES = (
     "robust",
     "foresight",
     "evaluate",
+    "scan",
 )
 TORCH_FREE = (
     "errors",
@@ -49,6 +50,7 @@ TORCH_FREE = (
     "pytest_plugin",
     "cli",
     "commands",
+    "scan",
 )
 HEAVY = ("torch", "transformers", "transformer_lens", "pandas", "matplotlib", "scipy")
 
