@@ -22,7 +22,7 @@ from circuits.report.pages import (
 from circuits.report.prose import code, prose
 from circuits.report.record import DASH, newest_run, number
 
-_READING = """\
+READING = """\
 This report says what each claim under test came to on a real transformer. A claim is a person's sentence with
 checks in YAML; each check is one number per prompt, a bound on its mean, and an interval for that mean.
 
@@ -46,8 +46,8 @@ a lower bound or a difference that would also hold under uniform attention."""
 def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]], rows: str) -> str:
     """What this is, the counts, the last run, the models, one row a claim (``rows``: their table), the runs."""
     entries = [entry for group in suites.values() for entry in group]
-    parts = [MARKER, "# Claims and what they came to", _READING, "## Verdicts", _counts(entries)]
-    parts += ["## The last run", _last_run(record, entries)]
+    parts = [MARKER, "# Claims and what they came to", READING, "## Verdicts", _counts(entries)]
+    parts += ["## The last run", last_run(record, entries)]
     whole = beside.discoveries(entries)
     if whole is not None:
         parts += ["## The run as a whole", whole]
@@ -56,14 +56,13 @@ def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]],
     if entries:
         parts += ["## Claims", rows]
     if record.get("runs"):
-        parts += ["## Runs", "The runs that the results above were measured in.", _runs(record)]
+        parts += ["## Runs", "The runs that the results above were measured in.", runs_table(record)]
     return "\n\n".join(parts) + "\n"
 
 
 def claims_table(suites: Mapping[str, Sequence[Entry]]) -> str:
     """One row a claim."""
-    header = ["suite", "claim", "heads", "verdict", "estimate [interval]", "bound", "n", "as expected"]
-    return table(header, (_claim_row(file, entry) for file in suites for entry in suites[file]))
+    return table(CLAIM_HEADER, (claim_row(file, entry) for file in suites for entry in suites[file]))
 
 
 def _counts(entries: Sequence[Entry]) -> str:
@@ -80,7 +79,8 @@ def _counts(entries: Sequence[Entry]) -> str:
     return table(["verdict", "claims", "expectation met", "not met"], rows)
 
 
-def _last_run(record: Mapping[str, Any], entries: Sequence[Entry]) -> str:
+def last_run(record: Mapping[str, Any], entries: Sequence[Entry]) -> str:
+    """What the newest run did, and what it could not measure and why."""
     newest = newest_run(record)
     counts = (record.get("runs") or {}).get(newest, {}).get("counts") or {}
     told = [f"{number(counts[key])} {text}" for key, text in _STATUS.items() if counts.get(key) is not None]
@@ -106,7 +106,11 @@ _STATUS = {
 }
 
 
-def _claim_row(file: str, entry: Entry) -> list[str]:
+CLAIM_HEADER = ("suite", "claim", "heads", "verdict", "estimate [interval]", "bound", "n", "as expected")
+
+
+def claim_row(file: str, entry: Entry) -> list[str]:
+    """A claim's cells under ``CLAIM_HEADER``, as Markdown."""
     rows = [row for row in entry.get("checks") or [] if row.get("estimate") is not None]
     shown = rows if len(rows) <= 4 else rows[:3]
     more = [f"{len(rows) - 3} more"] if len(rows) > 4 else []
@@ -152,7 +156,8 @@ def _with_interval(row: Mapping[str, Any]) -> str:
     return value if limits == DASH else f"{value} [{limits.replace(' to ', ', ')}]"
 
 
-def _runs(record: Mapping[str, Any]) -> str:
+def runs_table(record: Mapping[str, Any]) -> str:
+    """The runs that results were measured in, with the versions they used."""
     runs = record["runs"]
     answered = [e for e in (record.get("claims") or {}).values() if e.get("status") not in ("skipped", "invalid")]
     used = Counter(str(entry.get("run")) for entry in answered)

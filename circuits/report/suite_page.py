@@ -15,10 +15,14 @@ from circuits.report.record import DASH, number
 _MOST_TOKENS = 64
 _MOST_OFFSETS = 16
 
-_CONVENTIONS = (
+CONVENTIONS = (
     "In `QUERY -> KEY` the query token attends to the key token. `␣` shows a space at the edge of a text; BOS is the "
     "special token in front of a prompt. Intervals are for the mean over prompts. A dash means not measured or not "
     "applicable."
+)
+VACUOUS = (
+    "**VACUOUS**: every check of this claim also holds under uniform attention (or with shuffled weights), so a "
+    "head without any structure would pass. The verdict says nothing about what this head has learned."
 )
 
 
@@ -29,15 +33,16 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
         MARKER,
         f"# {prose(title)}",
         f"Suite {code(file)}. [All claims](README.md)",
-        _scope(entries, models),
-        _CONVENTIONS,
+        scope(entries, models),
+        CONVENTIONS,
     ]
     for entry in entries:
         parts += _claim(entry)
     return "\n\n".join(parts) + "\n"
 
 
-def _scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
+def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
+    """Weights, prompt families and templates of a suite, and what was not tested."""
     names = {str(entry["model"]) for entry in entries if entry.get("model")}
     sets = [prompts for entry in entries for prompts in (entry.get("prompts") or {}).values()]
     templates = sorted({str(template) for prompts in sets for template in prompts.get("templates") or []})
@@ -70,19 +75,16 @@ def _claim(entry: Entry) -> list[str]:
     parts = [heading + (" (VACUOUS)" if entry.get("vacuous") else "")]
     if entry.get("claim"):
         parts.append(f"> {prose(entry['claim'])}")
-    parts.append(" ".join([_expectation(entry), *_about(entry)]))
+    parts.append(" ".join([expectation(entry), *about(entry)]))
     if entry.get("reason"):
         parts.append(f"Reason: {prose(entry['reason'])}")
     if entry.get("vacuous"):
-        parts.append(
-            "**VACUOUS**: every check of this claim also holds under uniform attention (or with shuffled weights), so a "
-            "head without any structure would pass. The verdict says nothing about what this head has learned."
-        )
+        parts.append(VACUOUS)
     parts += beside.whole_run(entry)
     if entry.get("faults"):
         parts += ["The loader refused this claim:", _fenced("\n\n".join(map(str, entry["faults"])))]
     if rows and verdict == "skipped":
-        parts.append(_asked_table(rows))
+        parts.append(asked_table(rows))
     elif rows:
         parts.append("\n".join(_check(row, prompts) for row in rows))
         parts.append(_check_table(rows))
@@ -93,7 +95,7 @@ def _claim(entry: Entry) -> list[str]:
         parts.append(f"![{prose(figure.get('alt') or 'figure')}]({quote(str(figure['path']))})")
     parts += [_profile(profile) for profile in entry.get("profiles") or []]
     for name in sorted(prompts):
-        parts.append(_prompt_set(name, prompts[name] or {}))
+        parts.append(prompt_set(name, prompts[name] or {}))
     if entry.get("yaml"):
         parts.append(
             f"<details><summary>The claim as written</summary>\n\n{_fenced(str(entry['yaml']), 'yaml')}\n\n</details>"
@@ -101,7 +103,8 @@ def _claim(entry: Entry) -> list[str]:
     return parts
 
 
-def _expectation(entry: Entry) -> str:
+def expectation(entry: Entry) -> str:
+    """What the suite expects of a claim, and what it came to."""
     expected = str(entry.get("expected") or "supported")
     known = expected.startswith("{") and "refuted" in expected
     if expected == "refuted":
@@ -125,7 +128,8 @@ def _expectation(entry: Entry) -> str:
     return f"{text} It came out {verdict_of(entry)}{outcome}."
 
 
-def _about(entry: Entry) -> list[str]:
+def about(entry: Entry) -> list[str]:
+    """Model, components and source of a claim, a sentence each."""
     facts = [f"Model {code(entry['model'])}."] if entry.get("model") else []
     heads = [str(head) for head in entry.get("heads") or []]
     if heads:
@@ -145,19 +149,27 @@ def _about(entry: Entry) -> list[str]:
 def _check(row: Mapping[str, Any], prompts: Mapping[str, Any]) -> str:
     """One check as a list item: what, how much, why, and what stands beside it."""
     chosen = prompts.get(str(row.get("prompts"))) or None
-    label = "Check" if row.get("index") is None else f"Check {number(row['index'])}"
-    sentences = [words.what(row)]
-    if row.get("points"):
-        seed = f" (seed {row['seed']})" if row.get("seed") is not None else ""
-        sentences.append(f"Measured on {number(row.get('n'))} prompts of {code(row.get('prompts'))}{seed}.")
-    elif row.get("estimate") is not None or not row.get("reason"):
-        sentences.append(words.how_much(row, chosen))
-    sentences += [words.why(row, chosen), *words.beside(row), *beside.controls(row)]
+    sentences = [words.what(row), *how_much(row, chosen), words.why(row, chosen)]
+    sentences += [*words.beside(row), *beside.controls(row)]
+    label = check_label(row)
     warnings = "".join(f"\n  - **Warning:** {prose(text)}" for text in row.get("warnings") or [])
     return f"- **{label}.** {' '.join(sentences)}{warnings}"
 
 
-def _asked_table(rows: Sequence[Mapping[str, Any]]) -> str:
+def check_label(row: Mapping[str, Any]) -> str:
+    """ "Check 2": which check of its claim a row belongs to."""
+    return "Check" if row.get("index") is None else f"Check {number(row['index'])}"
+
+
+def how_much(row: Mapping[str, Any], chosen: Mapping[str, Any] | None) -> list[str]:
+    """On what it was measured and what came out, in one sentence; none where a reason says it all."""
+    if row.get("points"):
+        seed = f" (seed {row['seed']})" if row.get("seed") is not None else ""
+        return [f"Measured on {number(row.get('n'))} prompts of {code(row.get('prompts'))}{seed}."]
+    return [words.how_much(row, chosen)] if row.get("estimate") is not None or not row.get("reason") else []
+
+
+def asked_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """What a skipped claim asks, and what others reported; nothing here was measured."""
     header = ["check", "head", "prompts", "bound", "reported elsewhere", "measured"]
     return table(
@@ -176,25 +188,18 @@ def _asked_table(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+CHECK_HEADER = (
+    "check", "head", "prompts", "n", "estimate", "interval", "bound", "uniform", "effect", "heads that satisfy it", "rank",
+    "verdict",
+)  # fmt: skip
+
+
 def _check_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    header = [
-        "check",
-        "head",
-        "prompts",
-        "n",
-        "estimate",
-        "interval",
-        "bound",
-        "uniform",
-        "effect",
-        "heads that satisfy it",
-        "rank",
-        "verdict",
-    ]
-    return table(header, (_check_row(row) for row in rows))
+    return table(CHECK_HEADER, (check_row(row) for row in rows))
 
 
-def _check_row(row: Mapping[str, Any]) -> list[str]:
+def check_row(row: Mapping[str, Any]) -> list[str]:
+    """A check's cells under ``CHECK_HEADER``, as Markdown."""
     percent, beside = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
     passing, rank = row.get("heads_passing"), row.get("rank")
     check = str(row.get("check") or "")
@@ -249,7 +254,7 @@ def _profile(profile: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
+def prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
     """What was shown to the model: the set, its first prompt, answer, foil and corrupted partner."""
     lengths = prompts.get("token_lengths") or {}
     facts = [f"family {code(prompts['family'])}"] if prompts.get("family") else []

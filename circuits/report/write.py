@@ -37,13 +37,14 @@ def write_run(
     device: str,
     kept: Path | None = None,
     plain: Collection[str] = (),
+    html: bool = False,
 ) -> dict[str, Any]:
     """Merge a run into ``folder/results.json`` and write the pages; returns the new record.
 
     ``files`` maps each collected suite to the node ids it defines now, so that claims which left it
     leave the report; suites that no longer exist under ``root`` leave it too. A claim whose verdict is another one than
     on the prompts before is marked ``flipped``. ``kept``: the folder of what was rendered before;
-    ``plain``: the node ids whose entries are plain JSON data with rounded numbers. Raises CircuitsError
+    ``plain``: the node ids whose entries are plain JSON data with rounded numbers; ``html``: write the HTML page, too. Raises CircuitsError
     when the old results.json cannot be read (it is left untouched then), OSError when writing fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +71,7 @@ def write_run(
     entries = {name: entry if name in plain else clean_numbers(entry, DIGITS) for name, entry in entries.items()}
     record = merge(old, clean_numbers(run), clean_numbers(models, DIGITS), entries, present=files, gone=gone)
     write_record(path, record, clean=True)
-    write_reports(folder, record, memo=memo_of(folder, kept) if kept is not None else None, clean=True)
+    write_reports(folder, record, memo=memo_of(folder, kept) if kept is not None else None, clean=True, html=html)
     return record
 
 
