@@ -26,9 +26,9 @@ from circuits.report.suite_page import (
 Row = Mapping[str, Any]
 
 
-def section_id(entry: Entry) -> str:
-    """The id of a claim's section, unique on the page."""
-    return claim_id(page_name(str(entry.get("file"))).removesuffix(".md"), anchor(entry))
+def section_id(file: str, entry: Entry) -> str:
+    """The id of a claim's section, unique on the page; ``file`` is its suite."""
+    return claim_id(page_name(file).removesuffix(".md"), anchor(entry))
 
 
 def pill(verdict: str, *, vacuous: bool = False) -> str:
@@ -37,19 +37,19 @@ def pill(verdict: str, *, vacuous: bool = False) -> str:
     return tag("span", escape(verdict.upper()), class_=f"pill {escape(verdict)}") + more
 
 
-def claim_section(entry: Entry) -> str:
-    """One claim: closed it shows its verdict and sentence, open everything that the Markdown page says of it."""
-    verdict = verdict_of(entry)
+def claim_section(file: str, entry: Entry) -> str:
+    """One claim of a suite: closed it shows its verdict and sentence, open everything that the Markdown page says of it."""
+    verdict, name = verdict_of(entry), section_id(file, entry)
     heading = pill(verdict, vacuous=bool(entry.get("vacuous")))
     heading += tag("span", escape(entry.get("claim") or claim_name(entry)), class_="words")
     heading += tag("code", escape(claim_name(entry)), class_="id")
     if entry.get("met") is False:
         heading += tag("span", "not as expected", class_="unmet")
-    body = tag("div", "\n".join(part for part in _body(entry, verdict) if part), class_="body")
-    return tag("details", tag("summary", heading) + body, class_="claim", id=section_id(entry), data_verdict=verdict)
+    body = tag("div", "\n".join(part for part in _body(name, entry, verdict) if part), class_="body")
+    return tag("details", tag("summary", heading) + body, class_="claim", id=name, data_verdict=verdict)
 
 
-def _body(entry: Entry, verdict: str) -> list[str]:
+def _body(name: str, entry: Entry, verdict: str) -> list[str]:
     rows: Sequence[Row] = entry.get("checks") or []
     prompts: Mapping[str, Any] = entry.get("prompts") or {}
     parts = [_paragraph(" ".join([expectation(entry), *about(entry)]))]
@@ -58,7 +58,6 @@ def _body(entry: Entry, verdict: str) -> list[str]:
     parts += [_paragraph(line) for line in beside.whole_run(entry)]
     if entry.get("faults"):
         parts += [_paragraph("The loader refused this claim:"), _code_block("\n\n".join(map(str, entry["faults"])))]
-    name = section_id(entry)
     patterns = [_pattern(pattern, f"{name}-{place}") for place, pattern in enumerate(entry.get("patterns") or [])]
     evidence = "".join([*patterns, *_figures(entry), *map(_profile, entry.get("profiles") or [])])
     if rows and verdict == "skipped":

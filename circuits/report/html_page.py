@@ -39,17 +39,20 @@ _READING_MARKS = (
     "In the drawings the dot is the estimate, the bar its interval, and shaded is what meets the bound. Thin is the "
     "interval corrected for the number of checks, which decides a refutation; dashed the value under uniform attention; "
     "a diamond a value reported elsewhere. **Evidence** is the claim's e-value, for it where it is supported and against "
-    "it elsewhere: at 40 or more a verdict at 95% confidence stands, and 1 says nothing."
+    "it elsewhere: at 40 or more a verdict at 95% confidence stands, and 1 says nothing, and \"exact\" "
+    "is a fact about the weights or about all the prompts that there are."
 )
 
 Suites = Mapping[str, Sequence[Entry]]
+Placed = tuple[str, Entry]  # a claim with the file of its suite
 
 
 def html_page(record: Mapping[str, Any], suites: Suites, memo: Memo, inputs: Mapping[str, str]) -> str:
     """The page without the bytes of its figures. ``inputs``: the digest of what each suite's part is made from."""
-    entries = sorted((entry for group in suites.values() for entry in group), key=_order)
+    placed = sorted(((file, entry) for file, group in suites.items() for entry in group), key=lambda each: _order(each[1]))
+    entries = [entry for _, entry in placed]
     models: Mapping[str, Any] = record.get("models") or {}
-    table = memo.text("html claims", list(inputs.items()), partial(_claims, entries))
+    table = memo.text("html claims", list(inputs.items()), partial(_claims, placed))
     sections = [
         memo.text(f"html {file}", [inputs[file], models], partial(_suite, file, group, models))
         for file, group in suites.items()
@@ -57,8 +60,8 @@ def html_page(record: Mapping[str, Any], suites: Suites, memo: Memo, inputs: Map
     whole = beside.discoveries(entries)
     body = [
         tag("header", tag("h1", TITLE) + tag("p", _in_short(entries), class_="lead") + _tally(entries)),
-        _cards(entries),
-        tag("section", tag("h2", "All claims") + _filter(entries) + table, class_="all"),
+        _cards(placed),
+        tag("section", tag("h2", "All claims") + _filter(placed) + table, class_="all"),
         _part("The run as a whole", block(whole)) if whole is not None else "",
         *sections,
         _part("How to read this", block(READING) + tag("p", inline(_READING_MARKS)) + tag("p", inline(CONVENTIONS))),
@@ -138,16 +141,16 @@ def _tally(entries: Sequence[Entry]) -> str:
     return tag("div", shares, class_="shares", aria_hidden="true") + tag("ul", tiles, class_="tiles") if found else ""
 
 
-def _cards(entries: Sequence[Entry]) -> str:
+def _cards(placed: Sequence[Placed]) -> str:
     """The refutations with the most evidence, those that nobody expected first."""
-    refuted = [entry for entry in entries if verdict_of(entry) == "refuted"][:_MOST_CARDS]
+    refuted = [(file, entry) for file, entry in placed if verdict_of(entry) == "refuted"][:_MOST_CARDS]
     if not refuted:
         return ""
-    cards = "".join(tag("li", _card(entry)) for entry in refuted)
+    cards = "".join(tag("li", _card(file, entry)) for file, entry in refuted)
     return tag("section", tag("h2", "Strongest refutations") + tag("ul", cards, class_="cards"), class_="strongest")
 
 
-def _card(entry: Entry) -> str:
+def _card(file: str, entry: Entry) -> str:
     rows = [row for row in entry.get("checks") or [] if row.get("verdict") == "refuted" and not row.get("observe")]
     row = max(rows, key=lambda row: _log((row.get("log_e") or {}).get("against")), default={})
     unmet = tag("span", "not as expected", class_="unmet") if entry.get("met") is False else tag("span", "known negative")
@@ -159,7 +162,7 @@ def _card(entry: Entry) -> str:
         facts = [*measured, f"bound: {inline(words.bound(row))}", *facts]
     return "".join(
         [
-            tag("a", escape(entry.get("claim") or claim_name(entry)), href=f"#{section_id(entry)}"),
+            tag("a", escape(entry.get("claim") or claim_name(entry)), href=f"#{section_id(file, entry)}"),
             interval_mark(row) if row else "",
             tag("p", " · ".join(facts)) if facts else "",
             tag("p", f"{_code(claim_name(entry))} {unmet}", class_="from"),
@@ -198,19 +201,19 @@ _COLUMNS = ("verdict", "claim", "suite", "heads", "against its bound", "estimate
 _SORTED = {"verdict", "claim", "suite", "heads", "estimate", "n", "evidence"}
 
 
-def _claims(entries: Iterable[Entry]) -> str:
+def _claims(placed: Iterable[Placed]) -> str:
     head = "".join(tag("th", name, scope="col", data_sort=name if name in _SORTED else None) for name in _COLUMNS)
-    rows = "\n".join(map(_claim_row, entries))
+    rows = "\n".join(_claim_row(file, entry) for file, entry in placed)
     table = tag("table", tag("thead", tag("tr", head)) + tag("tbody", rows), id="claims")
     return tag("div", table, class_="scroll wide-table", tabindex="0", role="region", aria_label="All claims")
 
 
-def _claim_row(entry: Entry) -> str:
-    file, verdict = str(entry.get("file")), verdict_of(entry)
+def _claim_row(file: str, entry: Entry) -> str:
+    verdict = verdict_of(entry)
     told = dict(zip(CLAIM_HEADER, claim_row(file, entry), strict=True))
     rows = [row for row in entry.get("checks") or [] if row.get("estimate") is not None]
     marks = "".join(map(interval_mark, rows if len(rows) <= 4 else rows[:3]))
-    link = tag("a", escape(entry.get("claim") or claim_name(entry)), href=f"#{section_id(entry)}")
+    link = tag("a", escape(entry.get("claim") or claim_name(entry)), href=f"#{section_id(file, entry)}")
     unmet = tag("span", "not as expected", class_="unmet") if entry.get("met") is False else ""
     cells = {
         "verdict": pill(verdict, vacuous=bool(entry.get("vacuous"))) + unmet,
@@ -222,7 +225,7 @@ def _claim_row(entry: Entry) -> str:
     first = rows[0] if rows else {}
     return tag(
         "tr", "".join(tag("td", cells[name], class_=f"c-{name.split()[0]}") for name in _COLUMNS), class_=f"v-{verdict}",
-        data_for=section_id(entry), data_verdict=verdict, data_suite=file, data_model=entry.get("model") or "",
+        data_for=section_id(file, entry), data_verdict=verdict, data_suite=file, data_model=entry.get("model") or "",
         data_estimate=first.get("estimate"), data_n=first.get("n"),
         data_evidence=f"{evidence(entry):.6g}" if evidence(entry) > -math.inf else None,
     )  # fmt: skip
@@ -234,11 +237,11 @@ def _heads(entry: Entry) -> str:
     return escape(", ".join(shown)) or DASH
 
 
-def _filter(entries: Sequence[Entry]) -> str:
+def _filter(placed: Sequence[Placed]) -> str:
     """What narrows the table and the sections below; only scripts can, so without them it is not shown."""
-    suites = {str(entry.get("file")): str(entry.get("suite") or entry.get("file")) for entry in entries}
-    found = {verdict_of(entry) for entry in entries}
-    models = sorted({str(entry["model"]) for entry in entries if entry.get("model")})
+    suites = {file: str(entry.get("suite") or file) for file, entry in placed}
+    found = {verdict_of(entry) for _, entry in placed}
+    models = sorted({str(entry["model"]) for _, entry in placed if entry.get("model")})
     fields = [
         tag("label", "text " + tag("input", type="search", name="text", placeholder="claim, head, number …", autocomplete="off")),
         _select("verdict", [(verdict, verdict) for verdict in VERDICTS if verdict in found]),
@@ -263,5 +266,5 @@ def _suite(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> st
     title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
     heading = tag("h2", escape(title)) + tag("p", _code(file), class_="from")
     about = tag("details", tag("summary", "What was tested, and what was not") + tag("p", inline(scope(entries, models))), class_="more")
-    claims = "\n".join(map(claim_section, entries))
+    claims = "\n".join(claim_section(file, entry) for entry in entries)
     return tag("section", heading + about + claims, class_="suite", id=page_name(file).removesuffix(".md"))

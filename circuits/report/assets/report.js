@@ -129,7 +129,7 @@
     const sum = inside.reduce((total, key) => total + (values[query][key] ?? 0), 0);
     figure.querySelector(".told").value =
       `${nameOf(tokens[query])} at ${query} attends to ` +
-      order.slice(0, 4).map((key) => `${nameOf(tokens[key])} at ${key}: ${share(values[query][key])}`).join(", ") +
+      order.filter((key, place) => place < 4 && (!place || values[query][key] >= 1)).map((key) => `${nameOf(tokens[key])} at ${key}: ${share(values[query][key])}`).join(", ") +
       (inside.length ? `; on the outlined: ${share(sum)}` : "; nothing is outlined for this query");
   }
 
