@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+PATIENCE = 60  # seconds; on a busy machine a browser may take a while to begin
 
 
 def chromium() -> str | None:
@@ -71,6 +75,8 @@ class Browser:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            if not select.select([self._answers], [], [], PATIENCE)[0]:
+                raise RuntimeError(f"the browser did not answer for {PATIENCE} seconds")
             part = os.read(self._answers, 1 << 16)
             if not part:
                 raise RuntimeError("the browser ended")
@@ -93,9 +99,17 @@ class Browser:
 
     def open(self, page: Path, hash: str = "") -> None:
         """Open a file, by way of a blank page so that a change of the hash alone is a new page, too."""
-        self.call("Page.navigate", url="about:blank")
-        self.call("Page.navigate", url=page.resolve().as_uri() + hash)
-        self.run("new Promise(done => document.readyState === 'complete' ? done() : addEventListener('load', done))")
+        for place in ("about:blank", page.resolve().as_uri() + hash):
+            self.call("Page.navigate", url=place)
+            self.until(f"location.href === {json.dumps(place)} && document.readyState === 'complete'")
+
+    def until(self, condition: str) -> None:
+        """Wait for an expression on the page to become true. Raises RuntimeError where it does not."""
+        end = time.monotonic() + PATIENCE
+        while not self.run(condition):
+            if time.monotonic() > end:
+                raise RuntimeError(f"this did not become true: {condition}")
+            time.sleep(0.02)
 
     def run(self, script: str) -> Any:
         """The value of an expression on the page; a promise is waited for. Raises RuntimeError where it throws."""
