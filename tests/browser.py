@@ -87,11 +87,16 @@ class Browser:
 
     def size(self, width: int, height: int) -> None:
         """The window's size in pixels, as on a device of that width."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
 
     def scheme(self, dark: bool) -> None:
         """What the reader prefers: light or dark."""
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+        )
 
     def scripts(self, on: bool) -> None:
         """Whether the page's scripts run, from the next page on."""

@@ -27,6 +27,7 @@ from circuits.report.markdown import write_reports
 from circuits.report.memo import memo_of
 from circuits.report.pages import MARKER, claim_name
 from circuits.report.prose import code, prose
+from circuits.verdict.decide import MOST_LOG_E
 
 EMPTY = {"meta", "img", "input", "link", "br", "hr"}
 PNG = b"\x89PNG made up"
@@ -95,7 +96,9 @@ def test_every_claim_is_on_the_page_with_verdict_and_numbers(tmp_path: Path) -> 
         claim("d", status="invalid", verdict=None, met=False, checks=[], faults=["x.yaml:3:1: unknown key"]),
     )
     tree = Tree(page_of(tmp_path, data))
-    sections = {attributes["id"]: attributes for attributes in tree.all("details") if attributes.get("class") == "claim"}
+    sections = {
+        attributes["id"]: attributes for attributes in tree.all("details") if attributes.get("class") == "claim"
+    }
     rows = [attributes for attributes in tree.all("tr") if "data-for" in attributes]
     assert [row["data-verdict"] for row in rows] == ["refuted", "supported", "invalid", "skipped"]
     assert {row["data-for"] for row in rows} == set(sections)
@@ -130,8 +133,23 @@ HOSTILE = "<script>alert('x')</script> \"><img src=x onerror=alert(1)> </style><
 
 def test_what_a_suite_says_cannot_become_part_of_the_page(tmp_path: Path) -> None:
     """Texts with tags, quotes and Markdown are shown as written: no element, attribute or link comes from them."""
-    prompts = {"family": HOSTILE, "n": 3, "example": HOSTILE, "tokens": [HOSTILE], "answer": HOSTILE, "templates": [HOSTILE]}
-    profile = {"head": HOSTILE, "prompts": HOSTILE, "classes": [HOSTILE], "matrix": [[0.5]], "offsets": [0.5], "marked": [0], "n": 1}
+    prompts = {
+        "family": HOSTILE,
+        "n": 3,
+        "example": HOSTILE,
+        "tokens": [HOSTILE],
+        "answer": HOSTILE,
+        "templates": [HOSTILE],
+    }
+    profile = {
+        "head": HOSTILE,
+        "prompts": HOSTILE,
+        "classes": [HOSTILE],
+        "matrix": [[0.5]],
+        "offsets": [0.5],
+        "marked": [0],
+        "n": 1,
+    }
     pattern = copy.deepcopy(PATTERN) | {"head": HOSTILE, "prompts": HOSTILE, "labels": [HOSTILE] * 4}
     pattern["marks"][1] |= {"selector": HOSTILE, "than": HOSTILE}
     row = check(
@@ -159,9 +177,9 @@ def test_what_a_suite_says_cannot_become_part_of_the_page(tmp_path: Path) -> Non
 def test_any_text_is_shown_as_written(text: str) -> None:
     """Markdown made by the report's own functions comes out as the text that went in, whatever it holds."""
     wanted = " ".join(text.split())
-    for shown in (inline(prose(text)), block(f"x{prose(text)}").strip()):
-        assert Tree(shown).text.removeprefix("x").strip() == wanted
-        assert {name for name, _ in Tree(shown).elements} <= {"p"}
+    for front, shown in (("", inline(prose(text))), ("> ", block(f"> {prose(text)}"))):
+        assert Tree(shown).text.strip() == wanted
+        assert {name for name, _ in Tree(shown).elements} <= ({"p", "blockquote"} if front else set())
     found = Tree(inline(code(text)))
     assert {name for name, _ in found.elements} <= {"code"}
 
@@ -200,7 +218,10 @@ def test_only_figures_of_the_report_are_put_in(path: str, tmp_path: Path) -> Non
 def test_the_same_record_gives_the_same_bytes(tmp_path: Path) -> None:
     """Whatever the order of its keys; and no start or duration of a run is on the page."""
     data = record(with_pattern("a", line=30), claim("b", line=20), claim("c", line=20))
-    backwards = {**data, "claims": {key: dict(reversed(data["claims"][key].items())) for key in reversed(data["claims"])}}
+    backwards = {
+        **data,
+        "claims": {key: dict(reversed(data["claims"][key].items())) for key in reversed(data["claims"])},
+    }
     first = page_of(tmp_path / "one", data)
     assert first == page_of(tmp_path / "two", backwards)
     for time in ("2031", "07:08", "98765", "98,765"):
@@ -224,18 +245,20 @@ def test_the_page_is_written_where_asked_for_and_then_kept_up_to_date(tmp_path: 
 
 def test_an_unchanged_suite_is_not_rendered_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its part of the page is kept between runs, also when the claims were answered from the cache this time."""
-    first = write_reports(tmp_path, record(with_pattern()), memo=memo_of(tmp_path, tmp_path / "kept"), html=True)[-1].read_text()
+
+    def page(data: dict[str, Any]) -> str:
+        return write_reports(tmp_path, data, memo=memo_of(tmp_path, tmp_path / "kept"), html=True)[-1].read_text()
+
+    first = page(record(with_pattern()))
 
     def never(*_: Any) -> str:
         raise AssertionError("rendered again")
 
     monkeypatch.setattr(html_page, "_suite", never)
     monkeypatch.setattr(html_page, "_claims", never)
-    cached = record(with_pattern(status="cached", cached=True))
-    again = write_reports(tmp_path, cached, memo=memo_of(tmp_path, tmp_path / "kept"), html=True)[-1].read_text()
-    assert again == first
+    assert page(record(with_pattern(status="cached", cached=True))) == first
     with pytest.raises(AssertionError, match="rendered again"):
-        write_reports(tmp_path, record(claim(claim="Other words.")), memo=memo_of(tmp_path, tmp_path / "kept"), html=True)
+        page(record(claim(claim="Other words.")))
 
 
 # -- drawings ---------------------------------------------------------------------------------------------
@@ -294,15 +317,27 @@ def test_a_map_shades_each_cell_by_its_attention() -> None:
     svg = heat_map(PATTERN)
     shades = {float(opacity): path for path, opacity in re.findall(r'<path d="([^"]*)" fill-opacity="([\d.]+)"', svg)}
     assert shades[1.0] == "M0 0h1v1h-1zM3 3h1v1h-1z"
-    assert sorted(shades) == sorted(round(LEVELS * value) / LEVELS for value in (1, 0.6, 0.4, 0.25, 0.75)) or len(shades) == 5
+    wanted = {float(f"{round(LEVELS * value) / LEVELS:.3g}") for value in (1, 0.6, 0.4, 0.25, 0.75)}
+    assert set(shades) == wanted
     assert shades[0.75] == "M2 2h1v1h-1z"
     assert 'class="cells m0"' in svg
     assert 'class="than m1"' in svg
 
 
+def test_what_is_exact_is_what_verdicts_call_certain() -> None:
+    """The page's limit for "exact" is the log e-value that stands for certainty in the record."""
+    assert html_page.EXACT == MOST_LOG_E
+
+
 @pytest.mark.parametrize(
     "label, parts",
-    [("5 ‹member›", ("5", "member")), (" is", (" is", "")), ("‹x›", ("‹x›", "")), (" ‹ ‹a b›", (" ‹", "a b")), ("\n", ("⏎", ""))],
+    [
+        ("5 ‹member›", ("5", "member")),
+        (" is", (" is", "")),
+        ("‹x›", ("‹x›", "")),
+        (" ‹ ‹a b›", (" ‹", "a b")),
+        ("\n", ("⏎", "")),
+    ],
 )
 def test_a_label_is_a_token_and_its_role(label: str, parts: tuple[str, str]) -> None:
     """Also where the token looks like a role."""
@@ -367,7 +402,7 @@ def test_the_command_makes_the_page_without_models(twice: tuple[Run, Run, str, s
         [sys.executable, "-c", code], cwd=folder, env=environment(folder), capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == [
-        "2 pages written, first of them reports/README.md; all of it on one: reports/report.html".replace("2", "3"), "0 []",
+        "3 pages written, first of them reports/README.md; all of it on one: reports/report.html", "0 []",
     ]  # fmt: skip
     assert path.read_text() == page
 

@@ -26,7 +26,14 @@ def entries() -> list[dict[str, Any]]:
     """Claims whose order differs by each column; one was not measured, one has a long name and a long pattern."""
     wide = copy.deepcopy(PATTERN)
     wide |= {"labels": ["BOS", *(f"token{k}" for k in range(60))], "per_mille": [[0] * k + [1000] for k in range(61)]}
-    wide["marks"] = [{"selector": "any -> " + " | ".join(f"n-{k}" for k in range(40)), "cells": [[5, 5]], "than": None, "others": None}]
+    wide["marks"] = [
+        {
+            "selector": "any -> " + " | ".join(f"n-{k}" for k in range(40)),
+            "cells": [[5, 5]],
+            "than": None,
+            "others": None,
+        }
+    ]
     return [
         claim("low", claim="Low.", checks=[check(estimate=0.45, n=9)], log_e={"for": 9.0, "against": -1.0}),
         claim("high", claim="High.", checks=[check(estimate=0.9, n=100)], patterns=[PATTERN], log_e={"for": 4.0, "against": -1.0}),
@@ -120,7 +127,7 @@ def test_a_token_under_the_mouse_shades_what_it_attends_to(page: Path, browser: 
     assert browser.run(weights) == [0.25, 0, 0.75, 0]
     assert browser.run(classes) == ["", "cell", "query", "later"]
     told = browser.run("document.querySelector('details[open] .told').value")
-    assert told == "“␣is” at 2 attends to “␣is” at 2: 0.750, “BOS” at 0: 0.250; on the outlined: 0.000".replace("0.000", "<0.001")
+    assert told == "“␣is” at 2 attends to “␣is” at 2: 0.750, “BOS” at 0: 0.250; on the outlined: not a number"
 
 
 def test_patterns_are_reached_by_keyboard_and_touch(page: Path, browser: Browser) -> None:
@@ -147,7 +154,8 @@ def test_the_page_itself_never_scrolls_sideways(page: Path, browser: Browser, wi
     browser.open(page)
     browser.run("document.querySelectorAll('details').forEach(each => { each.open = true; })")
     assert browser.run("document.documentElement.scrollWidth") <= width
-    assert browser.run("document.querySelector('.wide-table').scrollWidth") > 300
+    wider = "[...document.querySelectorAll('.body .scroll')].some(each => each.scrollWidth > each.clientWidth)"
+    assert browser.run(wider) is True  # something did have to scroll
 
 
 def test_nothing_is_lost_without_scripts(page: Path, browser: Browser) -> None:
@@ -166,14 +174,16 @@ def test_the_policy_stops_a_script_that_is_not_the_pages_own(page: Path, browser
     """The second line of defence behind escaping: an injected handler or script does not run."""
     browser.open(page)
     browser.run("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.hurt = 1\">')")
-    browser.run("document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.hurt = 1' }))")
+    script = "Object.assign(document.createElement('script'), { textContent: 'window.hurt = 1' })"
+    browser.run(f"document.body.append({script})")
     assert browser.run("new Promise(done => setTimeout(() => done(window.hurt ?? null), 100))") is None
 
 
 def test_on_paper_every_claim_is_open(page: Path, browser: Browser) -> None:
     """What is closed on the screen is printed; the controls are not; afterwards it is as it was."""
     browser.open(page)
-    browser.run("window.seen = null; addEventListener('beforeprint', () => { seen = document.querySelectorAll('details:not([open])').length; })")
+    closed = "document.querySelectorAll('details:not([open])').length"
+    browser.run(f"window.seen = null; addEventListener('beforeprint', () => {{ seen = {closed}; }})")
     path = page.with_name("page.pdf")
     browser.pdf(path)
     assert path.read_bytes().startswith(b"%PDF")

@@ -136,7 +136,7 @@ def _pattern(pattern: Mapping[str, Any], name: str) -> str:
         _choices(marks, name),
         strip,
         tag("output", class_="told scripted"),
-        tag("div", heat_map(pattern), class_="scroll", tabindex="0"),
+        _scrolling(heat_map(pattern)),
         scale,
     ]  # fmt: skip
     return tag(
@@ -163,23 +163,25 @@ def _choices(marks: Sequence[Mapping[str, Any]], name: str) -> str:
     """Which check's cells are outlined: a choice where there are several, else its selector alone."""
 
     def said(mark: Mapping[str, Any]) -> str:
-        than = f" {tag('span', 'dashed: more than', class_='dashed')} {tag('code', escape(mark['than']))}" if mark.get("than") else ""
-        return tag("code", escape(mark["selector"])) + than
+        shown = tag("code", escape(mark["selector"]))
+        if mark.get("than"):
+            shown += f" {tag('span', 'dashed: more than', class_='dashed')} {tag('code', escape(mark['than']))}"
+        return shown
 
     if len(marks) == 1:
         return tag("p", tag("span", "outlined:", class_="outlined") + " " + said(marks[0]), class_="legend")
-    radios = "".join(
-        tag("label", tag("input", type="radio", name=f"{name}-mark", value=place, checked=place == 0) + " " + said(mark))
-        for place, mark in enumerate(marks)
-    )
-    return tag("fieldset", tag("legend", "outlined") + radios, class_="legend")
+    radios = [
+        tag("input", type="radio", name=f"{name}-mark", value=place, checked=place == 0) for place in range(len(marks))
+    ]
+    choices = "".join(tag("label", f"{radio} {said(mark)}") for radio, mark in zip(radios, marks, strict=True))
+    return tag("fieldset", tag("legend", "outlined") + choices, class_="legend")
 
 
 def _figures(entry: Entry) -> list[str]:
     """The drawn figures that the page has no drawing of its own for; their files are put in when the page is made."""
     own = {profile["figure"]["path"] for profile in entry.get("profiles") or [] if profile.get("figure")}
     patterns = entry.get("patterns") or []
-    known = {(pattern["head"], pattern["prompts"], mark["selector"]) for pattern in patterns for mark in pattern["marks"]}
+    known = {(each["head"], each["prompts"], mark["selector"]) for each in patterns for mark in each["marks"]}
     for row in entry.get("checks") or []:
         asked = (row.get("head"), row.get("prompts"), str(row.get("check")).removeprefix("attends: "))
         if row.get("kind") == "attends" and asked in known and row.get("figure"):
@@ -202,11 +204,15 @@ def _profile(profile: Mapping[str, Any]) -> str:
         for query, values in zip(classes, profile.get("matrix") or [], strict=False)
         if any(value is not None for value in values)
     )
-    table = tag("div", tag("table", tag("thead", head) + tag("tbody", rows), class_="classes"), class_="scroll", tabindex="0")
-    bars = profile_bars(profile) or "not measured"
-    content = tag("p", escape(bos)) + tag("div", bars, class_="scroll", tabindex="0")
-    content += tag("p", "Mean attention from each class of tokens (row) to each class (column); a row sums to 1:") + table
-    return _folded(title, content)
+    table = tag("table", tag("thead", head) + tag("tbody", rows), class_="classes")
+    matrix = "Mean attention from each class of tokens (row) to each class (column); a row sums to 1:"
+    content = tag("p", escape(bos)) + _scrolling(profile_bars(profile) or "not measured")
+    return _folded(title, content + tag("p", matrix) + _scrolling(table))
+
+
+def _scrolling(content: str) -> str:
+    """What may be wider than a phone: its box scrolls, by keyboard, too."""
+    return tag("div", content, class_="scroll", tabindex="0")
 
 
 def _code(text: Any) -> str:

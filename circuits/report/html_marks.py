@@ -44,11 +44,12 @@ def interval_mark(row: Row, *, wide: bool = False) -> str:
     middle, height = (17, 44) if wide else (11, 22)
     parts = [_line(0, 100, middle, "axis"), *_bound_parts(row, at, middle)]
     if row.get("uniform") is not None:
-        parts.append(tag("line", x1=f"{at(row['uniform'])}%", x2=f"{at(row['uniform'])}%", y1=middle - 9, y2=middle + 9, class_="uniform"))  # fmt: skip
+        parts.append(_upright(at(row["uniform"]), middle, 9, "uniform"))
     parts += [_span(row.get("corrected") or {}, at, middle, "corrected"), _span(row, at, middle, "interval")]
-    reported = (row.get("reported") or {}).get("value")
-    if isinstance(reported, (int, float)) and not isinstance(reported, bool):
-        parts.append(tag("svg", tag("path", d="M0-6L5 0L0 6L-5 0Z"), x=f"{at(reported)}%", y=middle, overflow="visible", class_="reported"))  # fmt: skip
+    reported = _reported(row)
+    if reported is not None:
+        diamond = tag("path", d="M0-6L5 0L0 6L-5 0Z")
+        parts.append(tag("svg", diamond, x=f"{at(reported)}%", y=middle, overflow="visible", class_="reported"))
     parts.append(tag("circle", cx=f"{at(row['estimate'])}%", cy=middle, r=4.5, class_="dot"))
     if wide:
         parts += _axis_labels(row, low, high, at, height)
@@ -72,13 +73,18 @@ def _domain(row: Row) -> tuple[float, float]:
     if row.get("statistic") in _SHARES and not row.get("more_than"):
         return 0.0, 1.0
     corrected = row.get("corrected") or {}
-    reported = (row.get("reported") or {}).get("value")
     shown = [row.get(key) for key in ("estimate", "low", "high", "bound_low", "bound_high", "uniform")]
-    shown += [corrected.get("low"), corrected.get("high"), reported if isinstance(reported, (int, float)) else None, 0.0]
+    shown += [corrected.get("low"), corrected.get("high"), _reported(row), 0.0]
     values = [float(value) for value in shown if value is not None]
     low, high = min(values), max(values)
     room = 0.08 * (high - low) or 1.0
     return low - room if low < 0 else low, high + room if high > 0 else high
+
+
+def _reported(row: Row) -> float | None:
+    """A reported value that is a number; one that is text ("about half") has no place on the axis."""
+    value = (row.get("reported") or {}).get("value")
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def _bound_parts(row: Row, at: Any, middle: int) -> list[str]:
@@ -86,9 +92,9 @@ def _bound_parts(row: Row, at: Any, middle: int) -> list[str]:
     if row.get("observe") or row.get("k") is not None or (low is None and high is None):
         return []
     left, right = 0.0 if low is None else at(low), 100.0 if high is None else at(high)
-    area = tag("rect", x=f"{left}%", width=f"{round(max(0.0, right - left), 2)}%", y=middle - 9, height=18, class_="good")
-    edges = [tag("line", x1=f"{at(edge)}%", x2=f"{at(edge)}%", y1=middle - 10, y2=middle + 10, class_="edge") for edge in (low, high) if edge is not None]  # fmt: skip
-    return [area, *edges]
+    width = round(max(0.0, right - left), 2)
+    area = tag("rect", x=f"{left}%", width=f"{width}%", y=middle - 9, height=18, class_="good")
+    return [area, *(_upright(at(edge), middle, 10, "edge") for edge in (low, high) if edge is not None)]
 
 
 def _span(limits: Row, at: Any, middle: int, name: str) -> str:
@@ -97,6 +103,10 @@ def _span(limits: Row, at: Any, middle: int, name: str) -> str:
     if low is None and high is None:
         return ""
     return _line(0 if low is None else at(low), 100 if high is None else at(high), middle, name)
+
+
+def _upright(place: float, middle: int, reach: int, name: str) -> str:
+    return tag("line", x1=f"{place}%", x2=f"{place}%", y1=middle - reach, y2=middle + reach, class_=name)
 
 
 def _line(left: float, right: float, y: float, name: str) -> str:
@@ -142,6 +152,7 @@ def heat_map(pattern: Pattern) -> str:
     count = len(labels)
     size = 17 if count <= 26 else 13 if count <= 52 else 8
     shown = [label if len(label) <= 16 else label[:15] + "…" for label in labels] if size > 8 else []
+    below = size * count + 7
     left = 8 + round(6.3 * max(map(len, shown), default=0))
     cells = tag("path", class_="visible", d="".join(f"M0 {q}h{q + 1}v1h-{q + 1}z" for q in range(count)))
     cells += "".join(_shades(pattern)) + "".join(map(_outline, range(len(pattern["marks"])), pattern["marks"]))
@@ -149,7 +160,7 @@ def heat_map(pattern: Pattern) -> str:
     grid = tag("g", cells, class_="grid", transform=f"translate({left} 2) scale({size})")
     texts = "".join(
         tag("text", escape(text), x=left - 5, y=round(2 + size * (k + 0.5), 1), text_anchor="end")
-        + tag("text", escape(text), transform=f"translate({round(left + size * (k + 0.5), 1)} {size * count + 7}) rotate(90)")
+        + tag("text", escape(text), transform=f"translate({round(left + size * (k + 0.5), 1)} {below}) rotate(90)")
         for k, text in enumerate(shown)
     )
     width, height = left + size * count + 4, size * count + (left if shown else 4)
@@ -206,9 +217,11 @@ def profile_bars(profile: Mapping[str, Any]) -> str:
     bars = []
     for place, back in enumerate(chosen):
         height, x = round(tall * offsets[back] / top, 1), place * width
-        name = "bar marked" if back in marked else "bar"
-        bars.append(tag("rect", x=x + 5, y=round(14 + tall - height, 1), width=width - 10, height=height, class_=name))
-        bars.append(tag("text", number(offsets[back]), x=x + width / 2, y=round(10 + tall - height, 1), text_anchor="middle"))
-        bars.append(tag("text", f"n-{back}" if back else "itself", x=x + width / 2, y=tall + 28, text_anchor="middle"))
-    said = f"mean attention of head {profile.get('head')} by distance from the query"
-    return tag("svg", "".join(bars), class_="bars", width=width * len(chosen), height=tall + 34, role="img", aria_label=said)
+        y, middle, name = round(14 + tall - height, 1), x + width / 2, "bar marked" if back in marked else "bar"
+        bars.append(tag("rect", x=x + 5, y=y, width=width - 10, height=height, class_=name))
+        bars.append(tag("text", number(offsets[back]), x=middle, y=round(y - 4, 1), text_anchor="middle"))
+        bars.append(tag("text", f"n-{back}" if back else "itself", x=middle, y=tall + 28, text_anchor="middle"))
+    return tag(
+        "svg", "".join(bars), class_="bars", width=width * len(chosen), height=tall + 34, role="img",
+        aria_label=f"mean attention of head {profile.get('head')} by distance from the query",
+    )  # fmt: skip

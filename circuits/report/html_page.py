@@ -39,7 +39,7 @@ _READING_MARKS = (
     "In the drawings the dot is the estimate, the bar its interval, and shaded is what meets the bound. Thin is the "
     "interval corrected for the number of checks, which decides a refutation; dashed the value under uniform attention; "
     "a diamond a value reported elsewhere. **Evidence** is the claim's e-value, for it where it is supported and against "
-    "it elsewhere: at 40 or more a verdict at 95% confidence stands, and 1 says nothing, and \"exact\" "
+    'it elsewhere: at 40 or more a verdict at 95% confidence stands, and 1 says nothing, and "exact" '
     "is a fact about the weights or about all the prompts that there are."
 )
 
@@ -49,7 +49,9 @@ Placed = tuple[str, Entry]  # a claim with the file of its suite
 
 def html_page(record: Mapping[str, Any], suites: Suites, memo: Memo, inputs: Mapping[str, str]) -> str:
     """The page without the bytes of its figures. ``inputs``: the digest of what each suite's part is made from."""
-    placed = sorted(((file, entry) for file, group in suites.items() for entry in group), key=lambda each: _order(each[1]))
+    placed = sorted(
+        ((file, entry) for file, group in suites.items() for entry in group), key=lambda each: _order(each[1])
+    )
     entries = [entry for _, entry in placed]
     models: Mapping[str, Any] = record.get("models") or {}
     table = memo.text("html claims", list(inputs.items()), partial(_claims, placed))
@@ -135,9 +137,11 @@ def _tally(entries: Sequence[Entry]) -> str:
     shares = "".join(tag("span", class_=verdict, style=f"flex-grow:{counts[verdict]}") for verdict in found)
     tiles = ""
     for verdict in found:
-        met = "" if verdict == "skipped" else "all as expected" if not missed[verdict] else f"{number(missed[verdict])} not as expected"
+        unmet = missed[verdict]
+        met = f"{number(unmet)} not as expected" if unmet else "" if verdict == "skipped" else "all as expected"
         told = tag("b", number(counts[verdict])) + tag("span", verdict) + tag("small", met)
-        tiles += tag("li", tag("a", told, href=f"#verdict={verdict}", class_=f"tile {verdict}{' unmet' if missed[verdict] else ''}"))
+        name = f"tile {verdict}{' unmet' if unmet else ''}"
+        tiles += tag("li", tag("a", told, href=f"#verdict={verdict}", class_=name))
     return tag("div", shares, class_="shares", aria_hidden="true") + tag("ul", tiles, class_="tiles") if found else ""
 
 
@@ -152,8 +156,9 @@ def _cards(placed: Sequence[Placed]) -> str:
 
 def _card(file: str, entry: Entry) -> str:
     rows = [row for row in entry.get("checks") or [] if row.get("verdict") == "refuted" and not row.get("observe")]
-    row = max(rows, key=lambda row: _log((row.get("log_e") or {}).get("against")), default={})
-    unmet = tag("span", "not as expected", class_="unmet") if entry.get("met") is False else tag("span", "known negative")
+    row: Mapping[str, Any] = max(rows, key=lambda row: _log((row.get("log_e") or {}).get("against")), default={})
+    known = "known negative" if "refuted" in str(entry.get("expected")) else "as expected"
+    unmet = tag("span", "not as expected", class_="unmet") if entry.get("met") is False else tag("span", known)
     facts = [f"evidence {evidence_text(entry)}"] if evidence(entry) > -math.inf else []
     if row.get("estimate") is not None:
         limits = words.interval_limits(row)
@@ -242,8 +247,9 @@ def _filter(placed: Sequence[Placed]) -> str:
     suites = {file: str(entry.get("suite") or file) for file, entry in placed}
     found = {verdict_of(entry) for _, entry in placed}
     models = sorted({str(entry["model"]) for _, entry in placed if entry.get("model")})
+    text = tag("input", type="search", name="text", placeholder="claim, head, number …", autocomplete="off")
     fields = [
-        tag("label", "text " + tag("input", type="search", name="text", placeholder="claim, head, number …", autocomplete="off")),
+        tag("label", f"text {text}"),
         _select("verdict", [(verdict, verdict) for verdict in VERDICTS if verdict in found]),
         _select("suite", sorted(suites.items(), key=lambda pair: pair[1])),
         _select("model", [(model, model) for model in models]),
@@ -254,7 +260,7 @@ def _filter(placed: Sequence[Placed]) -> str:
 
 
 def _select(name: str, choices: Iterable[tuple[str, str]]) -> str:
-    options = tag("option", "any", value="") + "".join(tag("option", escape(text), value=value) for value, text in choices)
+    options = "".join(tag("option", escape(text), value=value) for value, text in [("", "any"), *choices])
     return tag("label", f"{name} " + tag("select", options, name=name))
 
 
@@ -265,6 +271,7 @@ def _suite(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> st
     """A suite's scope and the sections of its claims, in the order of its file."""
     title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
     heading = tag("h2", escape(title)) + tag("p", _code(file), class_="from")
-    about = tag("details", tag("summary", "What was tested, and what was not") + tag("p", inline(scope(entries, models))), class_="more")
+    tested = tag("summary", "What was tested, and what was not") + tag("p", inline(scope(entries, models)))
+    about = tag("details", tested, class_="more")
     claims = "\n".join(claim_section(file, entry) for entry in entries)
     return tag("section", heading + about + claims, class_="suite", id=page_name(file).removesuffix(".md"))

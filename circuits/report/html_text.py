@@ -65,10 +65,10 @@ def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"html": True}).enable("table").disable("image")
-    parser.add_render_rule("html_inline", _own_tag)  # type: ignore[arg-type]
-    parser.add_render_rule("html_block", _own_tag)  # type: ignore[arg-type]
-    parser.add_render_rule("link_open", _link_open)  # type: ignore[arg-type]
-    parser.add_render_rule("link_close", lambda *_: "</a>")  # type: ignore[arg-type]
+    parser.add_render_rule("html_inline", _own_tag)
+    parser.add_render_rule("html_block", _own_tag)
+    parser.add_render_rule("link_open", _link_open)
+    parser.add_render_rule("link_close", lambda *_: "</a>")
     return parser
 
 

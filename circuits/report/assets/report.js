@@ -126,7 +126,7 @@
     figure.querySelector(".heat .at").setAttribute("width", query + 1);
     const order = [...values[query].keys()].sort((a, b) => (values[query][b] ?? -1) - (values[query][a] ?? -1));
     const inside = order.filter((key) => cells[mark].has(`${query}-${key}`));
-    const sum = inside.reduce((total, key) => total + (values[query][key] ?? 0), 0);
+    const sum = inside.reduce((total, key) => (total === null || values[query][key] === null ? null : total + values[query][key]), 0);
     figure.querySelector(".told").value =
       `${nameOf(tokens[query])} at ${query} attends to ` +
       order.filter((key, place) => place < 4 && (!place || values[query][key] >= 1)).map((key) => `${nameOf(tokens[key])} at ${key}: ${share(values[query][key])}`).join(", ") +
