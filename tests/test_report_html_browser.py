@@ -138,6 +138,7 @@ def test_patterns_are_reached_by_keyboard_and_touch(page: Path, browser: Browser
     assert browser.run(query) == 0
     browser.press("ArrowRight")
     assert browser.run(query) == 1
+    assert browser.run(f"{TOKENS}.map(token => token.tabIndex)") == [-1, 0, -1, -1]
     browser.run("document.querySelectorAll('details[open] .tok')[3].click()")
     assert browser.run(query) == 3
     assert browser.run(f"{TOKENS}.map(token => token.classList.contains('cell'))") == [False, False, True, False]
@@ -155,7 +156,7 @@ def test_the_page_itself_never_scrolls_sideways(page: Path, browser: Browser, wi
     browser.run("document.querySelectorAll('details').forEach(each => { each.open = true; })")
     assert browser.run("document.documentElement.scrollWidth") <= width
     wider = "[...document.querySelectorAll('.body .scroll')].some(each => each.scrollWidth > each.clientWidth)"
-    assert browser.run(wider) is True  # something did have to scroll
+    assert width > 600 or browser.run(wider) is True  # on a phone something did have to scroll
 
 
 def test_nothing_is_lost_without_scripts(page: Path, browser: Browser) -> None:

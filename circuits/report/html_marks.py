@@ -148,9 +148,10 @@ def pattern_top(pattern: Pattern) -> float:
 
 def heat_map(pattern: Pattern) -> str:
     """Query rows, key columns, darker for more attention, each check's cells outlined (what it is compared with dashed)."""
-    labels = [" ".join(part for part in label_parts(label) if part) for label in pattern["labels"]]
-    count = len(labels)
-    size = 17 if count <= 26 else 13 if count <= 52 else 8
+    count = len(pattern["labels"])
+    size = 17 if count <= 26 else 12 if count <= 52 else 8
+    parts = (label_parts(label) if count <= 26 else label_parts(label)[:1] for label in pattern["labels"])
+    labels = [" ".join(part for part in each if part) for each in parts]  # roles stand beside the tokens above, too
     shown = [label if len(label) <= 16 else label[:15] + "…" for label in labels] if size > 8 else []
     below = size * count + 7
     left = 8 + round(6.3 * max(map(len, shown), default=0))
@@ -166,8 +167,8 @@ def heat_map(pattern: Pattern) -> str:
     width, height = left + size * count + 4, size * count + (left if shown else 4)
     said = f"mean attention pattern of head {pattern['head']} on {pattern['prompts']}: query rows, key columns"
     return tag(
-        "svg", grid + texts, class_="heat", width=width, height=height, viewBox=f"0 0 {width} {height}",
-        role="img", aria_label=said,
+        "svg", grid + texts, class_="heat", viewBox=f"0 0 {width} {height}", role="img", aria_label=said,
+        style=f"width:100%;max-width:{width}px;min-width:{round(0.8 * width)}px",
     )  # fmt: skip
 
 

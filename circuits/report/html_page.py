@@ -23,11 +23,10 @@ from circuits.report.html_claim import claim_section, pill, section_id
 from circuits.report.html_marks import interval_mark
 from circuits.report.html_text import block, escape, inline, tag
 from circuits.report.memo import Memo
-from circuits.report.pages import MARKER, VERDICTS, Entry, claim_name, model_lines, page_name, verdict_of
+from circuits.report.pages import MARKER, VERDICTS, Entry, claim_name, model_lines, verdict_of
 from circuits.report.record import DASH, number
 from circuits.report.suite_page import CONVENTIONS, scope
 
-HTML_NAME = "report.html"
 TITLE = "Claims and what they came to"
 EXACT = 700.0
 """The log e-value from which on the record says that nothing is left to chance."""
@@ -274,4 +273,4 @@ def _suite(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> st
     tested = tag("summary", "What was tested, and what was not") + tag("p", inline(scope(entries, models)))
     about = tag("details", tested, class_="more")
     claims = "\n".join(claim_section(file, entry) for entry in entries)
-    return tag("section", heading + about + claims, class_="suite", id=page_name(file).removesuffix(".md"))
+    return tag("section", heading + about + claims, class_="suite")

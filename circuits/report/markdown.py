@@ -12,11 +12,12 @@ from typing import Any
 
 from circuits.errors import CircuitsError
 from circuits.report.front_page import claims_table, front_page
-from circuits.report.html_page import HTML_NAME, html_page, with_figures
 from circuits.report.memo import Memo, inputs_of
 from circuits.report.pages import MARKER, Entry, anchor, figures_of, page_name, verdict_of
 from circuits.report.record import DIGITS, clean_numbers, file_of, write_atomically
 from circuits.report.suite_page import suite_page
+
+HTML_NAME = "report.html"
 
 __all__ = ["MARKER", "anchor", "page_name", "verdict_of", "write_reports"]
 
@@ -48,6 +49,8 @@ def write_reports(
         pages[folder / page_name(file)] = memo.text(f"page {file}", [inputs[file], models], render)
     one_page = folder / HTML_NAME
     if html or (one_page.is_file() and _owned(one_page)):
+        from circuits.report.html_page import html_page, with_figures
+
         pages[one_page] = with_figures(html_page(data, suites, memo, inputs), folder)
     for path in pages:
         if path.exists() and path.stat().st_size and not _owned(path):

@@ -120,6 +120,7 @@
       token.classList.toggle("cell", cells[mark].has(cell));
       token.classList.toggle("than", others[mark].has(cell) && !cells[mark].has(cell));
       token.setAttribute("aria-pressed", key === query);
+      token.tabIndex = key === query ? 0 : -1; // one stop for the tab key; arrows move inside
       token.title = key <= query ? share(values[query][key]) : "";
     });
     figure.querySelector(".heat .at").setAttribute("y", query);
