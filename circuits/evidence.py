@@ -1,4 +1,4 @@
-"""The figures, profiles and patterns that stand beside a claim's rows; each figure's name holds a digest, so it is drawn once."""
+"""The figures, profiles and patterns beside a claim's rows; a figure's name holds a digest, so it is drawn once."""
 
 from __future__ import annotations
 
@@ -80,8 +80,9 @@ def _attention(row: Row, what: Attends, cell: Cell, here: Here) -> Figure:
 
 def _compared_selector(what: Attends | Score, asked: Question) -> str | None:
     """The other side of a comparison, where it lies in the same pattern."""
-    here = asked.right is not None and isinstance(what, Attends) and what.other_head is None
-    return asked.right.text if here and asked.right is not None else None
+    if asked.right is None or not isinstance(what, Attends) or what.other_head is not None:
+        return None
+    return asked.right.text
 
 
 def _score(row: Row, what: Score, cell: Cell, here: Here) -> Figure:
@@ -247,8 +248,8 @@ def patterns_of(cells: Sequence[Cell], places: Sequence[Here], rows: Sequence[Ro
     """
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for cell, here, row in zip(cells, places, rows, strict=True):
-        asked = _pictured(cell, here) if row["n"] else None
-        if asked is None:
+        asked, what = _pictured(cell, here) if row["n"] else None, cell.check.what
+        if asked is None or not isinstance(what, (Attends, Score)):
             continue
         try:
             shown = here.prompts.picture(asked, cell.place)
@@ -259,7 +260,7 @@ def patterns_of(cells: Sequence[Cell], places: Sequence[Here], rows: Sequence[Ro
         head, prompts = str(cell.head), str(row["prompts"])
         about = {"head": head, "prompts": prompts, "n": shown.n, "labels": list(shown.labels)}
         entry = found.setdefault((head, prompts), {**about, "per_mille": _per_mille(shown), "marks": []})
-        than = _compared_selector(cell.check.what, asked)  # type: ignore[arg-type]
+        than = _compared_selector(what, asked)
         others = _pairs(shown.others) if than is not None and shown.others is not None else None
         mark = {"selector": asked.left.text, "cells": _pairs(shown.cells), "than": than, "others": others}
         if mark not in entry["marks"]:

@@ -16,9 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_report_markdown import FILE, check, claim, record
-from tests_of_plugin import GOOD, SMALL, Run, environment, project, run_pytest
+from tests_of_plugin import GOOD, NUMERALS, SMALL, Run, environment, project, run_pytest
 
+from circuits import evidence
 from circuits.errors import CircuitsError
+from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
 from circuits.report import html_page
 from circuits.report.figures import boundary_edges
 from circuits.report.html_marks import LEVELS, _edges, heat_map, interval_mark, label_parts
@@ -372,6 +374,45 @@ def test_the_patterns_in_the_record_are_the_measured_ones(twice: tuple[Run, Run,
     assert back["marks"] == [
         {"selector": "any -> n-1", "cells": [[k, k - 1] for k in range(2, count)], "than": None, "others": None}
     ]
+
+
+SCORES = f"""\
+suite: Scores
+model: reference
+sampling: {{min: 4, max: 4, seed: 0}}
+prompts:
+  repeats: {{family: repeated_tokens, length: 6}}
+  numerals: {NUMERALS}
+claims:
+  one: {{head: "2.0", prompts: repeats, score: induction, at_least: 0.5}}
+  best: {{head: "2.0", prompts: repeats, score: induction, top: 1}}
+  some: {{heads: {{any: all}}, prompts: numerals, attends: any -> n-1, at_least: 0.5}}
+  two: {{head: "1.1", prompts: numerals, checks: [
+    {{attends: member -> earlier member, more_than: member -> n-2}}, {{attends: any -> bos, observe: true}}]}}
+"""
+
+
+def test_which_patterns_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a claimed head, for attention and for scores of it, a pattern a head and set; no place among all heads, none too long."""
+    path = tmp_path / "s.yaml"
+    path.write_text(SCORES)
+
+    def found(**options: Any) -> dict[str, Any]:
+        evaluator = Evaluator(Options(permuted=0), **options)
+        items = items_of(load(path, knowledge(), "s.yaml"), tmp_path)
+        return {item.claim.id: evaluator.evaluate(item).entry["patterns"] for item in items}
+
+    kept = found(draw=lambda figure, name: name)
+    assert {name: len(each) for name, each in kept.items()} == {"one": 1, "best": 0, "some": 0, "two": 1}
+    (induction,) = kept["one"]
+    assert induction["marks"][0]["cells"] == [[7 + k, 2 + k] for k in range(6)]
+    assert [induction["per_mille"][7 + k][2 + k] for k in range(6)] == [1000] * 6
+    compared, observed = kept["two"][0]["marks"]
+    assert (compared["than"], observed["selector"], observed["others"]) == ("member -> n-2", "any -> bos", None)
+    assert compared["others"]
+    assert all(not each for each in found().values())  # without a report nobody reads them
+    monkeypatch.setattr(evidence, "MOST_TOKENS", 12)
+    assert not found(draw=lambda figure, name: name)["one"]
 
 
 def test_a_cached_run_gives_the_same_patterns_and_sections(twice: tuple[Run, Run, str, str, dict[str, Any]]) -> None:

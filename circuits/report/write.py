@@ -44,8 +44,8 @@ def write_run(
     ``files`` maps each collected suite to the node ids it defines now, so that claims which left it
     leave the report; suites that no longer exist under ``root`` leave it too. A claim whose verdict is another one than
     on the prompts before is marked ``flipped``. ``kept``: the folder of what was rendered before;
-    ``plain``: the node ids whose entries are plain JSON data with rounded numbers; ``html``: write the HTML page, too. Raises CircuitsError
-    when the old results.json cannot be read (it is left untouched then), OSError when writing fails.
+    ``plain``: the node ids whose entries are plain JSON data with rounded numbers; ``html``: write the HTML page, too.
+    Raises CircuitsError when the old results.json cannot be read (it is left untouched then), OSError when writing fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "results.json"
