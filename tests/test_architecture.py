@@ -26,11 +26,13 @@ STAGES = (
     "entries",
     "answers",
     "changes",
+    "diff",
     "kinds",
     "evidence",
     "robust",
     "foresight",
     "evaluate",
+    "scan",
 )
 TORCH_FREE = (
     "errors",
@@ -43,10 +45,12 @@ TORCH_FREE = (
     "meaning",
     "entries",
     "answers",
+    "diff",
     "plugin",
     "pytest_plugin",
     "cli",
     "commands",
+    "scan",
 )
 HEAVY = ("torch", "transformers", "transformer_lens", "pandas", "matplotlib", "scipy")
 

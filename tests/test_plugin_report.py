@@ -25,6 +25,9 @@ def test_the_record_is_as_designed(cold: Run) -> None:
     assert {"started", "seconds", "circuits", "torch", "transformer_lens", "dtype", "device", "git"} <= set(run)
     assert (run["dtype"], run["device"]) == ("float32", "cpu")
     assert run["counts"] == {"measured": 15, "cached": 0, "skipped": 2, "invalid": 4, "error": 0}
+    assert run["options"] == {
+        "seed": None, "n": None, "permuted": 5, "robust": False, "fdr": None, "fresh": False, "models": []
+    }  # fmt: skip
     assert {"digest", "source"} <= set(record["models"]["reference"])
     keys = {
         "suite",

@@ -9,7 +9,7 @@ import argparse
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -50,6 +50,7 @@ _FLAGS = (
     ),
     ("--circuit-strict", "a VACUOUS claim (uniform attention satisfies it too) fails"),
     ("--circuit-html", "also write the report as one HTML page, report.html, which needs no other file"),
+    ("--circuit-require-models", "a claim whose model's weights cannot be had fails, where it would be skipped"),
     ("--circuit-no-report", "write no report"),
 )
 _LEAST = {"--circuit-n": 1, "--circuit-seed": 0, "--circuit-batch-tokens": 1, "--circuit-permuted": 0}
@@ -94,6 +95,12 @@ def add_options(parser: pytest.Parser) -> None:
     )
     parser.addini("circuit_report", "folder of the reports, from the root of the project", default="reports")
     parser.addini("circuit_html", "also write the report as one HTML page", type="bool", default=False)
+    parser.addini(
+        "circuit_require_models",
+        "whether a claim whose model's weights cannot be had fails, where it would be skipped",
+        type="bool",
+        default=False,
+    )
     parser.addini("circuit_device", "where the models run: auto, cpu, cuda, cuda:N or mps", default="auto")
     parser.addini("circuit_dtype", f"precision of the models: {', '.join(_DTYPES)}", default="float32")
     parser.addini("circuit_permuted", "models with shuffled weights beside attention checks", default="5")
@@ -192,6 +199,11 @@ def model_places(config: pytest.Config) -> dict[str, str]:
     return places | dict(parse_override(text) for text in config.getoption("--circuit-model"))
 
 
+def requires_models(config: pytest.Config) -> bool:
+    """Whether missing weights fail a claim rather than skip it."""
+    return bool(config.getoption("--circuit-require-models") or config.getini("circuit_require_models"))
+
+
 def choose_seed(config: pytest.Config) -> None:
     """--circuit-fresh: a seed that was never used, once for the controller and its workers. May raise UsageError."""
     if not config.getoption("--circuit-fresh") or hasattr(config, "workerinput"):
@@ -236,6 +248,23 @@ def read_options(config: pytest.Config, *, threads: int | None, since: float, cl
         threads=threads,
         since=since,
     )
+
+
+def recorded_options(config: pytest.Config) -> dict[str, Any]:
+    """What of the options decides the numbers, for the record of the run: the report says from it how to repeat the run.
+
+    Names of the models whose weights were given, not their places: those are the user's own.
+    """
+    permuted = config.getoption("--circuit-permuted")
+    return {
+        "seed": config.getoption("--circuit-seed"),
+        "n": config.getoption("--circuit-n"),
+        "permuted": permuted if permuted is not None else int(config.getini("circuit_permuted")),
+        "robust": bool(config.getoption("--circuit-robust")),
+        "fdr": config.getoption("--circuit-fdr"),
+        "fresh": bool(config.getoption("--circuit-fresh")),
+        "models": sorted(model_places(config)),
+    }
 
 
 def report_folder(config: pytest.Config) -> Path | None:

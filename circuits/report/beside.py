@@ -26,14 +26,19 @@ def controls(row: Mapping[str, Any]) -> list[str]:
         sentences.append(f"With the structure of the prompts broken (their corrupted partners) {told}{tail}.")
     permuted = found.get("permuted") or []
     if permuted:
-        values = [each["value"] for each in permuted if each["value"] is not None]
-        span = f" ({number(min(values), percent)} to {number(max(values), percent)})" if values else ""
         holding = sum(each["holds"] for each in permuted)
         verb = "satisfies" if holding == 1 else "satisfy"
         sentences.append(
-            f"{number(holding)} of {number(len(permuted))} models with shuffled weights {verb} this bound{span}."
+            f"{number(holding)} of {number(len(permuted))} models with shuffled weights {verb} this bound"
+            f"{span([each['value'] for each in permuted], percent)}."
         )
     return sentences
+
+
+def span(values: Sequence[float | None], percent: bool) -> str:
+    """ " (0.111 to 0.232)"; empty where none is known."""
+    known = [value for value in values if value is not None]
+    return f" ({number(min(known), percent)} to {number(max(known), percent)})" if known else ""
 
 
 def whole_run(entry: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The front page of the report: what it is, the verdicts, the last run, one row a claim."""
+"""The front page: what was asked, the counts, the strongest refutations, one row a claim, where it comes from."""
 
 from __future__ import annotations
 
@@ -6,31 +6,43 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from circuits.report import beside, words
+from circuits.report import bars, beside, words
 from circuits.report.pages import (
     MARKER,
     VERDICTS,
     Entry,
+    against_bound,
     anchor,
     claim_name,
-    model_lines,
+    details,
+    effect_text,
+    history_line,
+    known_negative,
     page_name,
+    rank_text,
     said,
+    subject,
     table,
     verdict_of,
 )
 from circuits.report.prose import code, prose
-from circuits.report.record import DASH, newest_run, number
+from circuits.report.provenance import how_to_reproduce, runs_and_models
+from circuits.report.ranking import beyond, deciding, strength
+from circuits.report.record import DASH, number
+
+_MOST_REFUTATIONS = 8
+_NOT_TESTED = ("skipped", "invalid")
 
 READING = """\
-This report says what each claim under test came to on a real transformer. A claim is a person's sentence with
-checks in YAML; each check is one number per prompt, a bound on its mean, and an interval for that mean.
+A claim is a person's sentence with checks in YAML; each check is one number per prompt, a bound on its mean, and an
+interval for that mean.
 
 - **SUPPORTED**: the whole interval of every check lies on the right side of its bound.
 - **REFUTED**: the whole interval of some check, widened for the number of checks, lies on the wrong side.
 - **INCONCLUSIVE**: neither; more prompts or a different bound would be needed. It does not mean "no effect".
 - **UNMEASURABLE**: there is nothing to judge: the selectors match no token, the model does not do the task, or a
   value is not finite. Claims whose weights cannot be had are **skipped**.
+- **OBSERVED**: shown without a bound; nothing was claimed.
 
 For prompts drawn independently from the stated family, given this model, these templates and this reference set,
 each kind of wrong verdict on a check (SUPPORTED though false, REFUTED though true) has probability at most
@@ -42,32 +54,84 @@ Nothing is corrected for the number of claims in this report unless a table of d
 REFUTED. A claim meets its expectation when its verdict is the expected one. VACUOUS marks a claim with
 a lower bound or a difference that would also hold under uniform attention."""
 
+_COLUMNS = """\
+A claim may have several checks and heads. Its row shows the one that decides: of a refuted claim the strongest
+refutation, of a supported one the check whose interval lies nearest to its bound; *and 3 more* counts the others, which
+stand on the suite's page. *head or part* is what that check is about, *effect* its effect size (lift: times the value
+under uniform attention; d_z, d: standardised difference; relative: relative change), *rank* the head's place among all
+heads of the model by this value, *n* the number of prompts."""
+
+_ARMS = """\
+*Beyond its bound* is how far the interval that refutes (widened where a claim has several checks) ends on the wrong side
+of the bound, in the value's own unit and in arms: one arm is the distance from the estimate to that end of its interval.
+The list is in order of arms; exact values and ranks have none and come last."""
+
+_BARS = f"The bars: {bars.LEGEND}"
+
 
 def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]], rows: str) -> str:
-    """What this is, the counts, the last run, the models, one row a claim (``rows``: their table), the runs."""
+    """The whole page. ``rows``: the claims that were tested, from ``claims_table``."""
+    suites = _placed(suites)
     entries = [entry for group in suites.values() for entry in group]
-    parts = [MARKER, "# Claims and what they came to", READING, "## Verdicts", _counts(entries)]
-    parts += ["## The last run", last_run(record, entries)]
+    parts = [MARKER, "# Claims and what they came to", _asked(entries), counts_table(entries)]
+    parts += _unexpected(entries) + _refutations(entries)
     whole = beside.discoveries(entries)
     if whole is not None:
         parts += ["## The run as a whole", whole]
-    if record.get("models"):
-        parts += ["## Models", "\n".join(f"- {line}" for line in model_lines(record["models"], record["models"]))]
     if entries:
-        parts += ["## Claims", rows]
-    if record.get("runs"):
-        parts += ["## Runs", "The runs that the results above were measured in.", runs_table(record)]
+        explained = [] if _BARS in parts else [_BARS]  # once, where the first bar stands
+        parts += ["## Claims", _COLUMNS, *explained, rows, *_not_tested(suites)]
+    parts += ['<a id="where-the-numbers-come-from"></a>\n\n## Where the numbers come from', runs_and_models(record)]
+    parts += ["All of it for programs: [`results.json`](results.json)."]
+    if _tested(entries):
+        parts += ['<a id="how-to-reproduce"></a>\n\n## How to reproduce it', how_to_reproduce(record)]
+    parts += ['<a id="how-to-read"></a>\n\n## How to read this report', READING]
     return "\n\n".join(parts) + "\n"
 
 
 def claims_table(suites: Mapping[str, Sequence[Entry]]) -> str:
-    """One row a claim."""
-    return table(CLAIM_HEADER, (claim_row(file, entry) for file in suites for entry in suites[file]))
+    """A table a suite of the claims that were tested, one row a claim."""
+    parts = []
+    for file, entries in _placed(suites).items():
+        tested = _tested(entries)
+        if tested:
+            title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
+            parts.append(f"### [{prose(title)}]({page_name(file)})")
+            parts.append(f"{code(file)}: {_tally(entries)}.")
+            parts.append(table(COLUMNS, map(claim_row, tested)))
+    return "\n\n".join(parts) or "No claim was measured."
 
 
-def _counts(entries: Sequence[Entry]) -> str:
+def _placed(suites: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
+    """The same entries, each with its file: links need it, and an entry need not say it."""
+    return {file: [{**entry, "file": file} for entry in entries] for file, entries in suites.items()}
+
+
+COLUMNS = ["verdict", "claim", "head or part", "estimate [interval], bound", "effect", "rank", "n"]
+
+
+def _tested(entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if verdict_of(entry) not in _NOT_TESTED]
+
+
+def _asked(entries: Sequence[Entry]) -> str:
+    """What was asked, in a paragraph, with the ways on."""
+    tested = _tested(entries)
     if not entries:
         return "No claim has been tested yet."
+    models = sorted({str(entry["model"]) for entry in tested if entry.get("model")})
+    on = f", on {words.listing(map(code, models))}" if models else ""
+    return (
+        "Researchers' sentences about attention heads and other parts of a transformer, each with a bound that can be missed: "
+        f"do they hold on prompts made for the purpose? {number(len(tested))} of {number(len(entries))} claims "
+        f"{'was' if len(tested) == 1 else 'were'} tested{on}. "
+        "[How to read this report](#how-to-read), [where the numbers come from](#where-the-numbers-come-from)"
+        + (", [how to reproduce it](#how-to-reproduce)." if tested else ".")
+    )
+
+
+def counts_table(entries: Sequence[Entry]) -> str:
+    """How many claims came to each verdict, and how many of them as their authors expected."""
     counts = Counter((verdict_of(entry), entry.get("met")) for entry in entries)
     rows = []
     for verdict in VERDICTS:
@@ -76,95 +140,141 @@ def _counts(entries: Sequence[Entry]) -> str:
             skipped = verdict == "skipped"
             total = met + missed + open_
             rows.append([verdict.upper(), str(total), DASH if skipped else str(met), DASH if skipped else str(missed)])
-    return table(["verdict", "claims", "expectation met", "not met"], rows)
+    return table(["verdict", "claims", "as expected", "not as expected"], rows) if rows else ""
 
 
-def last_run(record: Mapping[str, Any], entries: Sequence[Entry]) -> str:
-    """What the newest run did, and what it could not measure and why."""
-    newest = newest_run(record)
-    counts = (record.get("runs") or {}).get(newest, {}).get("counts") or {}
-    told = [f"{number(counts[key])} {text}" for key, text in _STATUS.items() if counts.get(key) is not None]
-    lines = [f"Run {newest}: {words.listing(told)}." if newest and told else "Nothing is known of the last run."]
-    reasons: dict[tuple[str, str], int] = {}
-    for entry in entries:
-        if entry.get("run") == newest and entry.get("status") in ("skipped", "invalid"):
-            fault = "; ".join(str(text).split("\n", 1)[0] for text in entry.get("faults") or [])
-            reason = prose(entry.get("reason") or fault or "no reason was recorded")
-            group = (str(entry["status"]), reason)
-            reasons[group] = reasons.get(group, 0) + 1
-    if reasons:
-        lines.append("Not measured, and why:")
-        lines.append("\n".join(f"- {count} {status}: {reason}" for (status, reason), count in sorted(reasons.items())))
-    return "\n\n".join(lines)
+def _tally(entries: Sequence[Entry]) -> str:
+    """ "12 supported, 3 refuted, 1 skipped" """
+    counts = Counter(map(verdict_of, entries))
+    return ", ".join(f"{number(counts[verdict])} {verdict}" for verdict in VERDICTS if counts[verdict])
 
 
-_STATUS = {
-    "measured": "measured",
-    "cached": "taken from the cache",
-    "skipped": "skipped",
-    "invalid": "invalid",
-}
+def _unexpected(entries: Sequence[Entry]) -> list[str]:
+    """Claims that did not come out as expected without being refuted: the refuted ones have a table of their own."""
+    found = [entry for entry in entries if entry.get("met") is False and verdict_of(entry) != "refuted"]
+    if not found:
+        return []
+    lines = [f"- {verdict_of(entry).upper()}{_though(entry)}: {_link(entry)}{_because(entry)}" for entry in found]
+    return ["## Not as expected", "\n".join(lines)]
 
 
-CLAIM_HEADER = ("suite", "claim", "heads", "verdict", "estimate [interval]", "bound", "n", "as expected")
+def _though(entry: Entry) -> str:
+    if verdict_of(entry) == "invalid":
+        return ""
+    return (
+        " though a known negative"
+        if known_negative(entry)
+        else f", expected {prose(entry.get('expected') or 'supported')}"
+    )
 
 
-def claim_row(file: str, entry: Entry) -> list[str]:
-    """A claim's cells under ``CLAIM_HEADER``, as Markdown."""
-    rows = [row for row in entry.get("checks") or [] if row.get("estimate") is not None]
-    shown = rows if len(rows) <= 4 else rows[:3]
-    more = [f"{len(rows) - 3} more"] if len(rows) > 4 else []
+def _because(entry: Entry) -> str:
+    fault = next((str(text).split("\n", 1)[0] for text in entry.get("faults") or []), None)
+    reason = entry.get("reason") or fault
+    return f" ({prose(reason)})" if reason else ""
 
-    def cells(parts: Iterable[str]) -> str:
-        found = [part or DASH for part in parts]
-        return "<br>".join(found[:1] if len(set(found)) == 1 and len(found) == len(rows) else found + more) or DASH
 
-    met = "skipped" if verdict_of(entry) == "skipped" else said(entry.get("met"), "yes", "**no**", DASH)
-    several = len(rows) > 1
-    estimates = "<br>".join([_named(row, several) + _with_interval(row) for row in shown] + more) or "not measured"
-    if not rows and any(row.get("points") for row in entry.get("checks") or []):
-        estimates = "a map"
+def _refutations(entries: Sequence[Entry]) -> list[str]:
+    """The refuted claims, strongest first; those that nobody expected before the known negatives."""
+    found = sorted((entry for entry in entries if verdict_of(entry) == "refuted"), key=strength)
+    if not found:
+        return []
+    surprising = sum(entry.get("met") is False for entry in found)
+    most = max(_MOST_REFUTATIONS, surprising)
+    parts = ["## The strongest refutations"]
+    if not surprising:
+        parts.append(
+            "No claim was refuted that was expected to hold. These are the known negatives: claims known to be false, here to "
+            "show that the tests can fail."
+        )
+    parts += [_ARMS, _BARS, _refuted_table(found[:most])]
+    if found[most:]:
+        rest = found[most:]
+        parts.append(details(f"{len(rest)} more, all of them known negatives", _refuted_table(rest)))
+    return parts
+
+
+def _refuted_table(entries: Sequence[Entry]) -> str:
+    header = ["expected", "claim", "head or part", "estimate [interval], bound", "beyond its bound"]
+    return table(header, map(_refuted_row, entries))
+
+
+def _refuted_row(entry: Entry) -> list[str]:
+    row = deciding(entry.get("checks") or []) or {}
+    far = beyond(row)
     return [
-        prose(entry.get("suite") or file),
-        f"[{prose(entry.get('claim') or claim_name(entry))}]({page_name(file)}#{anchor(entry)})"
-        + (f" {code(entry['variant'])}" if entry.get("variant") else ""),
-        prose(", ".join(str(head) for head in entry.get("heads") or [])) or DASH,
-        verdict_of(entry).upper() + (" (VACUOUS)" if entry.get("vacuous") else ""),
-        estimates,
-        cells("observed" if row.get("observe") else words.bound(row) for row in shown),
-        cells(number(row.get("n")) for row in shown),
-        met,
+        said(entry.get("met"), "known negative" if known_negative(entry) else "yes", "**not expected**", DASH),
+        _words(entry),
+        subject(row) or DASH,
+        against_bound(row),
+        DASH if far is None else f"{number(far.gap, bool(row.get('percent')))} ({far.arms:.1f} arms)",
     ]
 
 
-def _named(row: Mapping[str, Any], several: bool) -> str:
-    """Which head or components a number belongs to, where the claim has several."""
-    parts = [str(part) for part in row.get("ablated") or []]
-    path = row.get("path") or {}
-    name = row.get("head") or (", ".join(parts) if len(parts) <= 3 else f"{len(parts)} components")
-    if path:
-        into = f"{path['receiver']}.{path.get('input')}" if path.get("receiver") else "logits"
-        name = f"{path.get('sender')} to {into}"
-    name = name or (row.get("circuit") or {}).get("name")
-    return f"{prose(name)}: " if several and name else ""
-
-
-def _with_interval(row: Mapping[str, Any]) -> str:
-    beside = (row.get("bound_low"), row.get("bound_high"))
-    value = number(row.get("estimate"), bool(row.get("percent")), beside)
-    limits = words.interval_limits(row)
-    return value if limits == DASH else f"{value} [{limits.replace(' to ', ', ')}]"
-
-
-def runs_table(record: Mapping[str, Any]) -> str:
-    """The runs that results were measured in, with the versions they used."""
-    runs = record["runs"]
-    answered = [e for e in (record.get("claims") or {}).values() if e.get("status") not in ("skipped", "invalid")]
-    used = Counter(str(entry.get("run")) for entry in answered)
-    keys = ("circuits", "torch", "transformer_lens", "dtype", "device", "git")
-    rows = [
-        [run, str(used[run])] + [prose(runs[run][key]) if runs[run].get(key) else DASH for key in keys]
-        for run in sorted(runs, key=lambda run: (len(run), run))
-        if used[run]
+def claim_row(entry: Entry, words_cell: str | None = None) -> list[str]:
+    """A claim's cells under ``COLUMNS``. ``words_cell``: its words as they are to stand there (None: a link to its section)."""
+    rows = entry.get("checks") or []
+    row = deciding(rows) or {}
+    a_map = row.get("estimate") is None and any(each.get("points") for each in rows)
+    return [
+        _verdict(entry),
+        (words_cell or _words(entry)) + _others(rows),
+        subject(row) or prose(", ".join(str(head) for head in entry.get("heads") or [])) or DASH,
+        "a map" if a_map else "not measured" if row.get("estimate") is None else against_bound(row),
+        effect_text(row),
+        rank_text(row),
+        number(row.get("n")),
     ]
-    return table(["run", "claims", *keys], rows) if rows else "Nothing was measured yet."
+
+
+def _verdict(entry: Entry) -> str:
+    told = verdict_of(entry).upper() + (" (VACUOUS)" if entry.get("vacuous") else "")
+    if entry.get("met") is False:
+        return f"**{told}**, not as expected"
+    return told + (" (known negative)" if known_negative(entry) and entry.get("met") else "")
+
+
+def _words(entry: Entry) -> str:
+    """The claim's words as a link to its section, its variant, and what is known of its earlier wordings."""
+    variant = f" {code(entry['variant'])}" if entry.get("variant") else ""
+    history = f" ({history_line(entry)})" if history_line(entry) else ""
+    return _link(entry) + variant + history
+
+
+def _others(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How many measurements stand beside the one that is shown."""
+    count = sum(not row.get("observe") for row in rows)
+    return f" (and {number(count - 1)} more)" if count > 1 else ""
+
+
+def _link(entry: Entry) -> str:
+    file = str(entry.get("file") or "")
+    return f"[{prose(entry.get('claim') or claim_name(entry))}]({page_name(file)}#{anchor(entry)})"
+
+
+def _not_tested(suites: Mapping[str, Sequence[Entry]]) -> list[str]:
+    """Claims that were skipped or refused: one closed part a reason, so that they never bury the measured ones."""
+    groups: dict[tuple[str, str], list[tuple[str, Entry]]] = {}
+    for file, entries in suites.items():
+        for entry in entries:
+            if verdict_of(entry) in _NOT_TESTED:
+                groups.setdefault((verdict_of(entry), _reason(entry)), []).append((file, entry))
+    if not groups:
+        return []
+    parts = ["### Not tested"]
+    for (verdict, reason), found in sorted(groups.items(), key=lambda group: group[0]):
+        parts.append(details(f"{len(found)} {verdict}: {reason}", "\n".join(_by_suite(found))))
+    return parts
+
+
+def _reason(entry: Entry) -> str:
+    fault = "; ".join(str(text).split("\n", 1)[0] for text in entry.get("faults") or [])
+    return str(entry.get("reason") or fault or "no reason was recorded")
+
+
+def _by_suite(found: Iterable[tuple[str, Entry]]) -> list[str]:
+    """One line a suite: its claims by their ids, as links."""
+    lines: dict[str, list[str]] = {}
+    for file, entry in found:
+        lines.setdefault(file, []).append(f"[{prose(claim_name(entry))}]({page_name(file)}#{anchor(entry)})")
+    return [f"- {code(file)}: {', '.join(links)}" for file, links in lines.items()]

@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from circuits.report import beside, words
+from circuits.report import beside, check_tables, words
 from circuits.report.html_marks import heat_map, interval_mark, label_parts, pattern_top, profile_bars
 from circuits.report.html_text import block, claim_id, escape, inline, tag
-from circuits.report.pages import Entry, anchor, claim_name, figures_of, page_name, verdict_of
-from circuits.report.prose import SPACE, code, prose
-from circuits.report.record import DASH, number
-from circuits.report.suite_page import (
-    CHECK_HEADER,
-    VACUOUS,
-    about,
-    asked_table,
-    check_label,
-    check_row,
-    expectation,
-    how_much,
-    prompt_set,
+from circuits.report.pages import (
+    Entry,
+    anchor,
+    bound_text,
+    claim_name,
+    effect_text,
+    figures_of,
+    history_line,
+    page_name,
+    rank_text,
+    subject,
+    verdict_of,
 )
+from circuits.report.prose import SPACE, code, prose
+from circuits.report.provenance import run_again
+from circuits.report.record import DASH, number
+from circuits.report.suite_page import VACUOUS, about, expectation, prompt_set
 
 Row = Mapping[str, Any]
 
@@ -53,6 +56,8 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
     rows: Sequence[Row] = entry.get("checks") or []
     prompts: Mapping[str, Any] = entry.get("prompts") or {}
     parts = [_paragraph(" ".join([expectation(entry), *about(entry)]))]
+    history = history_line(entry)
+    parts += [_paragraph(f"History: {history}")] if history else []
     parts += [_paragraph(f"Reason: {prose(entry['reason'])}")] if entry.get("reason") else []
     parts += [_paragraph(VACUOUS)] if entry.get("vacuous") else []
     parts += [_paragraph(line) for line in beside.whole_run(entry)]
@@ -61,7 +66,7 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
     patterns = [_pattern(pattern, f"{name}-{place}") for place, pattern in enumerate(entry.get("patterns") or [])]
     evidence = "".join([*patterns, *_figures(entry), *map(_profile, entry.get("profiles") or [])])
     if rows and verdict == "skipped":
-        checks = block(asked_table(rows))
+        checks = block(check_tables.asked(rows))
     else:
         checks = "".join(_check(row, prompts.get(str(row.get("prompts"))) or None) for row in rows)
     robust = beside.robustness(entry)
@@ -71,7 +76,8 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
     parts += [tag("div", block(prompt_set(key, prompts[key] or {})), class_="prompts") for key in sorted(prompts)]
     if entry.get("yaml"):
         parts.append(_folded("The claim as written", _code_block(str(entry["yaml"]))))
-    return parts
+    again = run_again(entry)
+    return [*parts, _paragraph(f"Measure it again: {code(again)}")] if again else parts
 
 
 def _paragraph(markdown: str) -> str:
@@ -92,9 +98,10 @@ def _folded(title: str, content: str) -> str:
 def _check(row: Row, chosen: Row | None) -> str:
     """A check: its interval against its bound, its numbers, and in words what they are and what would have refuted it."""
     verdict = "observed" if row.get("observe") else str(row.get("verdict") or "none")
-    parts = [tag("h4", escape(check_label(row)) + " " + inline(check_row(row)[0]) + pill(verdict))]
+    label = "Check" if row.get("index") is None else f"Check {check_tables.place(row)}"
+    parts = [tag("h4", f"{escape(label)} {inline(check_tables.written(row))} {pill(verdict)}")]
     parts += [interval_mark(row, wide=True), _numbers(row), _paragraph(words.what(row))]
-    parts += [_paragraph(sentence) for sentence in how_much(row, chosen)]
+    parts += [_paragraph(sentence) for sentence in check_tables.how_much(row, chosen)]
     parts.append(tag("p", inline(words.why(row, chosen)), class_="why"))
     told = [tag("li", inline(sentence)) for sentence in [*words.beside(row), *beside.controls(row)]]
     told += [tag("li", inline(f"**Warning:** {prose(text)}"), class_="warning") for text in row.get("warnings") or []]
@@ -104,16 +111,19 @@ def _check(row: Row, chosen: Row | None) -> str:
 
 def _numbers(row: Row) -> str:
     """The numbers of a check by name; a reported value stands right beside the measured one."""
-    found = dict(zip(CHECK_HEADER, check_row(row), strict=True))
-    reported = words.reported_value(row)
-    first = {name: found.pop(name) for name in ("estimate", "interval", "bound")}
-    ordered = {**first, **({"reported elsewhere": reported} if reported else {}), **found}
+    percent, limits = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
+    found = {
+        "estimate": number(row.get("estimate"), percent, limits), "interval": words.interval_limits(row),
+        "bound": bound_text(row), "reported elsewhere": words.reported_value(row), "head or part": subject(row) or "",
+        "prompts": code(row["prompts"]) if row.get("prompts") else "", "n": number(row.get("n")),
+        "uniform": number(row.get("uniform"), percent), "effect": effect_text(row), "rank": rank_text(row),
+    }  # fmt: skip
     return tag(
         "dl",
         "".join(
             tag("div", tag("dt", escape(name)) + tag("dd", inline(value)))
-            for name, value in ordered.items()
-            if name not in ("check", "verdict") and value not in ("", DASH)
+            for name, value in found.items()
+            if value not in ("", DASH)
         ),
     )
 

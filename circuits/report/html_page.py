@@ -18,12 +18,23 @@ from pathlib import Path
 from typing import Any
 
 from circuits.report import beside, words
-from circuits.report.front_page import CLAIM_HEADER, READING, claim_row, last_run, runs_table
+from circuits.report.front_page import READING
 from circuits.report.html_claim import claim_section, pill, section_id
 from circuits.report.html_marks import interval_mark
 from circuits.report.html_text import block, escape, inline, tag
 from circuits.report.memo import Memo
-from circuits.report.pages import MARKER, VERDICTS, Entry, claim_name, model_lines, verdict_of
+from circuits.report.pages import (
+    MARKER,
+    VERDICTS,
+    Entry,
+    bound_text,
+    claim_name,
+    estimate_with_interval,
+    known_negative,
+    verdict_of,
+)
+from circuits.report.provenance import how_to_reproduce, runs_and_models
+from circuits.report.ranking import strength
 from circuits.report.record import DASH, number
 from circuits.report.suite_page import CONVENTIONS, scope
 
@@ -66,9 +77,8 @@ def html_page(record: Mapping[str, Any], suites: Suites, memo: Memo, inputs: Map
         _part("The run as a whole", block(whole)) if whole is not None else "",
         *sections,
         _part("How to read this", block(READING) + tag("p", inline(_READING_MARKS)) + tag("p", inline(CONVENTIONS))),
-        _part("The last run", block(last_run(record, entries))),
-        _part("Models", block("\n".join(f"- {line}" for line in model_lines(models, models)))) if models else "",
-        _part("Runs", block(runs_table(record))) if record.get("runs") else "",
+        _part("Where the numbers come from", block(runs_and_models(record))),
+        _part("How to reproduce it", block(how_to_reproduce(record))) if entries else "",
     ]
     return _document("\n".join(part for part in body if part))
 
@@ -156,7 +166,7 @@ def _cards(placed: Sequence[Placed]) -> str:
 def _card(file: str, entry: Entry) -> str:
     rows = [row for row in entry.get("checks") or [] if row.get("verdict") == "refuted" and not row.get("observe")]
     row: Mapping[str, Any] = max(rows, key=lambda row: _log((row.get("log_e") or {}).get("against")), default={})
-    known = "known negative" if "refuted" in str(entry.get("expected")) else "as expected"
+    known = "known negative" if known_negative(entry) else "as expected"
     unmet = tag("span", "not as expected", class_="unmet") if entry.get("met") is False else tag("span", known)
     facts = [f"evidence {evidence_text(entry)}"] if evidence(entry) > -math.inf else []
     if row.get("estimate") is not None:
@@ -196,9 +206,11 @@ def evidence_text(entry: Entry) -> str:
     return number(math.exp(log)) if log < math.log(10_000) else f"10{tag('sup', f'{log / math.log(10):.0f}')}"
 
 
-def _order(entry: Entry) -> tuple[int, bool, float]:
-    """Refutations first, then what is undecided; in each those not as expected first, then by their evidence."""
-    return _FIRST.index(verdict_of(entry)), entry.get("met") is not False, -evidence(entry)
+def _order(entry: Entry) -> tuple[int, tuple[bool, bool, float]]:
+    """Refutations first, as on the front page, then what is undecided; in each those not as expected first, then by evidence."""
+    verdict = verdict_of(entry)
+    by = strength(entry) if verdict == "refuted" else (entry.get("met") is not False, False, -evidence(entry))
+    return _FIRST.index(verdict), by
 
 
 _COLUMNS = ("verdict", "claim", "suite", "heads", "against its bound", "estimate", "bound", "n", "evidence")
@@ -214,17 +226,20 @@ def _claims(placed: Iterable[Placed]) -> str:
 
 def _claim_row(file: str, entry: Entry) -> str:
     verdict = verdict_of(entry)
-    told = dict(zip(CLAIM_HEADER, claim_row(file, entry), strict=True))
     rows = [row for row in entry.get("checks") or [] if row.get("estimate") is not None]
-    marks = "".join(map(interval_mark, rows if len(rows) <= 4 else rows[:3]))
+    shown = rows if len(rows) <= 4 else rows[:3]
+    more = [f"and {len(rows) - 3} more"] if len(rows) > 4 else []
+    estimates = [*map(estimate_with_interval, shown), *more]
+    marks = "".join(map(interval_mark, shown))
     link = tag("a", escape(entry.get("claim") or claim_name(entry)), href=f"#{section_id(file, entry)}")
     unmet = tag("span", "not as expected", class_="unmet") if entry.get("met") is False else ""
     cells = {
         "verdict": pill(verdict, vacuous=bool(entry.get("vacuous"))) + unmet,
         "claim": link + tag("code", escape(claim_name(entry)), class_="id"),
-        "suite": inline(told["suite"]) + tag("small", escape(entry.get("model") or DASH)), "heads": _heads(entry),
-        "against its bound": marks or DASH, "estimate": inline(told["estimate [interval]"]),
-        "bound": inline(told["bound"]), "n": inline(told["n"]), "evidence": evidence_text(entry),
+        "suite": escape(entry.get("suite") or file) + tag("small", escape(entry.get("model") or DASH)), "heads": _heads(entry),
+        "against its bound": marks or DASH, "estimate": "<br>".join(map(inline, estimates)) or "not measured",
+        "bound": "<br>".join(dict.fromkeys(inline(bound_text(row)) for row in shown)) or DASH,
+        "n": ", ".join(dict.fromkeys(number(row.get("n")) for row in shown)) or DASH, "evidence": evidence_text(entry),
     }  # fmt: skip
     first = rows[0] if rows else {}
     return tag(

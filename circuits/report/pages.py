@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from circuits.report import words
+from circuits.report.bars import bar_of
 from circuits.report.prose import code, prose
 from circuits.report.record import DASH, number
 
@@ -14,6 +17,8 @@ MARKER = "<!-- written by pytest-circuits from results.json; the next run overwr
 VERDICTS = ("supported", "refuted", "inconclusive", "unmeasurable", "observed", "invalid", "skipped")
 
 Entry = Mapping[str, Any]
+
+_EFFECTS = {"lift_over_heads": "lift over heads"}  # a cell can break it
 
 
 def page_name(file: str) -> str:
@@ -85,6 +90,75 @@ def model_lines(known: Mapping[str, Any], names: Iterable[str]) -> list[str]:
             facts.append("**unverified weights**: nothing says that these are the weights the name stands for")
         lines.append(f"{code(name)}: {'; '.join(facts)}")
     return lines
+
+
+def details(summary: str, body: str) -> str:
+    """A part that opens on a click; ``summary`` is plain text (Markdown is not read there)."""
+    return f"<details><summary>{html.escape(' '.join(summary.split()), quote=False)}</summary>\n\n{body}\n\n</details>"
+
+
+def known_negative(entry: Entry) -> bool:
+    """Whether the suite expects this claim, or one of its checks, to be refuted."""
+    return "refuted" in str(entry.get("expected") or "")
+
+
+def history_line(entry: Entry) -> str:
+    """What is known of the claim's earlier wordings, as one line of text; empty where nothing is recorded."""
+    history = entry.get("history")
+    return prose(history) if isinstance(history, str) else ""
+
+
+def subject(row: Mapping[str, Any]) -> str:
+    """Which head, components, path or circuit a row is about; empty where it names none."""
+    parts = [str(part) for part in row.get("ablated") or []]
+    path = row.get("path") or {}
+    if path:
+        into = f"{path['receiver']}.{path.get('input')}" if path.get("receiver") else "logits"
+        return prose(f"{path.get('sender')} to {into}")
+    circuit = (row.get("circuit") or {}).get("name")
+    several = ", ".join(parts) if len(parts) <= 3 else circuit or f"{len(parts)} components"
+    return prose(row.get("head") or several or circuit or "")
+
+
+def estimate_with_interval(row: Mapping[str, Any]) -> str:
+    """ "0.61 [0.58, 0.64]"; the bare value where there is no interval; a dash where nothing was measured."""
+    edges = (row.get("bound_low"), row.get("bound_high"))
+    value = number(row.get("estimate"), bool(row.get("percent")), edges)
+    limits = words.interval_limits(row)
+    return value if limits == DASH else f"{value} [{limits.replace(' to ', ', ')}]"
+
+
+def effect_text(row: Mapping[str, Any]) -> str:
+    """The effect size in a cell, "lift 4.35"; a dash where the value is its own effect size or it is not known."""
+    effect: Mapping[str, Any] = {} if words.says_itself(row) else row.get("effect") or {}
+    value, kind = effect.get("value"), str(effect.get("kind") or "effect")
+    return (
+        DASH
+        if value is None
+        else f"{prose(_EFFECTS.get(kind, kind))} {number(value, effect.get('kind') == 'relative')}"
+    )
+
+
+def rank_text(row: Mapping[str, Any]) -> str:
+    """ "3 of 270", or a dash."""
+    rank = row.get("rank")
+    return f"{number(rank[0])} of {number(rank[1])}" if rank and rank[0] is not None else DASH
+
+
+def bar_cell(row: Mapping[str, Any]) -> str:
+    """The row's bar as code, or a dash."""
+    drawn = bar_of(row)
+    return drawn if drawn == DASH else f"`{drawn}`"
+
+
+def against_bound(row: Mapping[str, Any]) -> str:
+    """Estimate with interval, bar and bound below each other in one cell."""
+    return "<br>".join(part for part in (estimate_with_interval(row), bar_cell(row), bound_text(row)) if part != DASH)
+
+
+def bound_text(row: Mapping[str, Any]) -> str:
+    """The bound in words, "observed" where there is none on purpose, a dash where none is recorded."""
+    return "observed" if row.get("observe") else words.bound(row) or DASH
 
 
 def said(value: bool | None, yes: str, no: str, unknown: str) -> str:

@@ -7,9 +7,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from circuits.report import beside, words
-from circuits.report.pages import MARKER, Entry, anchor, claim_name, figures_of, model_lines, said, table, verdict_of
+from circuits.report import bars, beside, check_tables, mermaid, words
+from circuits.report.pages import (
+    MARKER,
+    Entry,
+    anchor,
+    bar_cell,
+    claim_name,
+    details,
+    estimate_with_interval,
+    figures_of,
+    history_line,
+    model_lines,
+    said,
+    subject,
+    table,
+    verdict_of,
+)
 from circuits.report.prose import code, prose
+from circuits.report.provenance import run_again
+from circuits.report.ranking import deciding
 from circuits.report.record import DASH, number
 
 _MOST_TOKENS = 64
@@ -27,18 +44,37 @@ VACUOUS = (
 
 
 def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
-    """Scope, conventions, then every claim with its evidence."""
+    """Scope, contents, then every claim with its evidence."""
     title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
     parts = [
         MARKER,
         f"# {prose(title)}",
         f"Suite {code(file)}. [All claims](README.md)",
         scope(entries, models),
-        CONVENTIONS,
+        '<a id="contents"></a>\n\n' + _contents(entries),
+        f"{CONVENTIONS} The bars: {bars.LEGEND}",
     ]
     for entry in entries:
         parts += _claim(entry)
     return "\n\n".join(parts) + "\n"
+
+
+def _contents(entries: Sequence[Entry]) -> str:
+    """Every claim of the page with its verdict and the number that decided it."""
+    header = ["verdict", "claim", "estimate [interval]", "against its bound", "as expected"]
+    return table(header, map(_contents_row, entries))
+
+
+def _contents_row(entry: Entry) -> list[str]:
+    row = deciding(entry.get("checks") or []) or {}
+    measured = row.get("estimate") is not None
+    return [
+        verdict_of(entry).upper() + (" (VACUOUS)" if entry.get("vacuous") else ""),
+        f"[{prose(claim_name(entry))}](#{anchor(entry)})",
+        estimate_with_interval(row) if measured else DASH,
+        bar_cell(row),
+        DASH if verdict_of(entry) == "skipped" else said(entry.get("met"), "yes", "**no**", DASH),
+    ]
 
 
 def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
@@ -48,10 +84,7 @@ def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
     templates = sorted({str(template) for prompts in sets for template in prompts.get("templates") or []})
     families = sorted({str(prompts["family"]) for prompts in sets if prompts.get("family")})
     kinds = {row.get("kind") for entry in entries for row in entry.get("checks") or []}
-    missing = (
-        "Not tested: other weights, other prompt families, templates and lengths than these, "
-        "other heads than those named."
-    )
+    missing = "other weights, other prompt families, templates and lengths than these, other heads than those named."
     causal = bool(kinds & {"ablate", "keep_only", "path", "loss_map"})
     if kinds and not causal:
         missing += (
@@ -59,48 +92,94 @@ def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
         )
     elif causal:
         missing += " An ablation says what is lost when an output is replaced, not how the component works."
-    lines = [f"**Scope.** Weights: {' / '.join(model_lines(models, names)) or 'none'}."]
+    lines = [f"- **Weights**: {line}." for line in model_lines(models, names)] or ["- **Weights**: none."]
     if families:
-        lines.append(f"Prompt families: {', '.join(map(code, families))}.")
+        lines.append(f"- **Prompt families**: {', '.join(map(code, families))}.")
     if templates:
-        lines.append(f"Templates: {', '.join(map(code, templates))}.")
-    return " ".join([*lines, missing])
+        lines.append(f"- **Templates**: {', '.join(map(code, templates))}.")
+    return "\n".join([*lines, f"- **Not tested**: {missing}"])
 
 
 def _claim(entry: Entry) -> list[str]:
-    """The section of one claim."""
-    verdict, rows = verdict_of(entry), entry.get("checks") or []
+    """The section of one claim: words and verdict, then what is scanned, then what is looked up."""
+    rows = entry.get("checks") or []
     prompts: Mapping[str, Any] = entry.get("prompts") or {}
+    parts = _head_of_section(entry, rows)
+    if entry.get("faults"):
+        parts += ["The loader refused this claim:", _fenced("\n\n".join(map(str, entry["faults"])))]
+    if rows and verdict_of(entry) == "skipped":
+        parts.append(check_tables.asked(rows))
+    elif rows:
+        parts += _evidence(entry, rows, prompts)
+    parts += [prompt_set(name, prompts[name] or {}) for name in sorted(prompts)]
+    return parts + _closed(entry, rows, prompts)
+
+
+def _head_of_section(entry: Entry, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Verdict, words, the number that decided, expectation and source, and what has to be known before believing it."""
+    verdict = verdict_of(entry)
     heading = f'<a id="{anchor(entry)}"></a>\n\n## {prose(claim_name(entry))}: {verdict.upper()}'
     parts = [heading + (" (VACUOUS)" if entry.get("vacuous") else "")]
     if entry.get("claim"):
         parts.append(f"> {prose(entry['claim'])}")
+    parts += _headline(rows)
     parts.append(" ".join([expectation(entry), *about(entry)]))
+    if history_line(entry):
+        parts.append(f"History: {history_line(entry)}")
     if entry.get("reason"):
         parts.append(f"Reason: {prose(entry['reason'])}")
     if entry.get("vacuous"):
         parts.append(VACUOUS)
-    parts += beside.whole_run(entry)
-    if entry.get("faults"):
-        parts += ["The loader refused this claim:", _fenced("\n\n".join(map(str, entry["faults"])))]
-    if rows and verdict == "skipped":
-        parts.append(asked_table(rows))
-    elif rows:
-        parts.append("\n".join(_check(row, prompts) for row in rows))
-        parts.append(_check_table(rows))
-    strip = beside.robustness(entry)
-    if strip is not None:
-        parts.append(strip)
-    for figure in figures_of(entry):
-        parts.append(f"![{prose(figure.get('alt') or 'figure')}]({quote(str(figure['path']))})")
+    return parts + beside.whole_run(entry)
+
+
+def _headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The number that decided the claim, in one line; nothing where nothing was measured."""
+    row = deciding(rows)
+    if row is None or row.get("estimate") is None:
+        return []
+    who = f" for {subject(row)}" if subject(row) else ""
+    unit = prose(row.get("unit") or ("members" if row.get("exact") else "prompts" if row.get("n") != 1 else "prompt"))
+    where = f" of {code(row['prompts'])}" if row.get("prompts") and not row.get("exact") and not row.get("unit") else ""
+    limit = f", bound: {words.bound(row)}" if words.bound(row) and not row.get("observe") else ""
+    others = sum(each.get("estimate") is not None for each in rows) - 1
+    which = f" (the deciding one of {number(others + 1)} measurements)" if others else ""
+    on = f" on {number(row['n'])} {unit}{where}" if row.get("n") is not None else ""
+    return [f"{bar_cell(row)} **{estimate_with_interval(row)}**{who}{on}{limit}{which}."]
+
+
+def _evidence(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[str, Any]) -> list[str]:
+    """Tables first, then what decided, drawings and figures."""
+    parts = [
+        check_tables.numbers(rows),
+        check_tables.sampling(rows),
+        check_tables.warnings(rows),
+        check_tables.decided(rows, prompts),
+        check_tables.changed(rows),
+        check_tables.controls(rows),
+        check_tables.reported(rows),
+        beside.robustness(entry),
+        *map(mermaid.fenced, mermaid.diagrams(entry)),
+        *map(_figure, figures_of({"checks": rows})),
+    ]
+    return [part for part in parts if part]
+
+
+def _closed(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[str, Any]) -> list[str]:
+    """What is looked up rather than read: sentences, profiles, the YAML; and how to measure it again."""
+    parts = []
+    if rows and verdict_of(entry) != "skipped":
+        parts.append(details("Every check in full sentences", check_tables.in_sentences(rows, prompts)))
     parts += [_profile(profile) for profile in entry.get("profiles") or []]
-    for name in sorted(prompts):
-        parts.append(prompt_set(name, prompts[name] or {}))
     if entry.get("yaml"):
-        parts.append(
-            f"<details><summary>The claim as written</summary>\n\n{_fenced(str(entry['yaml']), 'yaml')}\n\n</details>"
-        )
-    return parts
+        parts.append(details("The claim as written", _fenced(str(entry["yaml"]), "yaml")))
+    again = run_again(entry)
+    verb = "Measure it" if verdict_of(entry) == "skipped" else "Measure it again"
+    return [*parts, f"{verb}: {code(again)}. [Contents](#contents)"] if again else parts
+
+
+def _figure(figure: Mapping[str, Any]) -> str:
+    return f"![{prose(figure.get('alt') or 'figure')}]({quote(str(figure['path']))})"
 
 
 def expectation(entry: Entry) -> str:
@@ -146,112 +225,28 @@ def about(entry: Entry) -> list[str]:
     return facts
 
 
-def _check(row: Mapping[str, Any], prompts: Mapping[str, Any]) -> str:
-    """One check as a list item: what, how much, why, and what stands beside it."""
-    chosen = prompts.get(str(row.get("prompts"))) or None
-    sentences = [words.what(row), *how_much(row, chosen), words.why(row, chosen)]
-    sentences += [*words.beside(row), *beside.controls(row)]
-    label = check_label(row)
-    warnings = "".join(f"\n  - **Warning:** {prose(text)}" for text in row.get("warnings") or [])
-    return f"- **{label}.** {' '.join(sentences)}{warnings}"
-
-
-def check_label(row: Mapping[str, Any]) -> str:
-    """ "Check 2": which check of its claim a row belongs to."""
-    return "Check" if row.get("index") is None else f"Check {number(row['index'])}"
-
-
-def how_much(row: Mapping[str, Any], chosen: Mapping[str, Any] | None) -> list[str]:
-    """On what it was measured and what came out, in one sentence; none where a reason says it all."""
-    if row.get("points"):
-        seed = f" (seed {row['seed']})" if row.get("seed") is not None else ""
-        return [f"Measured on {number(row.get('n'))} prompts of {code(row.get('prompts'))}{seed}."]
-    return [words.how_much(row, chosen)] if row.get("estimate") is not None or not row.get("reason") else []
-
-
-def asked_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What a skipped claim asks, and what others reported; nothing here was measured."""
-    header = ["check", "head", "prompts", "bound", "reported elsewhere", "measured"]
-    return table(
-        header,
-        (
-            [
-                code(row.get("check") or DASH),
-                prose(row.get("head") or "") or DASH,
-                code(row["prompts"]) if row.get("prompts") else DASH,
-                "observed" if row.get("observe") else words.bound(row) or DASH,
-                words.reported_value(row) or DASH,
-                "not measured",
-            ]
-            for row in rows
-        ),
-    )
-
-
-CHECK_HEADER = (
-    "check", "head", "prompts", "n", "estimate", "interval", "bound", "uniform", "effect", "heads that satisfy it", "rank",
-    "verdict",
-)  # fmt: skip
-
-
-def _check_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    return table(CHECK_HEADER, (check_row(row) for row in rows))
-
-
-def check_row(row: Mapping[str, Any]) -> list[str]:
-    """A check's cells under ``CHECK_HEADER``, as Markdown."""
-    percent, beside = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
-    passing, rank = row.get("heads_passing"), row.get("rank")
-    check = str(row.get("check") or "")
-    check += f", more than {row['more_than']}" if row.get("more_than") else ""
-    check += f"; {row['statistic']}" if row.get("statistic") in ("top1", "lift") else ""
-    check += f"; excluding {' and '.join(row['excluding'])}" if row.get("excluding") else ""
-    return [
-        code(check) if check else DASH,
-        prose(row.get("head") or "") or ", ".join(prose(name) for name in row.get("ablated") or []) or DASH,
-        code(row["prompts"]) if row.get("prompts") else DASH,
-        number(row.get("n")),
-        DASH
-        if row.get("points")
-        else "not measured"
-        if row.get("estimate") is None
-        else number(row["estimate"], percent, beside),
-        words.interval_limits(row),
-        "observed" if row.get("observe") else words.bound(row) or DASH,
-        number(row.get("uniform"), percent),
-        _effect({} if words.says_itself(row) else row.get("effect") or {}),
-        f"{number(passing[0])} of {number(passing[1])}" if passing else DASH,
-        f"{number(rank[0])} of {number(rank[1])}" if rank and rank[0] is not None else DASH,
-        DASH if row.get("observe") else str(row.get("verdict") or "none").upper(),
-    ]
-
-
-def _effect(effect: Mapping[str, Any]) -> str:
-    value = effect.get("value")
-    return DASH if value is None else f"{prose(effect.get('kind'))} {number(value, effect.get('kind') == 'relative')}"
-
-
 def _profile(profile: Mapping[str, Any]) -> str:
     """Where a head looks on a prompt set, whatever was claimed: by distance, and from class to class."""
     offsets, classes = profile.get("offsets") or [], profile.get("classes") or []
     near = [[f"n-{back}" if back else "itself", number(value)] for back, value in enumerate(offsets)]
     near = [row for row in near if row[1] != DASH][:_MOST_OFFSETS]
-    name = f"{prose(profile.get('head') or 'the head')} on {code(profile.get('prompts'))}"
     rows = [
         [code(query), *(number(value) for value in values)]
         for query, values in zip(classes, profile.get("matrix") or [], strict=False)
         if any(value is not None for value in values)
     ]
     parts = [
-        f"<details><summary>Where head {name} looks, in numbers</summary>",
+        *map(_figure, figures_of({"profiles": [profile]})),
         "Mean attention by distance from the query, over the tokens that have a token there (BOS apart: "
         f"{number(profile.get('bos'))}):",
         table([label for label, _ in near], [[value for _, value in near]]) if near else "not measured",
         "Mean attention from each class of tokens (row) to each class (column); a row sums to 1:",
         table(["from", *map(code, classes)], rows) if rows else "not measured",
-        "</details>",
     ]
-    return "\n\n".join(parts)
+    return details(
+        f"Where head {profile.get('head') or '?'} looks on {profile.get('prompts')}, drawn and in numbers",
+        "\n\n".join(parts),
+    )
 
 
 def prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
@@ -271,6 +266,24 @@ def prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
     if prompts.get("period") is not None:
         facts.append(f"period {number(prompts['period'])} tokens")
     lines = [f"**Prompts {code(name)}**: {'; '.join(facts) or 'nothing recorded'}."]
+    if prompts.get("example") is not None:
+        lines.append(f"- First prompt: {code(prompts['example'])}")
+    for key, title, rule in (
+        ("answer", "Answer", ""),
+        ("foil", "Foil", "foil_rule"),
+        ("corrupted", "Corrupted partner", "corruption"),
+    ):
+        if prompts.get(key) is not None or prompts.get(rule):
+            value = code(prompts[key]) if prompts.get(key) is not None else "none"
+            lines.append(f"- {title}: {value}" + (f". {prose(prompts[rule])}" if prompts.get(rule) else ""))
+    text = lines[0] + "\n\n" + "\n".join(lines[1:]) if lines[1:] else lines[0]
+    more = _more_of_prompts(prompts)
+    return text + "\n\n" + details(f"More about the prompts {name}", "\n".join(more)) if more else text
+
+
+def _more_of_prompts(prompts: Mapping[str, Any]) -> list[str]:
+    """Parameters, templates, tokens, number of answers, digest: as list items."""
+    lines = []
     if prompts.get("parameters"):
         pairs = (
             f"{key}: {value}"
@@ -280,25 +293,15 @@ def prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
         lines.append(f"- Parameters: {', '.join(map(code, pairs)) or 'see the YAML'}")
     if prompts.get("templates"):
         lines.append(f"- Templates: {', '.join(map(code, prompts['templates']))}")
-    if prompts.get("example") is not None:
-        lines.append(f"- First prompt: {code(prompts['example'])}")
     tokens = prompts.get("tokens") or []
     if tokens:
         cut = f" and {len(tokens) - _MOST_TOKENS} more" if len(tokens) > _MOST_TOKENS else ""
-        lines.append(f"- Its tokens: {' '.join(map(code, tokens[:_MOST_TOKENS]))}{cut}")
+        lines.append(f"- Tokens of the first prompt: {' '.join(map(code, tokens[:_MOST_TOKENS]))}{cut}")
     if prompts.get("distinct_answers"):
         lines.append(f"- Different answers among them: {number(prompts['distinct_answers'])}")
-    for key, title, rule in (
-        ("answer", "Answer", ""),
-        ("foil", "Foil", "foil_rule"),
-        ("corrupted", "Corrupted partner", "corruption"),
-    ):
-        if prompts.get(key) is not None or prompts.get(rule):
-            value = code(prompts[key]) if prompts.get(key) is not None else "none"
-            lines.append(f"- {title}: {value}" + (f". {prose(prompts[rule])}" if prompts.get(rule) else ""))
     if prompts.get("digest"):
         lines.append(f"- Digest: {code(prompts['digest'])}")
-    return lines[0] + "\n\n" + "\n".join(lines[1:]) if lines[1:] else lines[0]
+    return lines
 
 
 def _fenced(text: str, language: str = "text") -> str:

@@ -21,11 +21,13 @@ __all__ = [
     "how_much",
     "interval_limits",
     "is_census",
+    "level_of",
     "listing",
     "metric",
     "ordinal",
     "prose",
     "reported_value",
+    "trust",
     "what",
     "why",
 ]
@@ -79,7 +81,7 @@ def how_much(row: Row, prompts: Mapping[str, Any] | None = None) -> str:
         shown += "; no interval was computed."
     else:
         level = level_of(row["confidence"]) + " interval" if row.get("confidence") is not None else "interval"
-        shown += f", {level} {interval_limits(row)}{_trust(row)}."
+        shown += f", {level} {interval_limits(row)}{trust(row)}."
     if skipped:
         left = "prompt had no value and was" if skipped == 1 else "prompts had no value and were"
         shown += f" {number(skipped)} more {left} left out."
@@ -101,7 +103,8 @@ def level_of(confidence: float) -> str:
     return f"{100 * confidence:.6g}%" if text == "100%" and confidence < 1 else text
 
 
-def _trust(row: Row) -> str:
+def trust(row: Row) -> str:
+    """What the interval rests on: " (betting interval, guaranteed)"; empty where nothing is recorded."""
     name = row.get("interval")
     parts = [prose(name) if "interval" in str(name) else f"{prose(name)} interval"] if name else []
     if row.get("guaranteed") is True:

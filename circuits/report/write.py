@@ -1,7 +1,8 @@
-"""One run's entries into the report folder: results.json merged, pages and figures renewed."""
+"""One run's entries into the report folder: results.json merged, the ledger continued, pages and figures renewed."""
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import time
 from collections import Counter
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import circuits
+from circuits.report import ledger
 from circuits.report.markdown import write_reports
 from circuits.report.memo import memo_of
 from circuits.report.record import (
@@ -37,15 +39,19 @@ def write_run(
     device: str,
     kept: Path | None = None,
     plain: Collection[str] = (),
+    options: Mapping[str, Any] | None = None,
     html: bool = False,
 ) -> dict[str, Any]:
     """Merge a run into ``folder/results.json`` and write the pages; returns the new record.
 
     ``files`` maps each collected suite to the node ids it defines now, so that claims which left it
     leave the report; suites that no longer exist under ``root`` leave it too. A claim whose verdict is another one than
-    on the prompts before is marked ``flipped``. ``kept``: the folder of what was rendered before;
-    ``plain``: the node ids whose entries are plain JSON data with rounded numbers; ``html``: write the HTML page, too.
-    Raises CircuitsError when the old results.json cannot be read (it is left untouched then), OSError when writing fails.
+    on the prompts before is marked ``flipped``; what was decided anew is a line of the ledger. ``kept``: the folder of
+    what was rendered before;
+    ``plain``: the node ids whose entries are plain JSON data with rounded numbers; ``options``: what the run was asked
+    that decides its numbers (seed, n, ...), recorded so that it can be repeated; ``html``: write
+    the HTML page, too. Raises CircuitsError when the old results.json cannot be read (it is left untouched then),
+    OSError when writing fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "results.json"
@@ -61,9 +67,11 @@ def write_run(
         "torch": version("torch"),
         "transformer_lens": version("transformer_lens"),
         "transformers": version("transformers"),
+        "python": platform.python_version(),
         "dtype": dtype,
         "device": device,
         "git": commit(root),
+        "options": None if options is None else dict(options),
         "counts": {name: counts.get(name, 0) for name in ("measured", "cached", "skipped", "invalid", "error")},
     }
     found = flips(old["claims"], entries)
@@ -71,6 +79,7 @@ def write_run(
     entries = {name: entry if name in plain else clean_numbers(entry, DIGITS) for name, entry in entries.items()}
     record = merge(old, clean_numbers(run), clean_numbers(models, DIGITS), entries, present=files, gone=gone)
     write_record(path, record, clean=True)
+    ledger.append(folder / ledger.NAME, ledger.lines_of(entries, record["models"], run))
     write_reports(folder, record, memo=memo_of(folder, kept) if kept is not None else None, clean=True, html=html)
     return record
 

@@ -1,0 +1,296 @@
+"""The checks of a claim as a reader scans them: the numbers, the controls, what decided, what others reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from circuits.report import beside, words
+from circuits.report.pages import (
+    against_bound,
+    bound_text,
+    effect_text,
+    estimate_with_interval,
+    rank_text,
+    subject,
+    table,
+)
+from circuits.report.prose import code, listing, prose
+from circuits.report.record import DASH, number
+
+Row = Mapping[str, Any]
+
+_MOST_TOKENS = 3  # of those that took the answer's place; all stand in the sentences
+
+
+def numbers(rows: Sequence[Row]) -> str:
+    """The table that comes first: one row a measurement, with its bar."""
+    header = ["check", "head or part", "prompts", "n", "estimate [interval], bound", "effect", "rank", "verdict"]
+    return table(header, (_numbers_row(row, label) for row, label in zip(rows, _labels(rows), strict=True)))
+
+
+def _numbers_row(row: Row, label: str) -> list[str]:
+    nothing = (
+        DASH
+        if row.get("points")
+        else "<br>".join(["not measured", *([bound_text(row)] if bound_text(row) != DASH else [])])
+    )
+    return [
+        label,
+        subject(row) or DASH,
+        code(row["prompts"]) if row.get("prompts") else DASH,
+        number(row.get("n")),
+        nothing if row.get("estimate") is None else against_bound(row),
+        effect_text(row),
+        rank_text(row),
+        DASH if row.get("observe") else str(row.get("verdict") or "none").upper(),
+    ]
+
+
+def sampling(rows: Sequence[Row]) -> str:
+    """What the intervals rest on, the seed, and where the sampling stopped: each said once, with the checks it is about."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.get("estimate") is None or row.get("exact"):
+            continue
+        known = row.get("low") is not None or row.get("high") is not None
+        level = f"{words.level_of(row['confidence'])} interval" if row.get("confidence") is not None else "interval"
+        parts = [f"{level}{words.trust(row)}" if known else "no interval"]
+        parts += [f"seed {row['seed']}"] if row.get("seed") is not None else []
+        parts += [f"at most {number(row['most'])} prompts were to be drawn"] if _sampled(row) else []
+        found.setdefault("; ".join(parts), []).append(place(row))
+    if len(found) == 1:
+        return f"*Sampling*: {next(iter(found))}."
+    return "\n".join(f"- *Sampling*, check {listing(dict.fromkeys(who))}: {text}." for text, who in found.items())
+
+
+def _sampled(row: Row) -> bool:
+    return row.get("most") is not None and not row.get("observe") and (row.get("looks") or 0) >= 1
+
+
+def _labels(rows: Sequence[Row]) -> list[str]:
+    """ "1: `attends: any -> n-3`" where a check first appears, "1" in its further rows."""
+    found, seen = [], set()
+    for row in rows:
+        short, long = place(row), f"{place(row)}: {written(row)}" if row.get("index") is not None else written(row)
+        found.append(short if long in seen else long)
+        seen.add(long)
+    return found
+
+
+def place(row: Row) -> str:
+    """The number of the check within its claim, or a dash."""
+    return number(row.get("index"))
+
+
+def written(row: Row) -> str:
+    """The check as it is written in the suite, as code; a dash where the record does not hold it."""
+    check = str(row.get("check") or "")
+    check += f", more than {row['more_than']}" if row.get("more_than") else ""
+    check += f"; {row['statistic']}" if row.get("statistic") in ("top1", "lift") else ""
+    check += f"; excluding {' and '.join(row['excluding'])}" if row.get("excluding") else ""
+    return code(check) if check else DASH
+
+
+def controls(rows: Sequence[Row]) -> str | None:
+    """What else would come to such a value: uniform attention, other heads, broken prompts, shuffled weights, random circuits.
+
+    None where no check has any. A control that was not measured is a dash.
+    """
+    header = [
+        "check",
+        "head or part",
+        "under uniform attention",
+        "heads of the model that satisfy the bound",
+        "same prompts, their structure broken",
+        "models with shuffled weights",
+        "random circuits of the same size",
+        "the model does the task",
+    ]
+    cells = [
+        [
+            _uniform(row),
+            _passing(row),
+            _broken(row),
+            _shuffled(row),
+            _random(row),
+            _task(row),
+        ]
+        for row in rows
+    ]
+    if all(cell == DASH for line in cells for cell in line):
+        return None
+    lines = [[place(row), subject(row) or DASH, *line] for row, line in zip(rows, cells, strict=True)]
+    return "**Controls**: what else would come to such a value?\n\n" + table(header, lines)
+
+
+def _uniform(row: Row) -> str:
+    holds = row.get("uniform_holds")
+    tail = ", satisfies it too" if holds else ""
+    return DASH if row.get("uniform") is None else number(row["uniform"], bool(row.get("percent"))) + tail
+
+
+def _passing(row: Row) -> str:
+    passing = row.get("heads_passing")
+    return f"{number(passing[0])} of {number(passing[1])}" if passing else DASH
+
+
+def _broken(row: Row) -> str:
+    """The value on the corrupted partners, and whether it still satisfies the bound."""
+    broken = (row.get("controls") or {}).get("broken")
+    if broken is None:
+        return DASH
+    if broken.get("value") is None:
+        return "the selectors find nothing"
+    value = number(broken["value"], bool(row.get("percent")))
+    return (
+        f"{value}, satisfies the bound too: **not due to the structure**"
+        if broken.get("holds")
+        else f"{value}, does not satisfy it"
+    )
+
+
+def _shuffled(row: Row) -> str:
+    found = (row.get("controls") or {}).get("permuted") or []
+    if not found:
+        return DASH
+    span = beside.span([each.get("value") for each in found], bool(row.get("percent")))
+    return f"{number(sum(bool(each.get('holds')) for each in found))} of {number(len(found))} satisfy it{span}"
+
+
+def _random(row: Row) -> str:
+    random = row.get("random") or {}
+    if random.get("as_good") is None or random.get("count") is None:
+        return DASH
+    return f"{number(random['as_good'])} of {number(random['count'])} do as well"
+
+
+def _task(row: Row) -> str:
+    clean = row.get("clean") or {}
+    if clean.get("top1") is None or row.get("metric") == "prob_diff":  # of a set of answers one choice says little
+        return DASH
+    low = f" (lower limit {number(clean['top1_low'], True)})" if clean.get("top1_low") is not None else ""
+    return f"answer first on {number(clean['top1'], True)}{low}"
+
+
+def changed(rows: Sequence[Row]) -> str | None:
+    """What an intervention did to the model's answers: means before and after, answers lost, what took their place."""
+    header = [
+        "check",
+        "head or part",
+        "mean before",
+        "mean after",
+        "answers lost",
+        "first choices where it was lost",
+        "median rank",
+    ]
+    found = [
+        [place(row), subject(row) or DASH, *_changes(row)] for row in rows if row.get("baseline") or row.get("lost")
+    ]
+    if all(cell == DASH for line in found for cell in line[2:]):
+        return None
+    return "**What the intervention did** (median rank: of the answer afterwards)\n\n" + table(header, found)
+
+
+def _changes(row: Row) -> list[str]:
+    base, lost = {} if row.get("parts") else row.get("baseline") or {}, row.get("lost")
+    fell = [f"{code(token)} ({number(count)})" for token, count in (row.get("fell_to") or [])[:_MOST_TOKENS]]
+    more = len(row.get("fell_to") or []) - len(fell)
+    return [
+        number(base.get("clean")),
+        number(base.get("ablated")),
+        f"{number(lost[0])} of {number(lost[1])}" if lost and lost[1] else DASH,
+        ", ".join(fell) + (f" and {more} more" if more > 0 else "") or DASH,
+        number((row.get("ranks") or {}).get("median")),
+    ]
+
+
+def decided(rows: Sequence[Row], prompts: Mapping[str, Any]) -> str:
+    """What decided each check and what would have decided otherwise, said once for all rows that it is the same for."""
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        general = words.what({**row, "head": None})
+        groups.setdefault(
+            (place(row), general, words.why(row, prompts.get(str(row.get("prompts"))) or None)), []
+        ).append(row)
+    lines = [_decided_line(group, general, why) for (_, general, why), group in groups.items()]
+    return "**What was measured, and what would have refuted it**\n\n" + "\n".join(lines)
+
+
+def _decided_line(group: Sequence[Row], general: str, why: str) -> str:
+    row = group[0]
+    about = _listed(subject(each) for each in group)
+    label = f"Check {place(row)}" if row.get("index") is not None else "Check"
+    what = words.what(row) if len(group) == 1 else general
+    return f"- **{label}**{f' ({about})' if about else ''}. {what} {why}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return listing(dict.fromkeys(name for name in names if name))
+
+
+def warnings(rows: Sequence[Row]) -> str:
+    """The warnings of the checks, each said once, with the checks it is about."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for text in row.get("warnings") or []:
+            who = place(row) + (f" ({subject(row)})" if subject(row) else "")
+            found.setdefault(prose(text), []).append(who)
+    return "\n".join(f"- **Warning**, check {listing(dict.fromkeys(who))}: {text}" for text, who in found.items())
+
+
+def reported(rows: Sequence[Row]) -> str | None:
+    """Published values beside the measured ones; None where the claim gives none."""
+    found = [
+        [place(row), subject(row) or DASH, words.reported_value(row), _here(row)]
+        for row in rows
+        if words.reported_value(row)
+    ]
+    if not found:
+        return None
+    told = table(["check", "head or part", "reported elsewhere", "measured here"], found)
+    return f"**Reported and measured** (a reported value has no part in the verdict)\n\n{told}"
+
+
+def _here(row: Row) -> str:
+    return "not measured" if row.get("estimate") is None else estimate_with_interval(row)
+
+
+def asked(rows: Sequence[Row]) -> str:
+    """What a skipped claim asks, and what others reported; nothing here was measured."""
+    header = ["check", "head or part", "prompts", "bound", "reported elsewhere", "measured"]
+    return table(
+        header,
+        (
+            [
+                code(row.get("check") or DASH),
+                prose(row.get("head") or "") or DASH,
+                code(row["prompts"]) if row.get("prompts") else DASH,
+                bound_text(row),
+                words.reported_value(row) or DASH,
+                "not measured",
+            ]
+            for row in rows
+        ),
+    )
+
+
+def in_sentences(rows: Sequence[Row], prompts: Mapping[str, Any]) -> str:
+    """Every check in full sentences: what, how much, why, and everything that stands beside it."""
+    return "\n".join(_sentences(row, prompts) for row in rows)
+
+
+def _sentences(row: Row, prompts: Mapping[str, Any]) -> str:
+    chosen = prompts.get(str(row.get("prompts"))) or None
+    label = "Check" if row.get("index") is None else f"Check {place(row)}"
+    sentences = [words.what(row), *how_much(row, chosen), words.why(row, chosen)]
+    sentences += [*words.beside(row), *beside.controls(row)]
+    return f"- **{label}.** {' '.join(sentences)}"
+
+
+def how_much(row: Row, chosen: Row | None) -> list[str]:
+    """On what it was measured and what came out, in one sentence; none where a reason says it all."""
+    if row.get("points"):
+        seed = f" (seed {row['seed']})" if row.get("seed") is not None else ""
+        return [f"Measured on {number(row.get('n'))} prompts of {code(row.get('prompts'))}{seed}."]
+    return [words.how_much(row, chosen)] if row.get("estimate") is not None or not row.get("reason") else []

@@ -1,0 +1,170 @@
+"""Where the numbers come from: runs, versions, models, and the commands that make them again."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from circuits.report import words
+from circuits.report.pages import Entry, model_lines, table
+from circuits.report.prose import code, prose
+from circuits.report.record import DASH, file_of, newest_run, number
+
+_VERSIONS = ("circuits", "torch", "transformer_lens", "transformers", "python")
+_PACKAGES = {"torch": "torch", "transformer_lens": "transformer-lens", "transformers": "transformers"}
+_STATUS = {
+    "measured": "measured",
+    "cached": "taken from the cache",
+    "skipped": "skipped",
+    "invalid": "invalid",
+}
+_MOST_FILES = 3
+_SHORT_COMMIT = 12
+
+
+def last_run(record: Mapping[str, Any]) -> str:
+    """What the newest run did, in one sentence."""
+    newest = newest_run(record)
+    counts = (record.get("runs") or {}).get(newest, {}).get("counts") or {}
+    told = [f"{number(counts[key])} {text}" for key, text in _STATUS.items() if counts.get(key) is not None]
+    return f"Run {newest}: {words.listing(told)}." if newest and told else "Nothing is known of the last run."
+
+
+def runs_and_models(record: Mapping[str, Any]) -> str:
+    """The runs that the results were measured in with their versions, the seeds and sizes, and the models."""
+    parts = [last_run(record)]
+    if record.get("runs"):
+        parts += ["The runs that the results above were measured in:", _runs(record)]
+    sampled = _sampling(_measured(record))
+    parts += [sampled] if sampled else []
+    if record.get("models"):
+        parts.append("\n".join(f"- {line}" for line in model_lines(record["models"], record["models"])))
+    return "\n\n".join(part for part in parts if part)
+
+
+def how_to_reproduce(record: Mapping[str, Any]) -> str:
+    """The commands that measure again what each run measured, as far as the record knows them."""
+    groups: dict[str, list[str]] = {}
+    for run, entries in _by_run(record).items():
+        told = _commands(record["runs"].get(run) or {}, entries)
+        groups.setdefault(told, []).append(run)
+    parts = []
+    for told, runs in groups.items():
+        which = f"Run{'s' if len(runs) > 1 else ''} {words.listing(runs)}"
+        parts.append(f"{which if len(groups) > 1 else 'In a checkout of the repository'}:\n\n{told}")
+    parts.append(
+        "One claim alone: `pytest 'FILE::ID'` with the same options; its page gives the line. The prompts come from the "
+        "seed in each suite (the option overrides it) and are the same on every machine, so on the same device and "
+        "precision the same numbers come out, up to rounding of the arithmetic library."
+    )
+    return "\n\n".join(parts)
+
+
+def _measured(record: Mapping[str, Any]) -> dict[str, Entry]:
+    claims: Mapping[str, Entry] = record.get("claims") or {}
+    return {name: entry for name, entry in claims.items() if entry.get("status") not in ("skipped", "invalid")}
+
+
+def _by_run(record: Mapping[str, Any]) -> dict[str, dict[str, Entry]]:
+    """The claims that were measured, by their run, in the runs' order."""
+    runs = record.get("runs") or {}
+    found: dict[str, dict[str, Entry]] = {run: {} for run in sorted(runs, key=lambda run: (len(run), run))}
+    for name, entry in _measured(record).items():
+        if entry.get("run") in found:
+            found[str(entry["run"])][name] = entry
+    return {run: entries for run, entries in found.items() if entries}
+
+
+def _runs(record: Mapping[str, Any]) -> str:
+    runs = record["runs"]
+    keys = (*_VERSIONS, "dtype", "device", "git")
+    rows = [
+        [run, str(len(entries)), *(_fact(runs[run], key) for key in keys)] for run, entries in _by_run(record).items()
+    ]
+    return table(["run", "claims", *keys], rows) if rows else "Nothing was measured yet."
+
+
+def _fact(run: Mapping[str, Any], key: str) -> str:
+    value = run.get(key)
+    if value and key == "git":
+        commit, plus, _ = str(value).partition("+")
+        return prose(commit[:_SHORT_COMMIT]) + (" with uncommitted changes" if plus else "")
+    return prose(value) if value else DASH
+
+
+def _sampling(entries: Mapping[str, Entry]) -> str:
+    """The seeds and the numbers of prompts of the checks."""
+    rows = [row for entry in entries.values() for row in entry.get("checks") or []]
+    seeds = Counter(row["seed"] for row in rows if row.get("seed") is not None)
+    sizes = [row["n"] for row in rows if row.get("n") is not None and row.get("seed") is not None]
+    if not seeds:
+        return ""
+    told = ", ".join(f"{seed} ({number(count)})" for seed, count in sorted(seeds.items()))
+    least, most = min(sizes, default=None), max(sizes, default=None)
+    between = number(least) if least == most else f"{number(least)} to {number(most)}"
+    return f"Seeds of the prompts, with the number of measurements: {told}. Prompts a measurement: {between}."
+
+
+def _commands(run: Mapping[str, Any], entries: Mapping[str, Entry]) -> str:
+    """A block of shell commands, and what the record cannot say."""
+    commit, plus, _ = str(run.get("git") or "").partition("+")
+    lines = [f"git checkout {commit}"] if commit else []
+    pins = [f'"{name}=={str(run[key]).partition("+")[0]}"' for key, name in _PACKAGES.items() if run.get(key)]
+    lines.append(" ".join(["pip install -e .", *pins]))
+    places = _places(file_of(name, entry) for name, entry in entries.items())
+    lines.append(" ".join(["pytest", *places, *_options(run)]))
+    block = "```sh\n" + "\n".join(lines) + "\n```"
+    return "\n\n".join([block, *_gaps(run, commit, plus)])
+
+
+def _places(files: Iterable[str]) -> list[str]:
+    """The suites themselves where they are few, else the folders that hold them."""
+    known = sorted(set(files))
+    found = known if len(known) <= _MOST_FILES else sorted({file.partition("/")[0] for file in known})
+    return [shlex.quote(file) for file in found]
+
+
+def _options(run: Mapping[str, Any]) -> list[str]:
+    options = run.get("options") or {}
+    found = ["--circuit-no-cache"]
+    found += [f"--circuit-{key}={run[key]}" for key in ("device", "dtype") if run.get(key)]
+    found += [
+        f"--circuit-{key}={options[key]}" for key in ("seed", "n", "permuted", "fdr") if options.get(key) is not None
+    ]
+    found += ["--circuit-robust"] if options.get("robust") else []
+    return found + [f"--circuit-model={shlex.quote(f'{name}=DIR')}" for name in options.get("models") or []]
+
+
+def _gaps(run: Mapping[str, Any], commit: str, plus: str) -> list[str]:
+    """What the commands above leave open, in sentences."""
+    options, found = run.get("options"), []
+    if not commit:
+        found.append("The commit of this run was not recorded.")
+    if plus:
+        found.append("The working tree had uncommitted changes: the commit alone may give other numbers.")
+    if not commit or plus:
+        found.append(f"Its code had the digest {code(run['code'])}." if run.get("code") else "")
+    if options is None:
+        found.append(
+            "The options of this run were not recorded (an earlier version wrote it); a seed or a number of prompts given on the "
+            "command line shows in the rows of the suites' pages."
+        )
+    elif options.get("fresh"):
+        found.append(
+            "The run was of fresh prompts (`--circuit-fresh`): those that the seeds of earlier records give were left out, so "
+            "the seed alone draws a few others."
+        )
+    if (options or {}).get("models"):
+        found.append("DIR is the folder or file with the weights whose digest stands above.")
+    return [" ".join(text for text in found if text)] if any(found) else []
+
+
+def run_again(entry: Entry) -> str:
+    """The line that measures one claim again; empty where the record does not know its file."""
+    if not entry.get("file"):
+        return ""
+    variant = f"[{entry['variant']}]" if entry.get("variant") else ""
+    node = f"{entry['file']}::{entry.get('id') or 'unnamed'}{variant}"
+    return f"pytest {shlex.quote(node)} --circuit-no-cache"

@@ -1,0 +1,269 @@
+"""What a reader finds on the pages: first things first, questions answered, the run repeatable."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_report_markdown import FILE, check, claim, pages, record
+
+PAGE = "hypotheses--smollm2--heads.md"
+
+
+def refuted(name: str, high: float, **more: Any) -> dict[str, Any]:
+    row = check(estimate=0.1, low=0.0, high=high, corrected=None, verdict="refuted")
+    return claim(name, verdict="refuted", checks=[row], claim=f"Claim {name}.", **more)
+
+
+def front_of(folder: Path, *claims: dict[str, Any], **more: Any) -> str:
+    return pages(folder, record(*claims, **more))["README.md"]
+
+
+def rows_under(front: str, heading: str) -> list[str]:
+    """The rows of the first table below a heading."""
+    below = front.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return [line for line in below.splitlines() if line.startswith("| ")][1:]
+
+
+def test_the_strongest_refutation_comes_first(tmp_path: Path) -> None:
+    """Refutations that nobody expected stand above known negatives, and among each the farthest beyond its bound."""
+    front = front_of(
+        tmp_path,
+        refuted("weak", 0.35, expected="refuted", met=True),
+        refuted("strong", 0.12, expected="refuted", met=True),
+        refuted("surprise", 0.3, expected="supported", met=False),
+        claim("held"),
+    )
+    found = [re.findall(r"Claim (\w+)\.", row)[0] for row in rows_under(front, "The strongest refutations")]
+    assert found == ["surprise", "strong", "weak"]
+    shown = rows_under(front, "The strongest refutations")
+    assert shown[0].startswith("| **not expected** |")
+    assert shown[0].endswith("| 0.117 (0.6 arms) |"), "0.417 - 0.3 and an arm of 0.2"
+    assert shown[1].startswith("| known negative |")
+    assert front.index("## The strongest refutations") < front.index("## Claims")
+
+
+def test_a_run_without_surprises_says_so(tmp_path: Path) -> None:
+    """When only known negatives are refuted the page says that nothing else was."""
+    front = front_of(tmp_path, refuted("known", 0.2, expected="refuted", met=True))
+    assert "No claim was refuted that was expected to hold." in front
+    assert "The strongest refutations" not in front_of(tmp_path / "none", claim())
+
+
+def test_many_known_negatives_are_folded_and_no_surprise_is(tmp_path: Path) -> None:
+    """The table shows the first known negatives and folds the rest; every unexpected refutation stays in sight."""
+    known = [refuted(f"k{k}", 0.2 + k / 100, expected="refuted", met=True) for k in range(12)]
+    front = front_of(tmp_path / "known", *known)
+    assert len(rows_under(front, "The strongest refutations")) >= 8
+    assert "<summary>4 more, all of them known negatives</summary>" in front
+    surprises = [refuted(f"s{k}", 0.2 + k / 100, expected="supported", met=False) for k in range(12)]
+    front = front_of(tmp_path / "surprises", *surprises)
+    assert "all of them known negatives" not in front
+    assert front.count("| **not expected** |") == 12
+
+
+def test_claims_that_missed_their_expectation_otherwise_are_named(tmp_path: Path) -> None:
+    """A known negative that held and a claim that stayed undecided are listed with what was expected."""
+    front = front_of(
+        tmp_path,
+        claim("held", expected="refuted", met=False, claim="It held."),
+        claim(
+            "open", verdict="inconclusive", met=False, claim="It stayed open.", checks=[check(verdict="inconclusive")]
+        ),
+    )
+    below = front.partition("## Not as expected")[2]
+    assert f"- SUPPORTED though a known negative: [It held.]({PAGE}#held)" in below
+    assert f"- INCONCLUSIVE, expected supported: [It stayed open.]({PAGE}#open)" in below
+    assert "Not as expected" not in front_of(tmp_path / "none", claim())
+
+
+def test_skipped_claims_do_not_bury_the_measured_ones(tmp_path: Path) -> None:
+    """Any number of skipped claims is one closed part with its reason, below the table, and no row of it."""
+    gone = {
+        "status": "skipped",
+        "verdict": "unmeasurable",
+        "met": None,
+        "reason": "gpt2: no copy is cached",
+        "checks": [],
+    }
+    many = [claim(f"g{k}", file="hypotheses/gpt2.yaml", claim="Never measured.", **gone) for k in range(126)]
+    front = front_of(tmp_path, claim("a", claim="It was measured."), *many)
+    assert front.count("<details>") == 1
+    assert "<summary>126 skipped: gpt2: no copy is cached</summary>" in front
+    assert front.index("It was measured.") < front.index("126 skipped:")
+    assert "Never measured." not in front
+    assert front.index("126 skipped:") < front.index("## Where the numbers come from")
+
+
+def test_a_row_shows_the_check_that_decides(tmp_path: Path) -> None:
+    """Of three checks the one nearest to its bound is shown, with its bar, and the others are counted."""
+    rows = [check(index=1, low=0.55), check(index=2, head="9.2", low=0.42), check(index=3, low=0.5)]
+    (row,) = [line for line in rows_under(front_of(tmp_path, claim(checks=rows)), "Claims") if "SUPPORTED" in line]
+    assert "(and 2 more)" in row
+    assert "| 9.2 | 0.618 [0.42, 0.642]<br>`0\u00a0·····│═══●─────\u00a01`<br>at least 0.417 | lift 11.3 | 67 |" in row
+    assert row.count("`0\u00a0") == 1
+
+
+def test_what_was_not_measured_has_no_bar(tmp_path: Path) -> None:
+    """A check without a value is said to be not measured, on both pages, and nothing is drawn."""
+    rows = [check(estimate=None, low=None, high=None, effect=None, verdict="unmeasurable", reason="no token")]
+    found = pages(tmp_path, record(claim(verdict="unmeasurable", met=False, checks=rows)))
+    for text in found.values():
+        assert "not measured" in text
+        assert "\u00a0" not in text
+
+
+def options(**more: Any) -> dict[str, Any]:
+    return {"seed": None, "n": None, "permuted": 5, "robust": False, "fdr": None, "fresh": False, "models": [], **more}
+
+
+def run_with(**more: Any) -> dict[str, Any]:
+    return {"3": {**record()["runs"]["3"], "transformers": "5.24.0", **more}}
+
+
+def commands(front: str) -> list[str]:
+    return front.partition("## How to reproduce it")[2].partition("```sh\n")[2].partition("\n```")[0].splitlines()
+
+
+def test_the_front_page_says_how_to_repeat_the_run(tmp_path: Path) -> None:
+    """Commit, versions, suites, seed, size, models and switches of the run stand in the commands."""
+    asked = options(seed=7, n=64, robust=True, models=["gpt2"])
+    front = front_of(tmp_path, claim(), runs=run_with(options=asked))
+    assert commands(front) == [
+        "git checkout deadbee",
+        'pip install -e . "torch==2.13.0" "transformer-lens==4.3.0" "transformers==5.24.0"',
+        f"pytest {FILE} --circuit-no-cache --circuit-device=cpu --circuit-dtype=float32 --circuit-seed=7 --circuit-n=64 "
+        "--circuit-permuted=5 --circuit-robust --circuit-model=gpt2=DIR",
+    ]
+    assert "DIR is the folder or file with the weights whose digest stands above." in front
+
+
+def test_what_the_commands_cannot_promise_is_said(tmp_path: Path) -> None:
+    """Uncommitted changes, a missing commit, unrecorded options and fresh prompts are each named."""
+    texts = {
+        "changes": ({"git": "deadbee+changes", "options": options()}, "The working tree had uncommitted changes"),
+        "no git": (
+            {"git": None, "code": "sha256:c0de", "options": options()},
+            "Its code had the digest `sha256:c0de`.",
+        ),
+        "old": ({}, "The options of this run were not recorded"),
+        "fresh": ({"options": options(fresh=True, seed=9)}, "the seed alone draws a few others"),
+    }
+    for name, (facts, said) in texts.items():
+        front = front_of(tmp_path / name, claim(), runs=run_with(**facts))
+        assert said in front, name
+        assert [other for _, other in texts.values() if other in front] == [said]
+    assert commands(front_of(tmp_path / "none", claim(), runs=run_with(git=None)))[0].startswith("pip install")
+
+
+def test_runs_with_other_options_have_commands_of_their_own(tmp_path: Path) -> None:
+    """A report of two unlike runs says of each how to repeat it; alike ones share their lines."""
+    two = {**run_with(options=options(seed=1)), "4": {**run_with(options=options(seed=2))["3"]}}
+    front = front_of(tmp_path, claim("a"), claim("b", run="4"), runs=two)
+    assert front.count("```sh") == 2
+    assert "Run 3:\n\n```sh" in front
+    same = {**run_with(options=options()), "4": run_with(options=options())["3"]}
+    assert front_of(tmp_path / "same", claim("a"), claim("b", run="4"), runs=same).count("```sh") == 1
+
+
+def test_history_is_shown_where_it_is_recorded(tmp_path: Path) -> None:
+    """A line on earlier wordings stands beside the claim on both pages, and nothing stands there without one."""
+    found = pages(tmp_path, record(claim("a", history="edited 3 times before it held"), claim("b")))
+    for text in found.values():
+        assert text.count("edited 3 times before it held") == 1
+        assert text.lower().count("history:") <= 1
+    assert "History: edited 3 times before it held" in found[PAGE]
+
+
+CONTROLS = {
+    "broken": {"value": 0.602, "holds": True},
+    "permuted": [{"value": 0.11, "holds": False}, {"value": 0.5, "holds": True}],
+}
+QUESTIONS = {
+    "On how many prompts and which text was head 16.8 measured?": (
+        "for 16.8 on 67 prompts of `numerals`",
+        "- First prompt: `Adam is 1. Bob is`",
+        "- **Templates**: `{name} is {member}.`",
+    ),
+    "Would another head have passed?": ("heads of the model that satisfy the bound", "| 13 of 270 |"),
+    "What would have refuted it?": (
+        "it would have been refuted had the whole corrected interval (97.5%) been below 0.417",
+    ),
+    "Is the value due to the structure of the prompts?": (
+        "same prompts, their structure broken",
+        "| 0.602, satisfies the bound too: **not due to the structure** |",
+    ),
+    "Would a model that learned nothing come to it?": (
+        "models with shuffled weights",
+        "| 1 of 2 satisfy it (0.11 to 0.5) |",
+    ),
+    "What would a head do that looks everywhere alike?": ("under uniform attention", "| 0.0553 |"),
+    "How sure is the number?": ("**0.618 [0.584, 0.642]**", "95% interval (betting interval, guaranteed)"),
+    "What did others report?": ("| 1 | 16.8 | 0.7 (arXiv 2211.00593) | 0.618 [0.584, 0.642] |",),
+    "How do I measure it again?": (f"`pytest {FILE}::three-back --circuit-no-cache`",),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_readers_question_is_answered_by_the_page(question: str, tmp_path: Path) -> None:
+    """Each question of a sceptical reader has its answer on the suite's page, outside of what is folded away or in the YAML."""
+    row = check(controls=CONTROLS, reported={"value": 0.7, "source": "arXiv 2211.00593"})
+    page = pages(tmp_path, record(claim(checks=[row])))[PAGE]
+    folded = re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
+    for answer in QUESTIONS[question]:
+        assert answer in folded, answer
+
+
+def test_an_ablation_says_what_became_of_the_answers(tmp_path: Path) -> None:
+    """Means before and after, answers lost and what is first now stand in a table; without them there is none."""
+    row = check(
+        kind="ablate", ablated=["23.3"], head=None, statistic="drop_in", metric="logit_diff", baseline={"clean": 4.71, "ablated": 2.13},
+        lost=[12, 31], fell_to=[[" 4", 7], [" 5", 3], [" 6", 1], [" 7", 1]], ranks={"median": 2.0},
+    )  # fmt: skip
+    page = pages(tmp_path, record(claim(checks=[row])))[PAGE]
+    assert "| 1 | 23.3 | 4.71 | 2.13 | 12 of 31 | `␣4` (7), `␣5` (3), `␣6` (1) and 1 more | 2 |" in page
+    assert "What the intervention did" not in pages(tmp_path / "none", record())[PAGE]
+
+
+def test_every_link_within_a_page_has_its_place(tmp_path: Path) -> None:
+    """No link of either page leads nowhere, whether anything was measured or not."""
+    gone = {"status": "skipped", "verdict": "unmeasurable", "met": None, "reason": "no copy", "checks": []}
+    for name, claims in {"measured": [claim()], "skipped": [claim(**gone)]}.items():
+        for text in pages(tmp_path / name, record(*claims)).values():
+            for anchor in re.findall(r"\]\(#([^)]+)\)", text):
+                assert text.count(f'<a id="{anchor}"></a>') == 1, (name, anchor)
+
+
+def test_contents_lead_to_every_claim_with_its_verdict(tmp_path: Path) -> None:
+    """The table at the top of a page names each claim once, with its verdict and a link that exists."""
+    page = pages(tmp_path, record(claim("a"), refuted("b", 0.2, met=False), claim("c", variant="x,y=1")))[PAGE]
+    table = page.partition('<a id="contents"></a>')[2].partition("\n\nIn `QUERY")[0]
+    assert re.findall(r"^\| (\w+) \| \[(\w+)", table, re.MULTILINE) == [
+        ("SUPPORTED", "a"),
+        ("REFUTED", "b"),
+        ("SUPPORTED", "c"),
+    ]
+    for anchor in re.findall(r"\]\(#([^)]+)\)", table):
+        assert page.count(f'<a id="{anchor}"></a>') == 1
+
+
+def test_pages_are_made_again_quickly_without_the_heavy_libraries(tmp_path: Path) -> None:
+    """`circuits report` on 60 claims takes under 5 seconds and imports neither torch nor any number or drawing library."""
+    many = [claim(f"c{k}", checks=[check(controls=CONTROLS) for _ in range(6)]) for k in range(60)]
+    (tmp_path / "results.json").write_text(json.dumps(record(*many)))
+    heavy = ("torch", "matplotlib", "numpy", "scipy", "pandas", "transformers")
+    script = (
+        f"import sys; from circuits.cli import main; main(['report', {str(tmp_path)!r}]); "
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    begun = time.monotonic()
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert time.monotonic() - begun < 5
+    assert found.stdout.splitlines()[-1] == "[]"
+    assert (tmp_path / PAGE).read_text().count("\n## ") == 60
