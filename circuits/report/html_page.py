@@ -155,7 +155,7 @@ def _tally(entries: Sequence[Entry]) -> str:
 
 
 def _cards(placed: Sequence[Placed]) -> str:
-    """The refutations with the most evidence, those that nobody expected first."""
+    """The strongest refutations in the order of the front page, those that nobody expected first."""
     refuted = [(file, entry) for file, entry in placed if verdict_of(entry) == "refuted"][:_MOST_CARDS]
     if not refuted:
         return ""
