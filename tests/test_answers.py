@@ -115,7 +115,7 @@ def entry(item: Item) -> dict[str, object]:
 
 
 def answers(tmp_path: Path, **options: object) -> Answers:
-    return Answers(tmp_path / "kept", Options(**options), tmp_path, None, knowledge().families)  # type: ignore[arg-type]
+    return Answers(tmp_path / "kept", Options(**options), tmp_path, None, knowledge().own)  # type: ignore[arg-type]
 
 
 def kept(tmp_path: Path, item: Item, found: Answers) -> Outcome | None:
@@ -157,7 +157,7 @@ def test_an_answer_without_its_figure_is_none(tmp_path: Path) -> None:
     """A figure is part of the answer: where the file is missing, the claim is answered anew."""
     item = items(tmp_path, SUITE)["first"]
     report = tmp_path / "reports"
-    found = Answers(tmp_path / "kept", Options(), tmp_path, report, knowledge().families)
+    found = Answers(tmp_path / "kept", Options(), tmp_path, report, knowledge().own)
     key = found.key(item)
     assert key is not None
     row = {"index": 1, "line": 1, "figure": {"path": "figures/a.png", "alt": "a"}}

@@ -25,6 +25,7 @@ from circuits.claims.selector import parse
 from circuits.measure.attention import Watch
 from circuits.measure.batches import batches
 from circuits.measure.metrics import END_METRICS, Values, end_metrics, next_token_loss, precise
+from circuits.prompts.own import Metric
 from circuits.prompts.prompt import TokenPrompt
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ class CleanRun:
     ``values`` are the clean metrics (the loss only where ``loss``); ``residuals[layer]`` the residual
     streams that enter a layer, by batch; ``writes[site]`` what senders of paths write; ``logits`` the clean logits at the end, by batch (for kl);
     ``partners`` what ``resample`` read from the corrupted partners, by batch and site (up to
-    ``partner_bytes``; None: ``PARTNER_BYTES``), so that the many ablations of a circuit read it once.
+    ``partner_bytes``; None: ``PARTNER_BYTES``), so that the many ablations of a circuit read it once. ``own``: metrics of
+    the project's that are measured too.
     """
 
     prompts: Sequence[TokenPrompt]
@@ -108,6 +110,12 @@ class CleanRun:
     partners: dict[int, dict[str, torch.Tensor]] = field(default_factory=dict)
     loss: bool = False
     partner_bytes: int | None = None
+    own: tuple[Metric, ...] = ()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the metrics that are read at the end of a prompt."""
+        return (*END_METRICS, *(metric.name for metric in self.own))
 
     @property
     def nbytes(self) -> int:
@@ -214,6 +222,7 @@ def clean_run(
     progress: Callable[[int, int], None] | None = None,
     partner_bytes: int | None = None,
     sites: Sequence[str] = (),
+    own: tuple[Metric, ...] = (),
 ) -> CleanRun:
     """One clean pass: metrics, end logits, and the residual streams entering each of ``layers``.
 
@@ -221,11 +230,8 @@ def clean_run(
     """
     import torch
 
-    run = CleanRun(
-        prompts,
-        list(batches(prompts, batch_tokens)),
-        {name: np.full(len(prompts), np.nan) for name in (*END_METRICS, "loss")},
-    )
+    run = CleanRun(prompts, list(batches(prompts, batch_tokens)), {}, own=own)
+    run.values |= {name: np.full(len(prompts), np.nan) for name in (*run.metrics, "loss")}
     run.residuals, run.loss = {layer: [] for layer in layers}, loss
     run.partner_bytes, run.writes = partner_bytes, {name: [] for name in sites}
     done = 0
@@ -239,7 +245,7 @@ def clean_run(
             hooks += watch.hooks(chunk)
         logits = forward(model, tokens, hooks, all_positions=loss)
         run.logits.append(logits[:, -1].clone())
-        _store(run.values, chunk, end_metrics(logits[:, -1], [prompts[i] for i in chunk]))
+        _store(run.values, chunk, end_metrics(logits[:, -1], [prompts[i] for i in chunk], own=own))
         if loss:
             run.values["loss"][chunk] = next_token_loss(logits, tokens)
         done += len(chunk)
@@ -272,7 +278,7 @@ def measure_ablation(
     """
     import torch
 
-    found: Values = {name: np.full(len(run.prompts), np.nan) for name in (*END_METRICS, "loss")}
+    found: Values = {name: np.full(len(run.prompts), np.nan) for name in (*run.metrics, "loss")}
     start = max((layer for layer in run.residuals if layer <= ablation.start), default=0)
     for number, chunk in enumerate(run.chunks):
         batch = [run.prompts[i] for i in chunk]
@@ -285,11 +291,11 @@ def measure_ablation(
             tokens = torch.tensor([p.ids for p in batch], device=model.device)
             residual = run.residuals[start][number] if start > 0 else None
             logits = forward(model, tokens, hooks, all_positions=ablation.loss, residual=residual, start=start)
-            _store(found, chunk, end_metrics(logits[:, -1], batch, clean=run.logits[number]))
+            _store(found, chunk, end_metrics(logits[:, -1], batch, run.logits[number], run.own))
             if ablation.loss:
                 found["loss"][chunk] = next_token_loss(logits, tokens)
         # A resumed run may differ from a whole one in the last digits; what nothing touched must not.
-        for name in (*END_METRICS, *(("loss",) if ablation.loss and run.loss else ())):
+        for name in (*run.metrics, *(("loss",) if ablation.loss and run.loss else ())):
             found[name][untouched] = run.values[name][untouched]
         if progress is not None:
             progress(number + 1, len(run.chunks))

@@ -8,7 +8,7 @@ are there; only what is missing loads the model.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,9 @@ from circuits.measure.metrics import END_METRICS, Values
 from circuits.measure.paths import PathPatch, measure_path
 from circuits.measure.picture import Picture, picture, picture_arrays, picture_from, picture_key
 from circuits.measure.profile import Profile, profile_arrays, profile_from, profile_key
+from circuits.prompts.own import Metric, Score, code_of
 from circuits.prompts.prompt import Family, TokenPrompt
-from circuits.prompts.registry import code_of, with_defaults
+from circuits.prompts.registry import with_defaults
 from circuits.prompts.tokens import reference_prompts
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class Group:
 
     ``first``: the place of its first prompt in the series, ``n`` how many there are; ``draw`` gives them; ``total``
     is how many the series may have; ``make_room(block)`` is told when a block has a clean run. ``base``: the
-    series' first block, whose reference means serve all (None: this is it).
+    series' first block, whose reference means serve all (None: this is it). ``own``: scores and metrics of the project's
+    that are measured here.
     """
 
     prompt_set: PromptSet
@@ -101,6 +103,7 @@ class Group:
     draw: Callable[[], list[TokenPrompt]] = list
     total: int = 0
     make_room: Callable[[Group], None] = lambda block: None
+    own: tuple[Metric | Score, ...] = ()
     _prompts: list[TokenPrompt] | None = None
     _attention: dict[Question, AttentionValues] = field(default_factory=dict)
     _pictures: dict[tuple[Question, tuple[int, int]], Picture] = field(default_factory=dict)
@@ -114,7 +117,7 @@ class Group:
     @property
     def key(self) -> str:
         """Digest of what every value of the group depends on."""
-        about = group_key(self.prompt_set, self.family, self.seed, self.model_digest, self.settings)
+        about = group_key(self.prompt_set, self.family, self.seed, self.model_digest, self.settings, self.own)
         return digest([about, self.first, self.n, *self.chosen])
 
     def key_of(self, quantity: str) -> str:
@@ -303,6 +306,7 @@ class Group:
             self.model(), self.prompts, layers, loss=loss, batch_tokens=self.settings.batch_tokens, watch=watch,
             progress=self._counting(title), partner_bytes=PARTNER_BYTES * self.n // max(self.total, self.n),
             sites=sorted({site(patch.sender) for patch in self.plan.paths})[:MOST_SENDERS],
+            own=tuple(each for each in self.own if isinstance(each, Metric)),
         )  # fmt: skip
         run.values["top_text"] = self._token_texts(run.values)
         self._clean = run
@@ -415,10 +419,18 @@ class Group:
         self._clean = None
 
 
-def group_key(spec: PromptSet, family: Family, seed: int, model_digest: str, settings: Settings) -> str:
+def group_key(
+    spec: PromptSet,
+    family: Family,
+    seed: int,
+    model_digest: str,
+    settings: Settings,
+    own: Sequence[Metric | Score] = (),
+) -> str:
     """Digest of what the values of a prompt set on a model depend on, whichever prompts are measured."""
     parameters = with_defaults(family, spec.parameters)
     about = [spec.family, parameters, spec.bos, dict(spec.roles), family.exhaustive, code_of(family)]
+    about += [[type(each).__name__, each.name, code_of(each)] for each in own]
     return digest([code_digest(), model_digest, settings.dtype, settings.device, about, seed])
 
 
