@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from circuits.claims.claim import Attends, Claim, PromptSet, Suite
+from circuits.claims.claim import Attends, Claim, PromptSet, Score, Suite
 from circuits.claims.load import Knowledge, load_suite
 from circuits.errors import CircuitsError
 from circuits.extensions import Extensions, Used, extensions, used
@@ -122,6 +123,14 @@ def prompt_sets(item: Item) -> list[PromptSet]:
 def own_code(item: Item, own: Extensions) -> list[Used]:
     """What of the project's own code an item's values depend on."""
     return used(own, prompt_sets(item), item.claim.checks)
+
+
+def names_role(item: Item, role: str) -> bool:
+    """Whether the claim itself names a role: its prompts have every own role that the suite names anywhere."""
+    scores = (
+        check.what.own.selector or "" for check in item.claim.checks if isinstance(check.what, Score) and check.what.own
+    )
+    return re.search(rf"\b{re.escape(role)}\b", " ".join((item.claim.yaml, *scores))) is not None
 
 
 def model_facts(source: ModelSource) -> dict[str, Any]:

@@ -167,9 +167,7 @@ def own_score(own: OwnScore, attention: NDArray[np.float64], prompt: TokenPrompt
     except Exception as error:  # whatever a project's own function raises becomes one line
         raise Unmeasurable(f"{about} failed on {prompt.text!r}: {type(error).__name__}: {error}") from error
     if found.shape != (len(attention),):
-        raise Unmeasurable(
-            f"{about} gave an array of shape {found.shape}, not one number for each of {len(attention)} heads"
-        )
+        raise Unmeasurable(f"{about} gave an array of shape {found.shape}, not one number for each head")
     there = found[~np.isnan(found)]
     if there.size and not (there.min() >= -ROUNDING and there.max() <= 1 + ROUNDING):
         outside = there.min() if there.min() < -ROUNDING else there.max()

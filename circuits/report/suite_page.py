@@ -78,6 +78,7 @@ def _claim(entry: Entry) -> list[str]:
             "**VACUOUS**: every check of this claim also holds under uniform attention (or with shuffled weights), so a "
             "head without any structure would pass. The verdict says nothing about what this head has learned."
         )
+    parts += [_own_code(each) for each in entry.get("own") or []]
     parts += beside.whole_run(entry)
     if entry.get("faults"):
         parts += ["The loader refused this claim:", _fenced("\n\n".join(map(str, entry["faults"])))]
@@ -99,6 +100,14 @@ def _claim(entry: Entry) -> list[str]:
             f"<details><summary>The claim as written</summary>\n\n{_fenced(str(entry['yaml']), 'yaml')}\n\n</details>"
         )
     return parts
+
+
+def _own_code(own: Mapping[str, Any]) -> str:
+    """What a claim uses that the package does not vouch for: the project's own record, and where its code lies."""
+    source = f" Source: {prose(own['source'])}." if own.get("source") else ""
+    digest = str(own.get("code") or "").removeprefix("sha256:")[:12]
+    written = f"from {code(own['file'])}, sha256 {digest}" if own.get("file") else f"digest {digest}"
+    return f"**Own code**: the {own['kind']} {code(own['name'])} ({written}). {prose(own['doc'])}{source}"
 
 
 def _expectation(entry: Entry) -> str:
