@@ -165,19 +165,18 @@ def comparable(text: str) -> list[str]:
 
 
 def shell(block: Block, at: str, folder: Path) -> str:
-    """What a block's commands say. One that ends in a status other than 0 says so in a comment: ``# exit 1``."""
-    said = ""
-    for line in re.sub(r"\\\n", "", block.text).splitlines():
-        command, _, comment = line.removeprefix("$ ").partition("  # ")
-        if not command.strip() or command.startswith("#"):
-            continue
-        expected = int(match[1]) if (match := re.search(r"exit (\d+)", comment)) else 0
-        done = subprocess.run(
-            ["bash", "-c", command], cwd=folder, capture_output=True, text=True, env=environment(), timeout=500
-        )
-        said += done.stdout + done.stderr
-        assert done.returncode == expected, f"{at}: {command}\nexit {done.returncode}\n{done.stdout}{done.stderr}"
-    return said
+    """What a block's commands say, in the order of a terminal. The first that fails ends it; one with ``# exit 1`` must exit so."""
+    lines = []
+    for line in block.text.splitlines():
+        match = re.fullmatch(r"(.*?)  # exit (\d+)", line)
+        expected = f"if {match[1]}; then exit 99; else [ $? -eq {match[2]} ]; fi" if match else line
+        lines.append(expected)
+    done = subprocess.run(
+        ["bash", "-ec", "\n".join(lines)], cwd=folder, text=True, env=environment(), timeout=900,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{at}: exit {done.returncode}\n{done.stdout}"
+    return done.stdout
 
 
 def environment() -> dict[str, str]:
