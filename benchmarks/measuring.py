@@ -19,9 +19,10 @@ import torch
 
 from circuits.claims.heads import Component
 from circuits.claims.selector import parse
-from circuits.measure.ablation import Ablation, clean_run, measure_ablation
+from circuits.measure.ablation import Ablation, clean_run
 from circuits.measure.attention import measure_attention
 from circuits.measure.cells import Question
+from circuits.measure.variants import measure_ablation
 from circuits.models.load import load
 from circuits.models.source import resolve
 from circuits.prompts.registry import families

@@ -29,9 +29,9 @@ from circuits.kinds.kind import Cell, Draw, Here, Quantity
 from circuits.kinds.registry import REGISTRY
 from circuits.measure.cache import ValueCache, digest
 from circuits.measure.fill_controls import fill_controls
-from circuits.measure.group import Settings
 from circuits.measure.memory import LEAST_BATCH, free_memory, out_of_memory
 from circuits.measure.ov import OVGroup
+from circuits.measure.plan import Settings
 from circuits.measure.series import Series
 from circuits.models.source import ModelSource, resolve
 from circuits.prompts.own import functions_of

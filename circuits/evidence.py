@@ -11,7 +11,7 @@ import numpy as np
 from circuits.claims.claim import Ablate, Attends, Keep, LossMap, Score
 from circuits.claims.keys import WEIGHT_SCORES
 from circuits.claims.sets import Back, walk
-from circuits.kinds.ablate import alone
+from circuits.kinds.ablate import alone, runs
 from circuits.kinds.attends import candidates, own_prompts, questions
 from circuits.kinds.kind import Cell, Draw, Here, all_heads
 from circuits.kinds.score import members
@@ -22,8 +22,9 @@ from circuits.measure.metrics import metric_values
 from circuits.measure.profile import Profile, profile_json
 from circuits.measure.series import View
 from circuits.report.effect_figures import EffectsFigure, LossMapFigure
-from circuits.report.figures import AttentionFigure, ScoreFigure
+from circuits.report.figures import AblationFigure, AttentionFigure, ScoreFigure
 from circuits.report.profile_figures import ProfileFigure
+from circuits.report.rank_figures import RankFigure
 from circuits.verdict.decide import Row, mean_of
 from circuits.verdict.ranking import harm_sign
 
@@ -48,7 +49,8 @@ def figure_of(row: Row, cell: Cell, here: Here) -> Figure:
     if isinstance(what, Ablate) and cell.check.bound.kind == "top" and row.get("estimate") is not None:
         return _ablations_map(row, what, cell, here)
     if isinstance(what, (Ablate, Keep)) and row.get("estimate") is not None:
-        return _effects(row, here.draw)
+        found = _effects(row, here.draw)
+        return found if found is not None or isinstance(what, Keep) else _ablation(row, what, cell, here)
     return None
 
 
@@ -196,6 +198,31 @@ def _effects(row: Row, draw: Draw) -> Figure:
         draw(drawn, f"effects-{digest([rows, row['bound'], row['check']])[:16]}"),
         f"{row['check']}: effects with intervals",
     )
+
+
+def _ablation(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
+    """What one ablation does to every prompt: the answer's rank where the metric is one, else the metric before and after."""
+    assert here.draw is not None
+    group, asked = here.prompts, runs(cell, here)
+    names = ("F(C)", "F(C\\A)") if what.within is not None else (None, "F(M\\A)")
+    before, after = (group.clean if name is None else group.ablated(asked[name]) for name in names)
+    parts = _few(", ".join(row["ablated"]))
+    where = f" at {what.at}" if what.at is not None else ""
+    title = f"without {parts}{where} ({what.method}) on {row['prompts']}"
+    ranked = what.metric == "answer_rank" or what.metric.startswith("top")  # one figure for all of these
+    about = "ranks" if ranked else what.metric
+    key = group.key_of(json.dumps([about, *map(str, (what.components, what.method, what.at, what.within))]))
+    name = f"{'+'.join(row['ablated'][:2])}-ablation-{key[:16]}"
+    was = "clean" if what.within is None else "circuit alone"
+    if ranked:
+        fell = tuple((str(token), int(count)) for token, count in row.get("fell_to") or ())
+        ranks = RankFigure(before["answer_rank"], after["answer_rank"], f"Rank of the answer {title}", fell, was)
+        return _drawn(here.draw(ranks, name), f"ranks of the answer {title}, and before")
+    if what.metric == "kl":  # a distance from the clean run has no value before
+        return None
+    was_values, now = metric_values(what.metric, before), metric_values(what.metric, after)
+    drawn = AblationFigure(was_values, now, what.metric, f"{what.metric} {title}")
+    return _drawn(here.draw(drawn, name), f"{what.metric} of every prompt {title}, against before")
 
 
 def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str, Any]]:

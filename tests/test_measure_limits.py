@@ -15,9 +15,10 @@ from measuring import LITERALS, WORDS, answer, rows, suite, texts_of
 
 from circuits.claims.heads import Component
 from circuits.claims.selector import parse
-from circuits.measure.ablation import Ablation, Reference, clean_run, forward, measure_ablation
+from circuits.measure.ablation import Ablation, Reference, clean_run, forward
 from circuits.measure.attention import measure_attention
 from circuits.measure.cells import Question
+from circuits.measure.variants import measure_ablation
 from circuits.models.load import LoadedModel, load
 from circuits.models.source import resolve
 from circuits.prompts.prompt import TokenPrompt

@@ -16,8 +16,9 @@ from oracle import HeadOrMlp
 
 from circuits.claims.heads import Component
 from circuits.measure import losses as module
-from circuits.measure.ablation import Ablation, Reference, clean_run, measure_ablation
+from circuits.measure.ablation import Ablation, Reference, clean_run
 from circuits.measure.losses import in_context_learning, measure_token_losses, pca_map
+from circuits.measure.variants import measure_ablation
 from circuits.models.load import LoadedModel, load
 from circuits.models.source import resolve
 from circuits.prompts.prompt import TokenPrompt

@@ -15,7 +15,8 @@ from oracle import HeadOrMlp, Plain, metrics
 
 from circuits.claims.heads import Component
 from circuits.measure import ablation as module
-from circuits.measure.ablation import Ablation, CleanRun, Reference, clean_run, measure_ablation
+from circuits.measure.ablation import Ablation, CleanRun, Reference, clean_run
+from circuits.measure.variants import measure_ablation
 from circuits.models.load import LoadedModel, load
 from circuits.models.source import resolve
 from circuits.prompts.prompt import TokenPrompt

@@ -221,3 +221,17 @@ def test_how_far_and_how_long(clock: Clock, tmp_path: Any) -> None:
     assert "claim 5 of 10, about 3 min left: clean run" in reporter.screen.text
     told = [module.in_time(seconds) for seconds in (0.2, 89, 91, 5399, 9000)]
     assert told == ["1 s", "89 s", "2 min", "90 min", "2.5 h"]
+
+
+def test_claims_without_weights_say_nothing_about_the_time_left(clock: Clock, tmp_path: Any) -> None:
+    """Six claims that are skipped at once leave the pace of the others as it is: 4 measured in 120 s, 10 to go."""
+    reporter = Reporter(live=True, width=100)
+    status = progress(reporter, tmp_path)
+    status.expect(20)
+    for _ in range(6):
+        status.finished(measured=False)
+    for _ in range(4):
+        clock.now += 30.0
+        status.finished()
+    status.step("clean run")
+    assert "claim 5 of 14, about 5 min left: clean run" in reporter.screen.text

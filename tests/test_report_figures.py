@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from circuits.report.drawing import draw
 from circuits.report.figures import AblationFigure, AttentionFigure, ScoreFigure, boundary_edges
+from circuits.report.rank_figures import RankFigure, counts
 
 PNG = b"\x89PNG\r\n\x1a\n"
 ODD = ("<|endoftext|>", "$x$", "日本", "\n", "\\frac{", "a_b^c", "🙂", "\x00", "", " ")
@@ -111,6 +112,8 @@ def test_same_figure_gives_the_same_bytes(tmp_path: Path, figure: Any) -> None:
         AblationFigure(np.array([]), np.array([]), "kl", "none"),
         AblationFigure(np.array([np.nan, 1.0]), np.array([1.0, 1.0]), "$a", "$one$"),
         AblationFigure(np.array([1.0, 0.0] * 20), np.zeros(40), "top1", "few distinct pairs"),
+        RankFigure(np.array([]), np.array([]), "none"),
+        RankFigure(np.array([np.nan, 1.0]), np.array([3.0, 50000.0]), "$a", ((" $", 1), ("\n", 2))),
     ],
     ids=lambda figure: type(figure).__name__,
 )
@@ -149,6 +152,7 @@ def test_upper_triangle_is_white_and_zero_is_not(tmp_path: Path) -> None:
         (attention(4, cells=np.zeros((3, 4), dtype=bool)), r"cells has shape \(3, 4\), expected \(4, 4\)"),
         (score(values=np.zeros(3)), "expected layer x head"),
         (AblationFigure(np.zeros(2), np.zeros(3), "m", "t"), "expected one value a prompt in both"),
+        (RankFigure(np.ones(2), np.ones(3), "t"), "expected one rank a prompt in both"),
     ],
 )
 def test_shapes_that_do_not_fit_are_errors(tmp_path: Path, figure: Any, message: str) -> None:
@@ -166,3 +170,10 @@ def test_outline_of_a_triangle_is_closed(count: int) -> None:
         for corner in (start, end):
             ends[corner] = ends.get(corner, 0) + 1
     assert all(number % 2 == 0 for number in ends.values())
+
+
+def test_ranks_are_counted_in_the_rows_of_the_figure() -> None:
+    """Counted by hand: first and last rank of a row belong to it, and a rank that is not there to none."""
+    ranks = np.array([1, 1, 2, 3, 4, 5, 6, 10, 11, 100, 101, 1000, 1001, 31518, np.nan])
+    assert counts(ranks) == [2, 1, 1, 2, 2, 2, 2, 2]
+    assert sum(counts(ranks)) == np.isfinite(ranks).sum()

@@ -25,6 +25,7 @@ from circuits.claims.selector import parse
 from circuits.measure.attention import Watch
 from circuits.measure.batches import batches
 from circuits.measure.metrics import END_METRICS, Values, end_metrics, next_token_loss, precise
+from circuits.measure.suffix import KeysValues, keeping
 from circuits.prompts.own import Metric
 from circuits.prompts.prompt import TokenPrompt
 
@@ -73,6 +74,12 @@ class Ablation:
             return list(range(len(prompt.ids)))
         return queries(parse(f"{self.at} -> any"), prompt, variables)
 
+    def first(self, prompts: Sequence[TokenPrompt], variables: Mapping[str, int]) -> int:
+        """The first position that is replaced in any of the prompts; their length where there is none."""
+        if self.also or self.at is None:
+            return 0
+        return min((min(self.places(p, variables), default=len(p.ids)) for p in prompts), default=0)
+
     @property
     def sites(self) -> dict[str, list[int]]:
         """Hook name -> heads replaced there (empty for an MLP), in layer order."""
@@ -97,8 +104,9 @@ class CleanRun:
     ``values`` are the clean metrics (the loss only where ``loss``); ``residuals[layer]`` the residual
     streams that enter a layer, by batch; ``writes[site]`` what senders of paths write; ``logits`` the clean logits at the end, by batch (for kl);
     ``partners`` what ``resample`` read from the corrupted partners, by batch and site (up to
-    ``partner_bytes``; None: ``PARTNER_BYTES``), so that the many ablations of a circuit read it once. ``own``: metrics of
-    the project's that are measured too.
+    ``partner_bytes``; None: ``PARTNER_BYTES``), so that the many ablations of a circuit read it once; ``keys`` keys and values by
+    batch and layer, for ablations of some positions only, and ``sound`` where they were found to do (see ``suffix``); ``own``
+    metrics of the project's that are measured too.
     """
 
     prompts: Sequence[TokenPrompt]
@@ -108,6 +116,8 @@ class CleanRun:
     residuals: dict[int, list[torch.Tensor]] = field(default_factory=dict)
     writes: dict[str, list[torch.Tensor]] = field(default_factory=dict)
     partners: dict[int, dict[str, torch.Tensor]] = field(default_factory=dict)
+    keys: list[KeysValues] = field(default_factory=list)
+    sound: dict[tuple[int, int, int], bool] = field(default_factory=dict)
     loss: bool = False
     partner_bytes: int | None = None
     own: tuple[Metric, ...] = ()
@@ -117,11 +127,16 @@ class CleanRun:
         """The names of the metrics that are read at the end of a prompt."""
         return (*END_METRICS, *(metric.name for metric in self.own))
 
+    def start(self, ablation: Ablation) -> int:
+        """The layer that an ablation is run from: the highest whose residual stream is kept and that nothing below touches."""
+        return max((layer for layer in self.residuals if layer <= ablation.start), default=0)
+
     @property
     def nbytes(self) -> int:
         """The memory that its tensors keep."""
         tensors = [*self.logits, *(t for kept in (*self.residuals.values(), *self.writes.values()) for t in kept)]
         tensors += [value for batch in self.partners.values() for value in batch.values()]
+        tensors += [tensor for batch in self.keys for pair in batch.values() for tensor in pair]
         return sum(int(tensor.nbytes) for tensor in tensors)
 
     def keep_partners(self, number: int, read: dict[str, torch.Tensor]) -> None:
@@ -222,9 +237,12 @@ def clean_run(
     progress: Callable[[int, int], None] | None = None,
     partner_bytes: int | None = None,
     sites: Sequence[str] = (),
+    keys_from: int | None = None,
     own: tuple[Metric, ...] = (),
 ) -> CleanRun:
     """One clean pass: metrics, end logits, and the residual streams entering each of ``layers``.
+
+    ``keys_from``: the lowest layer whose keys and values are kept (None: of none).
 
     ``sites``: whose activations are kept too; ``watch``: attention that is read in the same pass. ``progress(done, total)`` counts prompts.
     """
@@ -238,14 +256,17 @@ def clean_run(
     for chunk in run.chunks:
         tokens = torch.tensor([prompts[i].ids for i in chunk], device=model.device)
         hooks: list[Hook] = [
-            (f"blocks.{layer}.hook_resid_pre", _keep_in(kept)) for layer, kept in run.residuals.items() if layer > 0
+            (f"blocks.{layer}.hook_resid_pre", _keep_in(kept)) for layer, kept in run.residuals.items()
         ]
         hooks += [(name, _keep_in(kept)) for name, kept in run.writes.items()]
         if watch is not None:
             hooks += watch.hooks(chunk)
-        logits = forward(model, tokens, hooks, all_positions=loss)
+        kept: KeysValues = {}
+        with keeping(model, keys_from, kept):
+            logits = forward(model, tokens, hooks, all_positions=loss)
+        run.keys.append(kept)
         run.logits.append(logits[:, -1].clone())
-        _store(run.values, chunk, end_metrics(logits[:, -1], [prompts[i] for i in chunk], own=own))
+        store(run.values, chunk, end_metrics(logits[:, -1], [prompts[i] for i in chunk], own=own))
         if loss:
             run.values["loss"][chunk] = next_token_loss(logits, tokens)
         done += len(chunk)
@@ -261,48 +282,8 @@ def _keep_in(kept: list[torch.Tensor]) -> Callable[..., None]:
     return keep
 
 
-def measure_ablation(
-    model: LoadedModel,
-    run: CleanRun,
-    ablation: Ablation,
-    reference: Reference | None,
-    progress: Callable[[int, int], None] | None = None,
-    *,
-    variables: Mapping[str, int] = NO_VARIABLES,
-) -> Values:
-    """The metrics of the ablated model on the prompts of ``run``: Float[prompt] each.
-
-    ``reference`` is needed by ``mean`` only; ``resample`` needs corrupted partners. ``variables`` are
-    the prompt set's, for ``at``. A prompt in which nothing is replaced has exactly its clean values.
-    Raises ValueError when reference or partners are missing: the loader refuses such claims.
-    """
-    import torch
-
-    found: Values = {name: np.full(len(run.prompts), np.nan) for name in (*run.metrics, "loss")}
-    start = max((layer for layer in run.residuals if layer <= ablation.start), default=0)
-    for number, chunk in enumerate(run.chunks):
-        batch = [run.prompts[i] for i in chunk]
-        found_at = [bool(ablation.also or ablation.places(prompt, variables)) for prompt in batch]
-        untouched = [i for i, touched in zip(chunk, found_at, strict=True) if not touched]
-        if len(untouched) < len(chunk) or (ablation.loss and not run.loss):
-            partners = dict(run.partners.get(number, {}))
-            hooks = replacing_hooks(model, ablation, batch, reference, variables, partners)
-            run.keep_partners(number, partners)
-            tokens = torch.tensor([p.ids for p in batch], device=model.device)
-            residual = run.residuals[start][number] if start > 0 else None
-            logits = forward(model, tokens, hooks, all_positions=ablation.loss, residual=residual, start=start)
-            _store(found, chunk, end_metrics(logits[:, -1], batch, run.logits[number], run.own))
-            if ablation.loss:
-                found["loss"][chunk] = next_token_loss(logits, tokens)
-        # A resumed run may differ from a whole one in the last digits; what nothing touched must not.
-        for name in (*run.metrics, *(("loss",) if ablation.loss and run.loss else ())):
-            found[name][untouched] = run.values[name][untouched]
-        if progress is not None:
-            progress(number + 1, len(run.chunks))
-    return found
-
-
-def _store(target: Values, chunk: list[int], values: Values) -> None:
+def store(target: Values, chunk: list[int], values: Values) -> None:
+    """Put the values of a batch in their places."""
     for name, value in values.items():
         target[name][chunk] = value
 
@@ -314,11 +295,12 @@ def replacing_hooks(
     reference: Reference | None,
     variables: Mapping[str, int] = NO_VARIABLES,
     partners: dict[str, torch.Tensor] | None = None,
+    first: int = 0,
 ) -> list[Hook]:
     """Hooks that make the ablation on a batch of prompts of one length; none where nothing is replaced.
 
-    ``partners``: what was read from the corrupted partners by site; what is missing is read and put in.
-    Raises ValueError where ``mean`` has no reference or ``resample`` no partners.
+    ``partners``: what was read from the corrupted partners by site; what is missing is read and put in. ``first``: the
+    position that the run begins with (nothing before it is replaced). Raises ValueError where ``mean`` has no reference or ``resample`` no partners.
     """
     import torch
 
@@ -330,8 +312,15 @@ def replacing_hooks(
     mask = None
     if ablation.at is not None:
         mask = torch.tensor([[p in row for p in range(len(batch[0].ids))] for row in places], device=model.device)
+        mask = mask[:, first:]
     found = _replacements(model, ablation, batch, reference, {} if partners is None else partners)
-    return [*hooks, *((name, _replace(heads, value, mask)) for (name, heads), value in found)]
+    return [
+        *hooks,
+        *(
+            (name, _replace(heads, value if value is None else value[:, first:], mask))
+            for (name, heads), value in found
+        ),
+    ]
 
 
 def _replacements(
@@ -350,12 +339,7 @@ def _replacements(
             yield entry, None
         return
     if ablation.method == "resample":
-        rows = [prompt.corrupted for prompt in batch]
-        if any(row is None for row in rows):
-            raise ValueError("resample ablation needs a corrupted partner for every prompt")
-        missing = [name for name in sites if name not in partners]
-        if missing:
-            partners |= capture(model, [row for row in rows if row is not None], missing)
+        read_partners(model, batch, sites, partners)
         for entry in sites.items():
             yield entry, partners[entry[0]]
         return
@@ -366,6 +350,21 @@ def _replacements(
     alike = all(mean is means[0] for mean in means)
     for entry in sites.items():
         yield entry, means[0][entry[0]][None] if alike else torch.stack([mean[entry[0]] for mean in means])
+
+
+def read_partners(
+    model: LoadedModel, batch: Sequence[TokenPrompt], sites: Iterable[str], partners: dict[str, torch.Tensor]
+) -> None:
+    """Put what is not yet among ``partners`` there: the activations at sites on the batch's corrupted partners, in one pass.
+
+    Raises ValueError where a prompt has no partner.
+    """
+    rows = [prompt.corrupted for prompt in batch]
+    if any(row is None for row in rows):
+        raise ValueError("resample ablation needs a corrupted partner for every prompt")
+    missing = [name for name in sites if name not in partners]
+    if missing:
+        partners |= capture(model, [row for row in rows if row is not None], missing)
 
 
 def _replace(heads: list[int], value: torch.Tensor | None, mask: torch.Tensor | None) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from circuits.errors import PromptFault
 from circuits.measure.attention import measure_attention
 from circuits.measure.cells import Question
 from circuits.measure.controls import Controls, Floats, means, measure_controls, permuted_weights
-from circuits.measure.group import askable
+from circuits.measure.plan import askable
 from circuits.measure.series import Series
 from circuits.prompts.prompt import TokenPrompt
 

@@ -8,7 +8,7 @@ are there; only what is missing loads the model.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.claims.claim import PromptSet
-from circuits.claims.selector import variables as back_references
-from circuits.errors import Unmeasurable
-from circuits.measure.ablation import PARTNER_BYTES, Ablation, CleanRun, Reference, clean_run, measure_ablation, site
+from circuits.measure.ablation import PARTNER_BYTES, Ablation, CleanRun, Reference, clean_run, site
 from circuits.measure.attention import AttentionValues, Watch, attention_arrays, attention_from, run_watch
-from circuits.measure.cache import ValueCache, code_digest, digest
-from circuits.measure.cells import Question, cells
+from circuits.measure.cache import ValueCache, digest
+from circuits.measure.cells import Question
 from circuits.measure.metrics import END_METRICS, Values
 from circuits.measure.paths import PathPatch, measure_path
 from circuits.measure.picture import Picture, picture, picture_arrays, picture_from, picture_key
+from circuits.measure.plan import Plan, Settings, askable, group_key, name_of
 from circuits.measure.profile import Profile, profile_arrays, profile_from, profile_key
-from circuits.prompts.own import Metric, Score, code_of
+from circuits.measure.variants import measure_variants
+from circuits.prompts.own import Metric, Score
 from circuits.prompts.prompt import Family, TokenPrompt
-from circuits.prompts.registry import with_defaults
 from circuits.prompts.tokens import reference_prompts
 
 if TYPE_CHECKING:
@@ -42,38 +41,6 @@ MOST_SENDERS = 4
 """Of how many sites of paths' senders a clean run keeps what they write; the others are read again."""
 CLEAN_RUN = "clean"
 """The name of the unablated model's metrics among what a group measured."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What every group of a run shares. ``device`` is the kind of device that values are keyed by."""
-
-    dtype: str
-    device: str
-    batch_tokens: int
-
-
-@dataclass
-class Plan:
-    """What will be asked of a prompt set: shared by its blocks, and filled before anything is measured.
-
-    Pictures and profiles are asked of the first block only.
-    """
-
-    questions: set[Question] = field(default_factory=set)
-    pictures: set[tuple[Question, tuple[int, int]]] = field(default_factory=set)
-    profiles: set[tuple[int, int]] = field(default_factory=set)
-    ablations: set[Ablation] = field(default_factory=set)
-    paths: set[PathPatch] = field(default_factory=set)
-
-    def add_ablation(self, ablation: Ablation) -> str:
-        """Ask for an ablation; the same one with and without the whole-prompt loss is one run. Its name."""
-        full = replace(ablation, loss=True)
-        if ablation.loss:
-            self.ablations.discard(replace(ablation, loss=False))
-        if full not in self.ablations:
-            self.ablations.add(ablation)
-        return name_of(ablation)[0]
 
 
 @dataclass
@@ -270,11 +237,14 @@ class Group:
         found = self._kept(name, loss)
         if found is None:
             found = measure()
-            quantity = json.dumps([name, loss])
-            self._values[quantity] = found
-            self.measured.add(name)
-            self.cache.save(self.key_of(quantity), found)
+            self._keep(name, loss, found)
         return found
+
+    def _keep(self, name: str, loss: bool, values: Values) -> None:
+        quantity = json.dumps([name, loss])
+        self._values[quantity] = values
+        self.measured.add(name)
+        self.cache.save(self.key_of(quantity), values)
 
     @property
     def _loss(self) -> bool:
@@ -307,6 +277,7 @@ class Group:
             progress=self._counting(title), partner_bytes=PARTNER_BYTES * self.n // max(self.total, self.n),
             sites=sorted({site(patch.sender) for patch in self.plan.paths})[:MOST_SENDERS],
             own=tuple(each for each in self.own if isinstance(each, Metric)),
+            keys_from=min((max((k for k in layers if k <= each.start), default=0) for each in self._limited), default=None),
         )  # fmt: skip
         run.values["top_text"] = self._token_texts(run.values)
         self._clean = run
@@ -320,34 +291,63 @@ class Group:
         """
         last = self.model().shape.layers - 1
         starts = {ablation.start for ablation in self.plan.ablations}
+        low = {0} if any(ablation.start == 0 for ablation in self._limited) else set()
         starts |= {last if patch.receiver is None else patch.receiver.layer for patch in self.plan.paths}
-        layers = sorted(starts - {0})
+        layers = sorted(starts - {0} | low)
         longest = max(len(prompt.ids) for prompt in self.prompts)
         each = max(self.total, self.n) * longest * int(self.model().bridge.cfg.d_model) * 4  # of all blocks, in float32
         room = max(1, RESIDUAL_BYTES // each)
         return layers[:: -(-len(layers) // room)] if layers else []
+
+    @property
+    def _limited(self) -> list[Ablation]:
+        """The planned ablations that leave a beginning of the prompts as it is, and need no logits there."""
+        return [each for each in self.plan.ablations if each.at is not None and not each.also and not each.loss]
 
     def _counting(self, title: str) -> Callable[[int, int], None]:
         return lambda done, total: self.progress(f"{title} ({done}/{total})")
 
     def _measure_ablation(self, ablation: Ablation) -> Values:
         run = self._clean_run()
+        together = self._together(ablation, run)
         names = ", ".join(str(component) for component in ablation.components[:6])
         many = len(ablation.components)
         names += f" and {many - 6} more" if many > 6 else ""
-        title = f"ablation of {names} ({ablation.method}) on {self.prompt_set.title}: {len(self.prompts)} prompts"
+        also = f" and {len(together) - 1} more" if len(together) > 1 else ""
+        title = f"ablation of {names} ({ablation.method}){also} on {self.prompt_set.title}: {len(self.prompts)} prompts"
         self.progress(title)
-        reference = self.reference if ablation.method == "mean" else None
-        values = measure_ablation(
+        found = measure_variants(
             self.model(),
             run,
-            ablation,
-            reference,
+            together,
+            self.reference if any(each.method == "mean" for each in together) else None,
             variables=self.prompt_set.variables,
             progress=self._counting(title),
         )
-        values["top_text"] = self._token_texts(values)
-        return values
+        for each, values in zip(together, found, strict=True):
+            values["top_text"] = self._token_texts(values)
+            if each != ablation:
+                self._keep(*name_of(each), values)
+        return found[together.index(ablation)]
+
+    def _together(self, ablation: Ablation, run: CleanRun) -> list[Ablation]:
+        """The planned ablations that are measured in one pass with this one, as many as a batch may have tokens.
+
+        On the first block only: every check looks at it, while later blocks are for those that it did not decide. Those
+        that read the whole-prompt loss unembed all positions and stay alone. Which ones are together depends on the plan, not
+        on the order in which they are asked for.
+        """
+        longest = max(len(prompt.ids) for prompt in self.prompts)
+        fit = self.settings.batch_tokens // (longest * max(map(len, run.chunks)))
+        if self.base is not None or ablation.loss or fit < 2:
+            return [ablation]
+        missing = [each for each in self.plan.ablations if not each.loss and self._kept(*name_of(each)) is None]
+        alike = sorted(
+            {ablation, *(each for each in missing if _passes(each, run) == _passes(ablation, run))},
+            key=lambda each: name_of(each)[0],
+        )
+        at = alike.index(ablation) // fit * fit
+        return alike[at : at + fit]
 
     def _measure_path(self, patch: PathPatch) -> Values:
         title = f"path {patch} on {self.prompt_set.title}: {len(self.prompts)} prompts"
@@ -419,35 +419,6 @@ class Group:
         self._clean = None
 
 
-def group_key(
-    spec: PromptSet,
-    family: Family,
-    seed: int,
-    model_digest: str,
-    settings: Settings,
-    own: Sequence[Metric | Score] = (),
-) -> str:
-    """Digest of what the values of a prompt set on a model depend on, whichever prompts are measured."""
-    parameters = with_defaults(family, spec.parameters)
-    about = [spec.family, parameters, spec.bos, dict(spec.roles), family.exhaustive, code_of(family)]
-    about += [[type(each).__name__, each.name, code_of(each)] for each in own]
-    return digest([code_digest(), model_digest, settings.dtype, settings.device, about, seed])
-
-
-def askable(asked: Question, prompts: list[TokenPrompt], variables: Mapping[str, int]) -> bool:
-    """Whether every prompt has the period or variable that the question's offsets need (texts may differ)."""
-    if not any(back_references(side) for side in (asked.left, asked.right) if side is not None):
-        return True
-    try:
-        for prompt in prompts:
-            cells(asked, [prompt], variables)
-    except Unmeasurable:
-        return False
-    return True
-
-
-def name_of(ablation: Ablation) -> tuple[str, bool]:
-    """The name of an ablation's values, and whether the loss is among them."""
-    about: list[object] = [sorted(map(str, ablation.components)), ablation.method]
-    about += [ablation.at, sorted(map(str, ablation.also))] if ablation.at or ablation.also else []
-    return json.dumps(["ablation", *about]), ablation.loss
+def _passes(ablation: Ablation, run: CleanRun) -> tuple[int, str | None]:
+    """What ablations have in common that can share a pass: the layer and the positions that it begins with."""
+    return run.start(ablation), None if ablation.also else ablation.at

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.measure.ablation import Ablation
-from circuits.measure.group import Group, name_of
+from circuits.measure.group import Group
 from circuits.measure.losses import in_context_learning, measure_token_losses
+from circuits.measure.plan import name_of
 from circuits.measure.series import View
 
 IN_CONTEXT = "in-context-learning score"

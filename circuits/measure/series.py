@@ -1,7 +1,8 @@
 """The prompts of one model and prompt set in the order drawn, measured in blocks as far as a verdict needs them.
 
-Blocks lie on a grid that depends on nothing but the length of the template cycle: a prompt is always measured in the
-same batch, so no value depends on how many prompts are asked for, or on what else is measured. A ``View`` is the
+Blocks lie on a grid that depends on nothing but the length of the template cycle: a prompt is always measured beside the
+same others, so no value depends on how many prompts are asked for. (Ablations of the first block share passes with others that are
+planned: the same numbers in float32 on a CPU, in the last digits not always elsewhere.) A ``View`` is the
 first n prompts, ending with a block; it is what a check's row is made from.
 """
 
@@ -23,10 +24,11 @@ from circuits.measure.cache import ValueCache, digest
 from circuits.measure.cells import Question
 from circuits.measure.controls import Controls
 from circuits.measure.facts import describe
-from circuits.measure.group import Group, Plan, Progress, Settings, group_key
+from circuits.measure.group import Group, Progress
 from circuits.measure.metrics import Values
 from circuits.measure.paths import PathPatch
 from circuits.measure.picture import Picture
+from circuits.measure.plan import Plan, Settings, group_key
 from circuits.measure.profile import Profile
 from circuits.prompts.own import Metric, Score
 from circuits.prompts.prompt import Family, TokenPrompt

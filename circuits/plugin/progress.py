@@ -35,9 +35,12 @@ class Progress:
         """How many claims are to be measured, from now on."""
         self._total, self._done, self._start = total, 0, time.monotonic()
 
-    def finished(self) -> None:
-        """One of them is done."""
-        self._done += 1
+    def finished(self, *, measured: bool = True) -> None:
+        """One of them is done; one that was not measured (its weights are missing) says nothing about the time of the others."""
+        if measured:
+            self._done += 1
+        else:
+            self._total -= 1
 
     def _whole(self, now: float) -> str:
         """How far the run is, and about how long it goes on; "" before it is known."""

@@ -103,7 +103,7 @@ class State:
                 self._evaluator = self._make_evaluator()
                 self._plan(self._evaluator)
             outcome = self._evaluator.evaluate(item)
-            self.progress.finished()
+            self.progress.finished(measured=outcome.entry.get("status") != "skipped")
         finally:
             self.progress.clear()
         from circuits.report.record import clean_numbers

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from circuits.report import effect_figures, figures, profile_figures, sheet
+from circuits.report import effect_figures, figures, profile_figures, rank_figures, sheet
 from circuits.report.sheet import save
 from circuits.store import version
 
@@ -19,6 +19,7 @@ _CANVAS: dict[type, Any] = {
     profile_figures.LessonFigure: profile_figures.lesson_canvas,
     effect_figures.LossMapFigure: effect_figures.loss_map_canvas,
     effect_figures.EffectsFigure: effect_figures.effects_canvas,
+    rank_figures.RankFigure: rank_figures.rank_canvas,
 }
 
 
@@ -37,7 +38,7 @@ def draw(figure: Any, path: Path) -> None:
 def drawing_digest() -> str:
     """Eight digits for the way in which figures are drawn: the code that does it and matplotlib's version."""
     found = hashlib.sha256(f"matplotlib={version('matplotlib') or 'none'}".encode())
-    for module in (effect_figures, figures, profile_figures, sheet):
+    for module in (effect_figures, figures, profile_figures, rank_figures, sheet):
         assert module.__file__ is not None
         found.update(Path(module.__file__).read_bytes())
     return found.hexdigest()[:8]

@@ -282,7 +282,18 @@ def ablation_canvas(figure: AblationFigure) -> Figure:
     axes.scatter(shown[:, 0], shown[:, 1], s=area, color=blue, alpha=0.75 if few else 0.55, linewidths=0, zorder=2)
     axes.scatter([], [], s=30, color=blue, label="prompts, with their number" if few else "one prompt")
     for (x, y), many in zip(pairs.tolist(), counts.tolist(), strict=True) if few else ():
-        axes.annotate(str(many), (x, y), ha="center", va="center", fontsize=9, fontweight="bold", zorder=4)
+        beside = (16, 16) if len(pairs) == 1 else (0, 0)  # the mean lies on it
+        axes.annotate(
+            str(many),
+            (x, y),
+            beside,
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=9,
+            fontweight="bold",
+            zorder=4,
+        )
     if len(clean):
         style: Any = {"s": 70, "marker": "D", "color": CLAIMED, "edgecolors": "black", "zorder": 5}
         axes.scatter([clean.mean()], [ablated.mean()], label="mean over prompts", **style)
