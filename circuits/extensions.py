@@ -31,7 +31,7 @@ from circuits.prompts.own import (
     place_of,
 )
 from circuits.prompts.prompt import Family
-from circuits.prompts.registry import RESERVED_ROLES, families, installed, with_defaults
+from circuits.prompts.registry import FAMILIES, RESERVED_ROLES, families, installed, with_defaults
 
 __all__ = ["ENTRY_POINTS", "Extensions", "Family", "Metric", "Own", "Role", "Score", "Used", "extensions", "used"]
 
@@ -147,7 +147,7 @@ def used(own: Extensions, sets: Iterable[PromptSet], checks: Iterable[Check]) ->
     for prompts in sets:
         for role in prompts.own_roles:
             found["role", role] = own.roles[role]
-        if prompts.family in own.families:
+        if own.families.get(prompts.family) is not FAMILIES.get(prompts.family):
             found["prompt family", prompts.family] = own.families[prompts.family]
     for check in checks:
         for record in own_of(check):

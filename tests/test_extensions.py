@@ -314,3 +314,16 @@ def test_a_metric_name_is_a_text_that_carries_its_record() -> None:
     assert name == "margin" and hash(name) == hash("margin") and name.record is MARGIN
     assert MARGIN.facts == (0.0, 1.0, True, True, True)
     assert isinstance(FAMILIES["ioi"], Family)
+
+
+def test_a_family_made_by_the_package_is_known_by_what_it_was_given() -> None:
+    """Two families that differ in their word pool alone have two codes, the same in every process."""
+    from circuits.prompts.sequences import sequence_family
+
+    given = {"name": "mine", "doc": "Mine.", "slot": "name", "template": "{name} is {member}."}
+    one, again, other = (
+        sequence_family(pool=pool, **given) for pool in (("Ada", "Bea"), ["Ada", "Bea"], ("Ada", "Cy"))
+    )
+    assert code_of(one) == code_of(again) != code_of(other)
+    know = knowledge(extra=[other])
+    assert know.own.families["mine"] is other

@@ -46,9 +46,10 @@ def _folders(folder: Path) -> list[Path]:
 
 def _asked(path: Path) -> list[Any]:
     try:
-        return list(getattr(_run(path), HOOK)() or [])
+        given = getattr(_run(path), HOOK)()
     except Exception as error:  # whatever a project's file raises becomes one line
         raise CircuitsError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
+    return list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
 
 
 def _run(path: Path) -> ModuleType:

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def pytest_circuits_extensions() -> Any:
-    """Return a list of the project's own records: ``Family``, ``Role``, ``Score`` and ``Metric`` of ``circuits.extensions``.
+    """Return a record or a list of the project's own: ``Family``, ``Role``, ``Score`` and ``Metric`` of ``circuits.extensions``.
 
     It takes no arguments: ``circuits lint`` calls it too, where there is no pytest session.
     """

@@ -84,7 +84,9 @@ class State:
             from circuits.items import knowledge
 
             if count > self._additions:
-                self._own = [record for records in hook() for record in records]
+                self._own = [
+                    record for given in hook() for record in (given if isinstance(given, (list, tuple)) else [given])
+                ]
                 self._additions = count
             self._knowledge = knowledge(model_places(self.config), self._own)
         return self._knowledge

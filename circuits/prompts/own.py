@@ -142,13 +142,19 @@ def marked(pair: PromptPair, roles: Iterable[Role]) -> PromptPair:
 
 def functions_of(own: Own) -> list[Any]:
     """The functions of a record that are not this package's, those of a family's own roles aside."""
+    return [each for each in _all_functions(own) if not _of_package(each)]
+
+
+def _all_functions(own: Own) -> list[Any]:
     if isinstance(own, Family):
-        found: list[Any] = [own.pairs, own.roles, own.check]
-    elif isinstance(own, Role):
-        found = [own.find]
-    else:
-        found = [own.value] if own.value is not None else []
-    return [each for each in found if not str(getattr(_plain(each), "__module__", "")).startswith("circuits.")]
+        return [own.pairs, own.roles, own.check]
+    if isinstance(own, Role):
+        return [own.find]
+    return [own.value] if own.value is not None else []
+
+
+def _of_package(function: Any) -> bool:
+    return str(getattr(_plain(function), "__module__", "")).startswith("circuits.")
 
 
 def files_of(own: Own) -> list[Path]:
@@ -167,14 +173,40 @@ def code_of(own: Own) -> str:
     """Digest of what a project's own record computes; "" for those of the package, whose code is known.
 
     That of a function is its file's bytes; where it has no file (it was typed in a notebook) its
-    byte code. Of a score by selector it is the selector.
+    byte code. Of a score by selector it is the selector, and of a family that a function of the package made what that
+    function was given (its word pool, its template).
     """
     parts = [_digest_of(function) for function in functions_of(own)]
+    parts += [text for function in _all_functions(own) if _of_package(function) and (text := _baked(function))]
     if isinstance(own, Family):
         parts += [f"{role.name}={code_of(role)}" for role in own.marks]
     elif isinstance(own, Score) and own.selector is not None:
         parts.append(own.selector)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
+
+
+def _baked(value: Any, deep: int = 4) -> str:
+    """What is baked into a function: the values of its closure and of a partial call; "" where there is nothing.
+
+    Only plain values count; others are known by their type, and functions by what is baked into them (``deep`` levels:
+    a function may hold itself).
+    """
+    if isinstance(value, functools.partial):
+        return "|".join(_text(each, deep) for each in (value.func, value.args, sorted(value.keywords.items())))
+    cells = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()] if deep else []
+    return "|".join(_text(each, deep) for each in cells)
+
+
+def _text(value: Any, deep: int) -> str:
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(_text(each, deep) for each in value)}]"
+    if isinstance(value, (set, frozenset)):
+        return f"[{','.join(sorted(_text(each, deep) for each in value))}]"
+    if isinstance(value, Mapping):
+        return f"[{','.join(f'{_text(key, deep)}:{_text(each, deep)}' for key, each in value.items())}]"
+    return f"{getattr(value, '__qualname__', type(value).__qualname__)}({_baked(value, deep - 1)})"
 
 
 def _plain(function: Any) -> Any:
