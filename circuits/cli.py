@@ -10,10 +10,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from circuits.commands import cache, families, lint, models, report
-from circuits.commands.common import OK, fail
+from circuits.commands import cache, completion, explain, families, lint, models, report, show
+from circuits.commands.common import INTERRUPTED, OK, fail
 
-COMMANDS = {"lint": lint, "models": models, "families": families, "report": report, "cache": cache}
+COMMANDS = {
+    "lint": lint,
+    "show": show,
+    "explain": explain,
+    "models": models,
+    "families": families,
+    "report": report,
+    "cache": cache,
+    "completion": completion,
+}
 """Every command: its module has ``arguments(commands)``, which describes it, and ``run(given)``, which does it."""
 
 
@@ -21,13 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. 0: fine; 1: faults found, or nothing to render; 2: not to be understood."""
     from circuits.errors import CircuitsError
 
-    given = parser().parse_args(arguments)
+    known = parser()
+    completion.answer(known)
+    given = known.parse_args(arguments)
     try:
         status: int = COMMANDS[given.command].run(given)
         return status
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except KeyboardInterrupt:
+        return fail("interrupted", INTERRUPTED)
     except CircuitsError as error:
         return fail(str(error))
     except OSError as error:

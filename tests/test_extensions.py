@@ -15,6 +15,7 @@ import pytest
 from tests_of_plugin import project, run_pytest
 
 from circuits.answers import Answers
+from circuits.cli import main
 from circuits.commands.lint import lint
 from circuits.errors import CircuitsError, PromptFault
 from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
@@ -327,3 +328,21 @@ def test_a_family_made_by_the_package_is_known_by_what_it_was_given() -> None:
     assert code_of(one) == code_of(again) != code_of(other)
     know = knowledge(extra=[other])
     assert know.own.families["mine"] is other
+
+
+def test_explain_and_families_know_the_project_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A role of the conftest can be explained, a family of it is described."""
+    (tmp_path / "conftest.py").write_text(
+        "import re\nfrom dataclasses import replace\nfrom circuits.extensions import Role\n"
+        "from circuits.prompts.registry import FAMILIES\n\n"
+        "def pytest_circuits_extensions():\n"
+        "    role = Role('odd', doc='Odd.', find=lambda t: [m.span() for m in re.finditer('[13579]', t)])\n"
+        "    return [role, replace(FAMILIES['ioi'], name='mine', doc='Of the project.')]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["families", "mine"]) == 0
+    assert "mine: Of the project." in capsys.readouterr().out
+    assert main(["explain", "odd -> n-1", "--text", "Adam is 1. Bob is 2.", "--model", "reference"]) == 0
+    assert "odd" in capsys.readouterr().out

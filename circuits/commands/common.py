@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from circuits.models.source import ModelSource
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 SUFFIXES = (".yaml", ".yml")
-OK, FOUND, USAGE = 0, 1, 2
-"""Fine; faults found, or nothing there; not to be understood."""
+OK, FOUND, USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Fine; faults found, or nothing there; not to be understood; stopped with Ctrl-C."""
 
 
 def add(commands: Commands, name: str, help: str, examples: str, *, model: bool = False) -> argparse.ArgumentParser:
@@ -32,9 +35,21 @@ def add(commands: Commands, name: str, help: str, examples: str, *, model: bool 
     return parser
 
 
+def complete(action: argparse.Action, by: Callable[..., Iterable[str]]) -> None:
+    """What a shell offers for an argument; ``by`` is called with prefix, action, parser and parsed_args."""
+    action.completer = by  # type: ignore[attr-defined]  # the attribute that argcomplete looks for
+
+
 def say(text: str = "") -> None:
     """A line on standard output."""
     sys.stdout.write(f"{text}\n")
+
+
+def say_json(value: Any) -> None:
+    """Plain data as JSON on standard output, for programs."""
+    import json
+
+    say(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
 def fail(text: str, status: int = USAGE) -> int:
@@ -42,6 +57,62 @@ def fail(text: str, status: int = USAGE) -> int:
     sys.stdout.flush()
     sys.stderr.write(f"circuits: {text}\n")
     return status
+
+
+def pairs(texts: Iterable[str], option: str, form: str) -> dict[str, str]:
+    """NAME=VALUE texts as a mapping. CircuitsError for one of another form; ``form`` says what to write."""
+    from circuits.errors import CircuitsError
+
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise CircuitsError(f"{option} {text}: write {form}")
+        found[name.strip()] = value
+    return found
+
+
+def model_named(text: str, places: Iterable[str] = ()) -> ModelSource:
+    """The model that a person names: a registry name, a folder, a .gguf file, or a hub id with or without @REVISION.
+
+    ``places`` are ``--circuit-model`` options. ModelInvalid for anything else.
+    """
+    from circuits.models.source import REGISTRY, parse_override, resolve
+
+    overrides = dict(parse_override(place) for place in places)
+    if text in REGISTRY:
+        return resolve(text, overrides)
+    if text.lower().endswith(".gguf"):
+        return resolve({"gguf": text}, overrides)
+    if Path(text).expanduser().is_dir():
+        return resolve({"path": text}, overrides)
+    name, _, revision = text.partition("@")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return resolve({"hub": name, "revision": revision} if revision else {"hub": name}, overrides)
+    return resolve(text, overrides)
+
+
+def model_names(**_: Any) -> list[str]:
+    """The models that have a name, for the shell."""
+    from circuits.models.source import REGISTRY
+
+    return sorted(REGISTRY)
+
+
+def family_names(**_: Any) -> list[str]:
+    """The prompt families, for the shell."""
+    from circuits.prompts.registry import families
+
+    return sorted(families())
+
+
+def family_words(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    """Of ``NAME KEY=VALUE ...`` what comes next: a family, else its parameters with an equals sign."""
+    from circuits.prompts.registry import families
+
+    known, given = families(), getattr(parsed_args, "family", None) or []
+    family = known.get(given[0]) if given else None
+    return sorted(known) if family is None else [f"{each.name}=" for each in family.parameters]
 
 
 def plural(count: int, noun: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from circuits.commands.common import FOUND, OK, add, fail, plural, say, suites_in
+from circuits.commands.common import FOUND, OK, add, fail, plural, say, say_json, suites_in
 
 if TYPE_CHECKING:
     from circuits.claims.claim import Claim, Suite
@@ -22,18 +22,20 @@ def arguments(commands: Commands) -> None:
         commands, "lint", "say everything that is wrong in suites; needs no weights",
         """circuits lint
 circuits lint hypotheses/smollm2 my_suite.yaml
+circuits lint --json
 circuits lint --circuit-model gpt2=~/models/gpt2 hypotheses/gpt2""",
         model=True,
     )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="the faults for programs: file, line, column, message, ...")
     parser.add_argument("paths", nargs="*", metavar="PATH", help="suites, or folders of them (default: hypotheses)")
 
 
 def run(given: argparse.Namespace) -> int:
     """1 when there is a fault, 2 for a path that is not there."""
-    return lint(given.paths, given.circuit_model)
+    return lint(given.paths, given.circuit_model, as_json=given.json)
 
 
-def lint(paths: Sequence[str], places: Sequence[str] = ()) -> int:
+def lint(paths: Sequence[str], places: Sequence[str] = (), *, as_json: bool = False) -> int:
     """Print every fault and warning of the suites, then the counts. 1 when there is a fault, 2 for a bad path.
 
     What a claim with ``expect: invalid`` is refused for is no fault; that it is not refused is one.
@@ -53,6 +55,8 @@ def lint(paths: Sequence[str], places: Sequence[str] = ()) -> int:
         files += sorted(suites_in(path)) if path.is_dir() else [path]
     files = list(dict.fromkeys(files))
     know = knowledge(dict(parse_override(text) for text in places), project_extensions(files))
+    if as_json:
+        return _as_json(files, know)
     dry = DryRun(know.families, know.own)  # one for all suites, which often share their prompts
     said: set[str] = set()
     faults = claims = 0
@@ -79,6 +83,27 @@ def lint(paths: Sequence[str], places: Sequence[str] = ()) -> int:
         say(f"{name}: its shape is not known here, so its heads are unchecked")
     say(f"{plural(len(files), 'suite')}, {plural(claims, 'claim')}, {plural(faults, 'fault')}")
     return FOUND if faults else OK
+
+
+def _as_json(files: Iterable[Path], know: Knowledge) -> int:
+    """A list of the faults, each once; warnings and what power is foreseen are for people."""
+    from circuits.items import load
+
+    found = {problem: None for path in files for problem in _problems(load(path, know, str(path)))}
+    say_json(
+        [
+            {
+                "file": fault.where.file,
+                "line": fault.where.line,
+                "column": fault.where.column,
+                "message": fault.message,
+                "hint": fault.hint or None,
+                "excerpt": fault.source or None,
+            }
+            for fault in found
+        ]
+    )
+    return FOUND if found else OK
 
 
 def _problems(suite: Suite) -> Iterable[Fault]:

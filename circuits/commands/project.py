@@ -8,9 +8,12 @@ from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circuits.errors import CircuitsError
+
+if TYPE_CHECKING:
+    from circuits.prompts.own import Extensions
 
 HOOK = "pytest_circuits_extensions"
 _ROOTS = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg", "setup.py", ".git")
@@ -32,6 +35,13 @@ def project_extensions(files: Iterable[Path]) -> list[Any]:
         if HOOK in text:  # others have nothing for us, and need not be run
             found += _asked(path)
     return found
+
+
+def working_project() -> Extensions:
+    """What the project of the working folder adds, that of its suites folder included. Raises CircuitsError as above."""
+    from circuits.extensions import extensions
+
+    return extensions(project_extensions([Path("hypotheses") / "any.yaml", Path("any.yaml")]))
 
 
 def _folders(folder: Path) -> list[Path]:

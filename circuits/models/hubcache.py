@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
@@ -35,6 +35,13 @@ def snapshot(model: str, commit: str) -> Path | None:
     """The folder of a cached commit that can be loaded (config, weights and tokenizer there), or None."""
     folder = _repository(model) / "snapshots" / commit
     return folder if loadable(folder) else None
+
+
+def cached_folders(location: Mapping[str, str]) -> Iterator[Path]:
+    """The snapshot folders, whole or not, of a "hub" source's revision under each of its names."""
+    revision = location["revision"]
+    for name in (location["hub"], *location.get("aliases", "").split()):
+        yield _repository(name) / "snapshots" / (commit_of(name, revision) or revision)
 
 
 def other_snapshots(model: str, commit: str) -> Iterator[Path]:

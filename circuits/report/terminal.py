@@ -98,7 +98,7 @@ def _claim(name: str, entry: Entry) -> Iterator[Line]:
     notes += ["VACUOUS: uniform attention satisfies it too"] if entry.get("vacuous") else []
     notes += ["cached"] if entry.get("cached") else []
     noted = f"  ({'; '.join(notes)})" if notes else ""
-    yield (f"  {label(entry):<14}", _colour(entry)), (f"{name}{noted}", None)
+    yield (f"  {label(entry):<14}", colour(entry)), (f"{name}{noted}", None)
     rows = entry["checks"]
     reasons = {row.get("reason") for row in rows}
     if entry.get("reason") and entry["reason"] not in reasons:
@@ -110,7 +110,8 @@ def _claim(name: str, entry: Entry) -> Iterator[Line]:
             yield ((f"{_INDENT}  {row['reason']}", None),)
 
 
-def _colour(entry: Entry) -> str:
+def colour(entry: Entry) -> str:
+    """The colour of a claim's verdict: green as expected, yellow undecided, red otherwise."""
     if entry["met"]:
         return "green"
     return "yellow" if entry["verdict"] == "inconclusive" else "red"
