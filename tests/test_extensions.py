@@ -181,6 +181,7 @@ def test_own_things_are_measured(tmp_path: Path) -> None:
     [
         (replace(MARGIN, value=lambda logits, prompt: 1.5), "ablate: '1.2', drop_in: margin, at_least: 5%", "gave 1.5 on "),
         (replace(MARGIN, value=lambda logits, prompt: 1 / 0), "ablate: '1.2', drop_in: margin, at_least: 5%", "ZeroDivisionError"),
+        (replace(MARGIN, value=lambda logits, prompt: logits.__setitem__(0, 0.0)), "ablate: '1.2', drop_in: margin, at_least: 5%", "read-only"),
         (replace(MASS, value=lambda a, prompt: a.sum(-1).sum(-1)), "head: '0.0', score: largest, at_least: 0.5", "outside its range 0 to 1"),
         (replace(MASS, value=lambda a, prompt: 0.5), "head: '0.0', score: largest, at_least: 0.5", "not one number for each head"),
     ],

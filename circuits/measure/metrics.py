@@ -67,6 +67,7 @@ def end_metrics(
         found["kl"] = _finite_or_inf(divergence.clamp_min(0.0).cpu().numpy())
     if own:
         plain = logits.cpu().numpy()
+        plain.setflags(write=False)  # it shares its memory with what the package's own metrics are read from
         for metric in own:
             numbers = [np.inf if broken[row] else own_value(metric, plain[row], prompts[row]) for row in range(size)]
             found[metric.name] = np.array(numbers, dtype=np.float64)
