@@ -17,7 +17,7 @@ from circuits.kinds.kind import Cell, Draw, Here, all_heads
 from circuits.kinds.score import members
 from circuits.measure.attention import mean_over_prompts
 from circuits.measure.cache import digest
-from circuits.measure.cells import SCORE_SELECTORS, question
+from circuits.measure.cells import question, score_selector
 from circuits.measure.metrics import metric_values
 from circuits.measure.profile import Profile, profile_json
 from circuits.measure.series import View
@@ -40,7 +40,7 @@ def figure_of(row: Row, cell: Cell, here: Here) -> Figure:
     what = cell.check.what
     if isinstance(what, Attends):
         return _attention(row, what, cell, here)
-    if isinstance(what, Score) and what.name in SCORE_SELECTORS:
+    if isinstance(what, Score) and score_selector(what) is not None:
         return _score(row, what, cell, here)
     if isinstance(what, Score) and what.name in WEIGHT_SCORES and row.get("estimate") is not None:
         return _weights_map(row, what, cell, here)

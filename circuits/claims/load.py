@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from circuits.claims.load_top import read_circuit, read_model, read_sampling
 from circuits.claims.recover import Block, Read, read
 from circuits.claims.source import Faults, Node, in_order
 from circuits.errors import Fault, Position
+from circuits.prompts.own import Extensions
 from circuits.prompts.prompt import Family
 
 __all__ = ["SUITE_KEYS", "Knowledge", "load_suite"]
@@ -31,7 +32,7 @@ class Knowledge:
     """What the loader must know about the rest of the product, handed in so that it imports none of it.
 
     ``check_model``: problems of a model spec as (key, message). ``shape``: (layers, heads) of a
-    model spec found from a folder, or None when unknown without the weights.
+    model spec found from a folder, or None when unknown without the weights. ``own``: what the project added.
     """
 
     families: Mapping[str, Family]
@@ -39,6 +40,7 @@ class Knowledge:
     check_roles: RoleChecker
     check_model: Callable[[Any], list[tuple[str, str]]]
     shape: Callable[[Any, Path], tuple[int, int] | None]
+    own: Extensions = field(default_factory=Extensions)
 
 
 def load_suite(path: Path, knowledge: Knowledge, name: str | None = None) -> Suite:
@@ -55,7 +57,8 @@ class _Loader:
         self.path = path
         self.name = name
         self.knowledge = knowledge
-        self.dry = DryRun(knowledge.families)
+        self.dry = DryRun(knowledge.families, knowledge.own)
+        self.own_roles: tuple[str, ...] = ()
         self.prompts: dict[str, tuple[PromptSet, ...]] = {}
         self.broken: dict[str, Position] = {}
         self.circuits: dict[str, Circuit] = {}
@@ -69,6 +72,11 @@ class _Loader:
         nothing = Suite(path=self.name, title=Path(self.name).stem)
         if top is None or not values.keys(top, faults, "the suite", SUITE_KEYS):
             return replace(nothing, claims=_set_aside(source), faults=in_order(faults.found))
+        # A role that the suite names nowhere is not looked for: its code then decides nothing here.
+        written = set(re.findall(r"\w+", "\n".join(faults.lines)))
+        scored = " ".join(score.selector or "" for name, score in self.knowledge.own.scores.items() if name in written)
+        written |= set(re.findall(r"\w+", scored))
+        self.own_roles = tuple(name for name in self.knowledge.own.roles if name in written)
         title_node, source_node = top.get("suite"), top.get("source")
         title = values.text(title_node, faults, "suite") if title_node is not None else None
         know = self.knowledge
@@ -151,7 +159,9 @@ class _Loader:
 
     def prompt_set(self, name: str, node: Node, faults: Faults) -> tuple[PromptSet, ...]:
         know = self.knowledge
-        found = read_prompt_set(name, node, faults, know.families, know.check_params, know.check_roles)
+        found = read_prompt_set(
+            name, node, faults, know.families, know.check_params, know.check_roles, self.own_roles
+        )  # fmt: skip
         before = len(faults.found)
         for variant in found:
             for role in self.dry.silent_roles(variant):
@@ -163,7 +173,8 @@ class _Loader:
 
     def roles_of(self, prompt_set: PromptSet) -> frozenset[str]:
         family = self.knowledge.families[prompt_set.family]
-        return frozenset(family.roles(prompt_set.parameters)) | frozenset(prompt_set.roles)
+        own = frozenset(self.knowledge.own.roles)
+        return frozenset(family.roles(prompt_set.parameters)) | frozenset(prompt_set.roles) | own
 
     def claims(self, source: Read, top: Node, shape: Shape | None, no_model: str | None) -> tuple[Claim, ...]:
         """Every claim of the file in its order, each with the faults that lie inside it."""
@@ -188,6 +199,7 @@ class _Loader:
             tuple(own),
             no_model,
             self.broken_circuits,
+            self.knowledge.own,
         )
         reader = ClaimReader(context, faults)
         found = list(aside)

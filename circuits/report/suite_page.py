@@ -128,6 +128,7 @@ def _head_of_section(entry: Entry, rows: Sequence[Mapping[str, Any]]) -> list[st
             "**VACUOUS**: every check of this claim also holds under uniform attention (or with shuffled weights), so a "
             "head without any structure would pass. The verdict says nothing about what this head has learned."
         )
+    parts += [_own_code(each) for each in entry.get("own") or []]
     return parts + beside.whole_run(entry)
 
 
@@ -178,6 +179,14 @@ def _closed(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[st
 
 def _figure(figure: Mapping[str, Any]) -> str:
     return f"![{prose(figure.get('alt') or 'figure')}]({quote(str(figure['path']))})"
+
+
+def _own_code(own: Mapping[str, Any]) -> str:
+    """What a claim uses that the package does not vouch for: the project's own record, and where its code lies."""
+    source = f" Source: {prose(own['source'])}." if own.get("source") else ""
+    digest = str(own.get("code") or "").removeprefix("sha256:")[:12]
+    written = f"from {code(own['file'])}, sha256 {digest}" if own.get("file") else f"digest {digest}"
+    return f"**Own code**: the {own['kind']} {code(own['name'])} ({written}). {prose(own['doc'])}{source}"
 
 
 def _expectation(entry: Entry) -> str:
