@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from circuits.commands import cache, completion, explain, families, lint, models, report, show
+from circuits.commands import cache, completion, diff, explain, families, lint, models, report, scan, show
 from circuits.commands.common import INTERRUPTED, OK, fail
 
 COMMANDS = {
@@ -19,7 +19,9 @@ COMMANDS = {
     "explain": explain,
     "models": models,
     "families": families,
+    "scan": scan,
     "report": report,
+    "diff": diff,
     "cache": cache,
     "completion": completion,
 }

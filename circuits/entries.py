@@ -12,7 +12,7 @@ from circuits.claims.claim import Path as PathCheck
 from circuits.claims.heads import Component
 from circuits.errors import Fault, Position
 from circuits.items import Item, Outcome
-from circuits.meaning import meaning
+from circuits.meaning import meaning, question
 
 
 def model_name(suite: Suite) -> str | None:
@@ -40,7 +40,7 @@ def suite_entry(suite: Suite, node_id: str) -> dict[str, Any]:
         "id": node_id.rpartition("::")[2], "variant": None, "file": suite.path, "line": first.where.line,
         "suite": suite.title, "claim": "The suite itself: what stands outside its claims.", "model": model_name(suite),
         "heads": [], "run": None, "verdict": None, "expected": "supported", "met": False, "status": "invalid",
-        "vacuous": False, "cached": False, "digest": None,
+        "vacuous": False, "cached": False, "digest": None, "question": None,
         "reason": first.message + (f" (and {more} more)" if more else ""), "source": None, "yaml": "",
         "faults": [fault.render() for fault in suite.faults], "prompts": {}, "profiles": [], "checks": [],
         "warnings": [],
@@ -71,7 +71,7 @@ def entry_of(item: Item) -> dict[str, Any]:
         "claim": claim.words, "model": model_name(suite), "heads": sorted(heads, key=_head_order),
         "run": None, "verdict": None, "log_e": None,
         "expected": expectation(claim.expect), "met": None, "status": "measured", "vacuous": False, "cached": False,
-        "digest": meaning(item), "reason": None, "source": dict(claim.source or suite.source or {}) or None,
+        "digest": meaning(item), "question": question(item), "reason": None, "source": dict(claim.source or suite.source or {}) or None,
         "yaml": claim.yaml, "faults": [], "prompts": {}, "profiles": [], "robust": None, "checks": [],
         "warnings": list(claim.warnings),
     }  # fmt: skip

@@ -113,7 +113,7 @@ class Evaluator:
             facts = self._facts(cells, places)
             profiles = profiles_of(cells, places)
         except ModelUnavailable as missing:
-            return self._skipped(item, str(missing))
+            return self._skipped(item, str(missing), missing=True)
         except ModelInvalid as problem:
             return invalid(item, (located(item.base, item.suite, claim.where, str(problem)),))
         entry = entry_of(item) | {"prompts": facts, "profiles": profiles}
@@ -124,6 +124,16 @@ class Evaluator:
         if self.options.robust:
             entry["robust"] = strip(self, item, entry)
         return self._answered(item, entry, rows, [quantity for each in read for quantity in each])
+
+    # -- single cells: what a scan asks ----------------------------------------------------------
+
+    def place(self, item: Item, cell: Cell) -> Here:
+        """Where a cell is measured, on all prompts that its item may take. Raises CircuitsError where it cannot be."""
+        return list(self._here(item, cell).looks(self._most(item)))[-1]
+
+    def row(self, item: Item, cell: Cell, here: Here) -> Row:
+        """The row of one cell on the prompts of ``place``, as that of a claim of this cell alone on so many prompts."""
+        return self._look(item, cell, here, self._how(item, cell, here, 1, fixed=True))
 
     # -- the stages of one item ------------------------------------------------------------------
 
@@ -250,8 +260,7 @@ class Evaluator:
             self._last.release()  # clean residuals of one prompt set at a time
         self._last = series
         here, kept, row = looks[0], None, dict[str, Any]()
-        census = bool(here.shown) and all(shown.census for shown in here.shown)
-        how = Asked(item.suite.sampling.confidence, max(1, count), census, here.cycle, cell.check.range, fixed=fixed)
+        how = self._how(item, cell, here, count, fixed)
         for number, here in enumerate(looks, 1):
             row = self._look(item, cell, here, replace(how, last=number == len(looks))) | {"looks": number}
             if is_settled(row):
@@ -267,7 +276,7 @@ class Evaluator:
         except Unmeasurable:
             row["figure"] = None
         for shown, n in zip(here.shown, here.at, strict=True):
-            if row["guaranteed"] and not census and n % shown.cycle:
+            if row["guaranteed"] and not how.census and n % shown.cycle:
                 assumption = f"{n} prompts stand for all {shown.cycle} templates, of which they are no whole cycles"
                 row |= {"guaranteed": False, "assumption": assumption}
         row["most"] = looks[-1].at[0] if here.at else None
@@ -277,17 +286,22 @@ class Evaluator:
                 row[name] = str(row[name])  # a plain text, which also crosses to another process
         return row, here
 
+    @staticmethod
+    def _how(item: Item, cell: Cell, here: Here, count: int, fixed: bool) -> Asked:
+        census = bool(here.shown) and all(shown.census for shown in here.shown)
+        return Asked(item.suite.sampling.confidence, max(1, count), census, here.cycle, cell.check.range, fixed=fixed)
+
     def _look(self, item: Item, cell: Cell, here: Here, how: Asked) -> Row:
         """A row on the prompts of one look: measured (or from the cache) and judged."""
         check = cell.check
         row = self._blank(item, cell) | {"seed": here.measured.seed if here.measured else None}
         try:
-            found: Row = self._sparing(lambda: REGISTRY[type(check.what)].row(dict(row), cell, here, how))
+            found: Row = self.sparing(lambda: REGISTRY[type(check.what)].row(dict(row), cell, here, how))
             return found
         except Unmeasurable as problem:
             return decide(row | {**NOTHING_MEASURED, "reason": str(problem)}, check.bound, None, how)
 
-    def _sparing(self, work: Callable[[], Any]) -> Any:
+    def sparing(self, work: Callable[[], Any]) -> Any:
         """What ``work`` gives. Where memory runs out, batches are halved from then on and the work is done again."""
         while True:
             try:
@@ -307,7 +321,7 @@ class Evaluator:
         if not self.with_controls or not row["n"] or row["verdict"] == str(Verdict.UNMEASURABLE):
             return None
         try:
-            found: dict[str, Any] | None = self._sparing(lambda: controls_of(cell, here))
+            found: dict[str, Any] | None = self.sparing(lambda: controls_of(cell, here))
             return found
         except Unmeasurable:
             return None
@@ -359,7 +373,7 @@ class Evaluator:
 
     # -- from rows to an entry -------------------------------------------------------------------
 
-    def _skipped(self, item: Item, reason: str) -> Outcome:
+    def _skipped(self, item: Item, reason: str, *, missing: bool = False) -> Outcome:
         entry = entry_of(item)
         how = Asked(item.suite.sampling.confidence, 1)
         for cell in self._cells(item):
@@ -368,7 +382,7 @@ class Evaluator:
             asked |= {"metric": getattr(what, "metric", None), "k": bound.k}
             entry["checks"].append(decide(self._blank(item, cell) | asked, bound, None, how))
         entry |= {"status": "skipped", "verdict": str(Verdict.UNMEASURABLE), "reason": reason, "met": None}
-        return Outcome(entry, None, skip=reason)
+        return Outcome(entry, None, skip=reason, missing=missing)
 
     def broken(self, item: Item, error: BaseException) -> Outcome:
         """The outcome of an item on which the program itself failed: not measured, and so not as expected."""

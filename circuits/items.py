@@ -65,13 +65,14 @@ class Outcome:
     """What became of an item. ``met``: as its author expected (None: skipped).
 
     ``entry`` is its part of results.json; ``skip`` the one line that says why it was not measured. ``plain``: the entry
-    is plain JSON data already.
+    is plain JSON data already. ``missing``: it was skipped because its model's weights cannot be had.
     """
 
     entry: dict[str, Any]
     met: bool | None
     skip: str | None = None
     plain: bool = False
+    missing: bool = False
 
 
 def knowledge(models: Mapping[str, str] | None = None, extra: Iterable[Any] = ()) -> Knowledge:

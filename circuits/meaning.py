@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from typing import Any
 
-from circuits.claims.claim import PromptSet
+from circuits.claims.claim import PromptSet, Sampling
 from circuits.errors import Position
 from circuits.items import Item
 from circuits.store import digest_of
@@ -29,11 +29,20 @@ def meaning(item: Item, seen: dict[int, Any] | None = None) -> str:
     claim's id, its file and its place there are not part of it. ``seen``: what was read before by identity (prompt sets
     are shared by many claims); it must not outlive the suites.
     """
+    return _digest(item, item.suite.sampling, seen)
+
+
+def question(item: Item) -> str:
+    """The digest of ``meaning`` whatever the seed: the same question on other prompts is the same question."""
+    return _digest(item, replace(item.suite.sampling, seed=0), None)
+
+
+def _digest(item: Item, sampling: Sampling, seen: dict[int, Any] | None) -> str:
     claim, suite = item.claim, item.suite
     seen = {} if seen is None else seen
     about = [
         claim.words, [plain(check, seen) for check in claim.checks], plain(item.variant, seen), item.label, item.template,
-        plain(claim.expect, seen), claim.many, len(claim.variants), plain(suite.model, seen), plain(suite.sampling, seen),
+        plain(claim.expect, seen), claim.many, len(claim.variants), plain(suite.model, seen), plain(sampling, seen),
         claim.any, [str(head) for head in claim.heads],
     ]  # fmt: skip
     return "sha256:" + digest_of(about)
@@ -68,10 +77,17 @@ def plain(value: Any, seen: dict[int, Any]) -> Any:
 
 
 def _fields(value: Any, seen: dict[int, Any]) -> list[Any]:
+    """Its kind, and its fields by name; those at their default are left out, so that a field which the program gains
+    later changes the digest of no claim that does not use it."""
     kind: Any = type(value)
-    return [kind.__name__, *(plain(getattr(value, name), seen) for name in _names(kind))]
+    held = ((name, getattr(value, name), default) for name, default in _names(kind))
+    return [kind.__name__, {name: plain(field, seen) for name, field, default in held if field != default}]
 
 
 @cache
-def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(kind) if each.compare and each.name not in _LAYOUT)
+def _names(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """The fields that count, each with its default (MISSING, which equals nothing, where it has none)."""
+    counted = (each for each in fields(kind) if each.compare and each.name not in _LAYOUT)
+    return tuple(
+        (each.name, each.default if each.default_factory is MISSING else each.default_factory()) for each in counted
+    )

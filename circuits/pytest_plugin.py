@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from circuits.plugin import hooks, options
+from circuits.plugin import github, hooks, options
 from circuits.plugin.collect import STATE, SUFFIXES, SuiteFile, is_suite
 from circuits.plugin.items import pytest_runtest_makereport
 from circuits.plugin.session import State
@@ -51,6 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Sections(state), "circuits-sections")
     if not state.is_worker:
         config.pluginmanager.register(ShortSummary(), "circuits-short-summary")
+        if github.wanted():
+            config.pluginmanager.register(github.GitHub(state), "circuits-github")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

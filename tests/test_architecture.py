@@ -27,11 +27,13 @@ STAGES = (
     "entries",
     "answers",
     "changes",
+    "diff",
     "kinds",
     "evidence",
     "robust",
     "foresight",
     "evaluate",
+    "scan",
 )
 TORCH_FREE = (
     "errors",
@@ -45,10 +47,12 @@ TORCH_FREE = (
     "meaning",
     "entries",
     "answers",
+    "diff",
     "plugin",
     "pytest_plugin",
     "cli",
     "commands",
+    "scan",
 )
 HEAVY = ("torch", "transformers", "transformer_lens", "pandas", "matplotlib", "scipy")
 

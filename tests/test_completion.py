@@ -23,8 +23,8 @@ COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 _python_argcomplete circuits "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
 printf '%s\\n' "${COMPREPLY[@]}"
 """
-NOT_HERE = ("fetch", "gpt2", "smollm2-135m", "EleutherAI")
-"""What an example needs that no test has: a network, or weights."""
+NOT_HERE = ("fetch", "gpt2", "smollm2-135m", "EleutherAI", "diff main", "HEAD")
+"""What an example needs that no test has: a network, weights, or a repository's history."""
 
 
 def with_command(folder: Path) -> dict[str, str]:

@@ -139,9 +139,9 @@ def test_junit_has_flat_properties(cold: Run) -> None:
     properties = {p.get("name"): p.get("value") for p in cases["partly"].iter("property")}
     assert properties["verdict"] == "refuted"
     assert properties["expected"] == "{refuted: [2]}"
-    assert properties["row1.head"] == "0.0"
-    assert float(properties["row2.estimate"] or "nan") < 1e-6
-    assert float(properties["row1.low"] or "nan") == pytest.approx(0.683, abs=1e-3)
+    assert properties["head.1"] == "0.0"
+    assert float(properties["estimate.2"] or "nan") < 1e-6
+    assert float(properties["low.1"] or "nan") == pytest.approx(0.683, abs=1e-3)
     failure = cases["open"].find("failure")
     assert failure is not None
     assert str(failure.get("message")).startswith("INCONCLUSIVE: ")

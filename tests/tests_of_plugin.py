@@ -113,7 +113,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         "COLUMNS": "100",
         "PY_COLORS": "0",
     }
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_", "GITHUB_"))}
     return kept | NOWHERE | own | more
 
 

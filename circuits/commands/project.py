@@ -37,11 +37,16 @@ def project_extensions(files: Iterable[Path]) -> list[Any]:
     return found
 
 
+def working_extensions() -> list[Any]:
+    """The records of the working folder's project, its suites folder's included. Raises CircuitsError as above."""
+    return project_extensions([Path("hypotheses") / "any.yaml", Path("any.yaml")])
+
+
 def working_project() -> Extensions:
-    """What the project of the working folder adds, that of its suites folder included. Raises CircuitsError as above."""
+    """The same with the package's families, checked."""
     from circuits.extensions import extensions
 
-    return extensions(project_extensions([Path("hypotheses") / "any.yaml", Path("any.yaml")]))
+    return extensions(working_extensions())
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from circuits.plugin.options import requires_models
+
 if TYPE_CHECKING:
     from circuits.claims.claim import Suite
     from circuits.items import Item, Outcome
@@ -115,6 +117,8 @@ class ClaimItem(CircuitItem):
             raise
         self._answer(outcome)
         if outcome.skip is not None:
+            if outcome.missing and requires_models(self.config):
+                raise NotAsExpectedError(f"{outcome.skip}\nWeights are required here (--circuit-require-models).")
             pytest.skip(outcome.skip)
         expect = self.item.claim.expect
         if expect.kind == "xfail" and outcome.entry["status"] != "invalid":
@@ -134,13 +138,32 @@ class ClaimItem(CircuitItem):
         self.user_properties += list(properties(self.entry))
 
 
+_OF_CLAIM = ("verdict", "expected", "status", "model", "heads", "digest", "vacuous", "reason")
+_OF_ROW = ("check", "head", "prompts", "estimate", "low", "high", "confidence", "bound", "n", "seed")
+
+
 def properties(entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Flat scalars for JUnit: the verdict, what was expected, and each row's numbers."""
-    found: list[tuple[str, Any]] = [(name, entry[name]) for name in ("verdict", "expected", "status", "model")]
-    for number, row in enumerate(entry["checks"], 1):
-        for name in ("check", "head", "prompts", "estimate", "low", "high", "bound", "n", "verdict"):
-            found.append((f"row{number}.{name}", row.get(name)))
+    """Flat scalars for JUnit: what the claim came to, and its row's numbers; what is null is left out.
+
+    With several rows the names of theirs end in the row's number, from 1: ``estimate.2``, ``verdict.2``.
+    """
+    found = [(name, _flat(entry.get(name))) for name in _OF_CLAIM]
+    rows = entry["checks"]
+    for number, row in enumerate(rows, 1):
+        suffix = f".{number}" if len(rows) > 1 else ""
+        effect = row.get("effect") or {}
+        told = {name: row.get(name) for name in _OF_ROW}
+        told |= {"effect": effect.get("value"), "effect_kind": effect.get("kind")}
+        told |= {"verdict": row.get("verdict")} if suffix else {}
+        found += [(f"{name}{suffix}", _flat(value)) for name, value in told.items()]
     return [(name, value) for name, value in found if value is not None]
+
+
+def _flat(value: Any) -> Any:
+    """A scalar that a JUnit file can hold; None for nothing."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or None
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 @pytest.hookimpl(wrapper=True)

@@ -49,6 +49,7 @@ _FLAGS = (
         "each claim also with other ablation methods, with or without BOS, and on each template alone",
     ),
     ("--circuit-strict", "a VACUOUS claim (uniform attention satisfies it too) fails"),
+    ("--circuit-require-models", "a claim whose model's weights cannot be had fails, where it would be skipped"),
     ("--circuit-no-report", "write no report"),
 )
 _LEAST = {"--circuit-n": 1, "--circuit-seed": 0, "--circuit-batch-tokens": 1, "--circuit-permuted": 0}
@@ -92,6 +93,12 @@ def add_options(parser: pytest.Parser) -> None:
         default=["hypotheses"],
     )
     parser.addini("circuit_report", "folder of the reports, from the root of the project", default="reports")
+    parser.addini(
+        "circuit_require_models",
+        "whether a claim whose model's weights cannot be had fails, where it would be skipped",
+        type="bool",
+        default=False,
+    )
     parser.addini("circuit_device", "where the models run: auto, cpu, cuda, cuda:N or mps", default="auto")
     parser.addini("circuit_dtype", f"precision of the models: {', '.join(_DTYPES)}", default="float32")
     parser.addini("circuit_permuted", "models with shuffled weights beside attention checks", default="5")
@@ -188,6 +195,11 @@ def model_places(config: pytest.Config) -> dict[str, str]:
         name, place = parse_override(text)
         places[name] = str(config.rootpath / Path(place).expanduser())
     return places | dict(parse_override(text) for text in config.getoption("--circuit-model"))
+
+
+def requires_models(config: pytest.Config) -> bool:
+    """Whether missing weights fail a claim rather than skip it."""
+    return bool(config.getoption("--circuit-require-models") or config.getini("circuit_require_models"))
 
 
 def choose_seed(config: pytest.Config) -> None:

@@ -34,7 +34,7 @@ class State:
     """The claims of one session. Lives in the config's stash and is registered as a plugin.
 
     ``files``: each collected suite -> the node ids it defines now. ``entries``: node id -> what it came to.
-    ``passed_over``: YAML files that were not taken for suites. ``trouble``: lines about the report.
+    ``passed_over``: YAML files that were not taken for suites. ``unchanged``: claims that --circuit-changed left out. ``trouble``: lines about the report.
     """
 
     def __init__(self, config: pytest.Config):
@@ -43,6 +43,7 @@ class State:
         self.entries: dict[str, Entry] = {}
         self.models: dict[str, Any] = {}
         self.passed_over: list[Path] = []
+        self.unchanged = 0
         self.trouble: list[str] = []
         self.notes: list[str] = []
         self.flips: dict[str, dict[str, str]] = {}
@@ -236,6 +237,7 @@ class State:
         found = self._changes(ref, [item.item for item in claims])
         left = [item for item in claims if item.item.node_id not in found.why]
         kept = [item for item in items if item not in left]
+        self.unchanged = len(left)
         self.notes.append(found.in_words(len(claims)))
         if left:
             config.hook.pytest_deselected(items=left)
@@ -278,7 +280,7 @@ class State:
         if found is None or report.when != "call" or not report.failed:
             return None
         entry = found["entry"]
-        if entry["status"] == "error" or entry["verdict"] not in ("inconclusive", "unmeasurable"):
+        if entry["status"] in ("error", "skipped") or entry["verdict"] not in ("inconclusive", "unmeasurable"):
             return None
         name = str(entry["verdict"])
         return name, name[0].upper(), name.upper()
@@ -295,13 +297,16 @@ class State:
         self.files |= told.get("files", {})
         self.trouble += [text for text in told.get("trouble", ()) if text not in self.trouble]
         self.notes += [text for text in told.get("notes", ()) if text not in self.notes]
+        self.unchanged = max(self.unchanged, told.get("unchanged", 0))  # every worker collects all
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report, also after Ctrl-C, with what was finished by then."""
         if self.is_worker:
-            told = {"files": self.files, "trouble": self.trouble, "notes": self.notes}
+            told = {"files": self.files, "trouble": self.trouble, "notes": self.notes, "unchanged": self.unchanged}
             self.config.workeroutput["circuits"] = told  # type: ignore[attr-defined]
             return
+        if self.unchanged and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            session.exitstatus = pytest.ExitCode.OK  # there were claims, and none had to be tested again
         if not self.entries:
             return
         self._keep_answers()
@@ -361,10 +366,18 @@ class State:
             self.trouble.append(f"the report failed, please report it:\n{traceback.format_exc()}")
         else:
             self.report = folder
+            self._read_ledger(folder)
             told = {name: record["claims"][name].get("flipped") for name in self.entries}
             self.flips = {name: flip for name, flip in told.items() if flip}
             return True
         return False
+
+    def _read_ledger(self, folder: Path) -> None:
+        """Say where lines of the ledger cannot be read."""
+        from circuits.report.ledger import NAME, read_ledger
+
+        damage = read_ledger(folder / NAME).in_words()
+        self.notes += [damage] if damage else []
 
     def stray_overrides(self) -> Iterable[str]:
         """Names given with --circuit-model that neither the registry nor a suite of this session knows."""

@@ -90,8 +90,10 @@ def _claims(reporter: Any, state: State) -> None:
         for text, colour in line:
             reporter.write(text, **({colour: True} if colour else {}))
         reporter.write_line("")
-    for text in _run_as_a_whole(state):
+    for text in run_as_a_whole(state):
         reporter.write_line(text, yellow=True)
+    for text in _required(reporter):
+        reporter.write_line(text, red=True)
     left = len(state.selected - state.entries.keys())
     if left:  # Ctrl-C, -x or --maxfail
         reporter.write_line(f"{left} selected claim{'s were' if left > 1 else ' was'} not run", yellow=True)
@@ -101,7 +103,18 @@ def _claims(reporter: Any, state: State) -> None:
         reporter.write_line(f"report: {shown(state.report / 'README.md')}")
 
 
-def _run_as_a_whole(state: State) -> list[str]:
+def _required(reporter: Any) -> list[str]:
+    """What the counts do not say: that claims without weights fail here, though nothing was found against them."""
+    failed = [getattr(report, "circuits", {}).get("entry", {}) for report in reporter.stats.get("failed", ())]
+    count = sum(entry.get("status") == "skipped" for entry in failed)
+    if not count:
+        return []
+    return [
+        f"{count} of the skipped claims fail{'s' if count == 1 else ''}: weights are required here (--circuit-require-models)"
+    ]
+
+
+def run_as_a_whole(state: State) -> list[str]:
     """Discoveries at a false discovery rate, the seed of fresh prompts, and verdicts that are others on these prompts."""
     lines = []
     tested = [entry["fdr"] for entry in state.entries.values() if entry.get("fdr")]

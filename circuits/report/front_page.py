@@ -73,7 +73,7 @@ def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]],
     """The whole page. ``rows``: the claims that were tested, from ``claims_table``."""
     suites = _placed(suites)
     entries = [entry for group in suites.values() for entry in group]
-    parts = [MARKER, "# Claims and what they came to", _asked(entries), _counts(entries)]
+    parts = [MARKER, "# Claims and what they came to", _asked(entries), counts_table(entries)]
     parts += _unexpected(entries) + _refutations(entries)
     whole = beside.discoveries(entries)
     if whole is not None:
@@ -98,7 +98,7 @@ def claims_table(suites: Mapping[str, Sequence[Entry]]) -> str:
             title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
             parts.append(f"### [{prose(title)}]({page_name(file)})")
             parts.append(f"{code(file)}: {_tally(entries)}.")
-            parts.append(table(_HEADER, map(_claim_row, tested)))
+            parts.append(table(COLUMNS, map(claim_row, tested)))
     return "\n\n".join(parts) or "No claim was measured."
 
 
@@ -107,7 +107,7 @@ def _placed(suites: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
     return {file: [{**entry, "file": file} for entry in entries] for file, entries in suites.items()}
 
 
-_HEADER = ["verdict", "claim", "head or part", "estimate [interval], bound", "effect", "rank", "n"]
+COLUMNS = ["verdict", "claim", "head or part", "estimate [interval], bound", "effect", "rank", "n"]
 
 
 def _tested(entries: Sequence[Entry]) -> list[Entry]:
@@ -130,7 +130,8 @@ def _asked(entries: Sequence[Entry]) -> str:
     )
 
 
-def _counts(entries: Sequence[Entry]) -> str:
+def counts_table(entries: Sequence[Entry]) -> str:
+    """How many claims came to each verdict, and how many of them as their authors expected."""
     counts = Counter((verdict_of(entry), entry.get("met")) for entry in entries)
     rows = []
     for verdict in VERDICTS:
@@ -210,13 +211,14 @@ def _refuted_row(entry: Entry) -> list[str]:
     ]
 
 
-def _claim_row(entry: Entry) -> list[str]:
+def claim_row(entry: Entry, words_cell: str | None = None) -> list[str]:
+    """A claim's cells under ``COLUMNS``. ``words_cell``: its words as they are to stand there (None: a link to its section)."""
     rows = entry.get("checks") or []
     row = deciding(rows) or {}
     a_map = row.get("estimate") is None and any(each.get("points") for each in rows)
     return [
         _verdict(entry),
-        _words(entry) + _others(rows),
+        (words_cell or _words(entry)) + _others(rows),
         subject(row) or prose(", ".join(str(head) for head in entry.get("heads") or [])) or DASH,
         "a map" if a_map else "not measured" if row.get("estimate") is None else against_bound(row),
         effect_text(row),

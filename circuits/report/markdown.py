@@ -12,6 +12,7 @@ from typing import Any
 
 from circuits.errors import CircuitsError
 from circuits.report.front_page import claims_table, front_page
+from circuits.report.ledger import NAME, history_of, read_ledger
 from circuits.report.memo import Memo, inputs_of
 from circuits.report.pages import MARKER, Entry, anchor, figures_of, page_name, verdict_of
 from circuits.report.record import DIGITS, clean_numbers, file_of, write_atomically
@@ -33,7 +34,7 @@ def write_reports(
     folder = Path(folder)
     memo = memo or Memo()
     data = record if clean else clean_numbers(record, DIGITS)
-    claims: Mapping[str, Entry] = data.get("claims") or {}
+    claims = _with_history(data.get("claims") or {}, folder)
     suites: dict[str, list[Entry]] = {}
     for node_id in sorted(claims, key=lambda key: (file_of(key, claims[key]), claims[key].get("line") or 0, key)):
         suites.setdefault(file_of(node_id, claims[node_id]), []).append(claims[node_id])
@@ -61,6 +62,13 @@ def write_reports(
             path.unlink()
     memo.keep()
     return list(pages)
+
+
+def _with_history(claims: Mapping[str, Entry], folder: Path) -> Mapping[str, Entry]:
+    """The entries, each with its ``history`` where the folder's ledger tells of other versions of the claim."""
+    ledger = read_ledger(folder / NAME, claims)
+    found = {name: history_of(entry, ledger) for name, entry in claims.items()} if ledger.lines else {}
+    return {name: {**entry, **(found.get(name) or {})} for name, entry in claims.items()} if found else claims
 
 
 def _owned(path: Path) -> bool:

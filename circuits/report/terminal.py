@@ -90,7 +90,7 @@ def claims_section(entries: Mapping[str, Entry]) -> Iterator[Line]:
             yield from _claim(node_id.removeprefix(f"{file}::"), entry)
     for reason, count in sorted(skipped.items()):
         yield ("SKIPPED", "yellow"), (f" {count} claim{'s' if count > 1 else ''}: {reason}", None)
-    yield ((_counts(entries), None),)
+    yield ((counts_line(entries), None),)
 
 
 def _claim(name: str, entry: Entry) -> Iterator[Line]:
@@ -117,7 +117,7 @@ def colour(entry: Entry) -> str:
     return "yellow" if entry["verdict"] == "inconclusive" else "red"
 
 
-def _counts(entries: Mapping[str, Entry]) -> str:
+def counts_line(entries: Mapping[str, Entry]) -> str:
     """How many claims, by how they came to their verdict, and how many did not come out as expected."""
     statuses = Counter(str(entry["status"]) for entry in entries.values())
     said = ", ".join(f"{statuses[name]} {name}" for name in STATUSES if statuses[name])
@@ -130,8 +130,8 @@ def _counts(entries: Mapping[str, Entry]) -> str:
 def failure_text(entry: Entry) -> str:
     """Why a claim failed: a first line for summaries, then the numbers of each check, then its YAML lines."""
     if entry["status"] == "invalid":
-        return "\n".join([f"INVALID: {entry['reason']}", "", "\n\n".join(entry["faults"])])
-    lines = [_headline(entry)]
+        return "\n".join([headline(entry), "", "\n\n".join(entry["faults"])])
+    lines = [headline(entry)]
     if entry["expected"] != "supported":
         lines.append(f"expected: {entry['expected']}")
     lines.append("")
@@ -142,9 +142,11 @@ def failure_text(entry: Entry) -> str:
     return "\n".join(lines)
 
 
-def _headline(entry: Entry) -> str:
+def headline(entry: Entry) -> str:
     """Verdict, the reason or the numbers that decided it, and the claim's words."""
     verdict = label(entry)
+    if entry["status"] == "invalid":
+        return f"{verdict}: {entry['reason']}"
     if entry.get("reason"):
         return f"{verdict}: {entry['reason']}: {entry['claim']}"
     deciding = [row for row in entry["checks"] if not row.get("observe") and row["verdict"] == entry["verdict"]]

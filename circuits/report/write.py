@@ -1,4 +1,4 @@
-"""One run's entries into the report folder: results.json merged, pages and figures renewed."""
+"""One run's entries into the report folder: results.json merged, the ledger continued, pages and figures renewed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import circuits
+from circuits.report import ledger
 from circuits.report.markdown import write_reports
 from circuits.report.memo import memo_of
 from circuits.report.record import (
@@ -44,7 +45,8 @@ def write_run(
 
     ``files`` maps each collected suite to the node ids it defines now, so that claims which left it
     leave the report; suites that no longer exist under ``root`` leave it too. A claim whose verdict is another one than
-    on the prompts before is marked ``flipped``. ``kept``: the folder of what was rendered before;
+    on the prompts before is marked ``flipped``; what was decided anew is a line of the ledger. ``kept``: the folder of
+    what was rendered before;
     ``plain``: the node ids whose entries are plain JSON data with rounded numbers; ``options``: what the run was asked
     that decides its numbers (seed, n, ...), recorded so that it can be repeated. Raises CircuitsError
     when the old results.json cannot be read (it is left untouched then), OSError when writing fails.
@@ -75,6 +77,7 @@ def write_run(
     entries = {name: entry if name in plain else clean_numbers(entry, DIGITS) for name, entry in entries.items()}
     record = merge(old, clean_numbers(run), clean_numbers(models, DIGITS), entries, present=files, gone=gone)
     write_record(path, record, clean=True)
+    ledger.append(folder / ledger.NAME, ledger.lines_of(entries, record["models"], run))
     write_reports(folder, record, memo=memo_of(folder, kept) if kept is not None else None, clean=True)
     return record
 
