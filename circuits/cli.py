@@ -10,13 +10,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from circuits.commands import cache, completion, diff, explain, families, lint, models, report, scan, show
+from circuits.commands import cache, completion, diff, explain, families, lint, models, report, scan, schema, show
 from circuits.commands.common import INTERRUPTED, OK, fail
 
 COMMANDS = {
     "lint": lint,
     "show": show,
     "explain": explain,
+    "schema": schema,
     "models": models,
     "families": families,
     "scan": scan,

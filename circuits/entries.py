@@ -42,7 +42,7 @@ def suite_entry(suite: Suite, node_id: str) -> dict[str, Any]:
         "heads": [], "run": None, "verdict": None, "expected": "supported", "met": False, "status": "invalid",
         "vacuous": False, "cached": False, "digest": None, "question": None,
         "reason": first.message + (f" (and {more} more)" if more else ""), "source": None, "yaml": "",
-        "faults": [fault.render() for fault in suite.faults], "prompts": {}, "profiles": [], "checks": [],
+        "faults": [fault.render() for fault in suite.faults], "prompts": {}, "profiles": [], "patterns": [], "checks": [],
         "warnings": [],
     }  # fmt: skip
 
@@ -72,7 +72,8 @@ def entry_of(item: Item) -> dict[str, Any]:
         "run": None, "verdict": None, "log_e": None,
         "expected": expectation(claim.expect), "met": None, "status": "measured", "vacuous": False, "cached": False,
         "digest": meaning(item), "question": question(item), "reason": None, "source": dict(claim.source or suite.source or {}) or None,
-        "yaml": claim.yaml, "faults": [], "prompts": {}, "profiles": [], "robust": None, "checks": [],
+        "yaml": claim.yaml, "faults": [], "prompts": {}, "profiles": [], "patterns": [], "robust": None,
+        "checks": [],
         "warnings": list(claim.warnings),
     }  # fmt: skip
 

@@ -21,7 +21,7 @@ from circuits.claims.heads import Component
 from circuits.claims.keys import WEIGHT_SCORES
 from circuits.entries import entry_of, invalid, located
 from circuits.errors import CircuitsError, ModelInvalid, ModelUnavailable, PromptFault, Unmeasurable
-from circuits.evidence import figure_of, profiles_of
+from circuits.evidence import figure_of, patterns_of, profiles_of
 from circuits.extensions import Extensions, Metric, Score, extensions, own_of
 from circuits.items import Item, Options, Outcome, items_of, knowledge, load, model_facts, names_role, own_code
 from circuits.kinds.controls import controls_of, plan_controls
@@ -111,12 +111,12 @@ class Evaluator:
             read = [self._plan(cell, here) for cell, here in zip(cells, places, strict=True)]
             rows, places = self._rows(item, cells, places)
             facts = self._facts(cells, places)
-            profiles = profiles_of(cells, places)
+            profiles, patterns = profiles_of(cells, places), patterns_of(cells, places, rows)
         except ModelUnavailable as missing:
             return self._skipped(item, str(missing), missing=True)
         except ModelInvalid as problem:
             return invalid(item, (located(item.base, item.suite, claim.where, str(problem)),))
-        entry = entry_of(item) | {"prompts": facts, "profiles": profiles}
+        entry = entry_of(item) | {"prompts": facts, "profiles": profiles, "patterns": patterns}
         own = [
             each.plain() for each in own_code(item, self.own) if each.kind != "role" or names_role(item, each.own.name)
         ]

@@ -1,4 +1,4 @@
-"""The figures and profiles that stand beside a claim's rows; each name holds a digest, so it is drawn once."""
+"""The figures, profiles and patterns beside a claim's rows; a figure's name holds a digest, so it is drawn once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import numpy as np
 from circuits.claims.claim import Ablate, Attends, Keep, LossMap, Score
 from circuits.claims.keys import WEIGHT_SCORES
 from circuits.claims.sets import Back, walk
+from circuits.errors import Unmeasurable
 from circuits.kinds.ablate import alone, runs
 from circuits.kinds.attends import candidates, own_prompts, questions
 from circuits.kinds.kind import Cell, Draw, Here, all_heads
 from circuits.kinds.score import members
 from circuits.measure.attention import mean_over_prompts
 from circuits.measure.cache import digest
-from circuits.measure.cells import question, score_selector
+from circuits.measure.cells import Question, question, score_selector
 from circuits.measure.metrics import metric_values
+from circuits.measure.picture import Picture
 from circuits.measure.profile import Profile, profile_json
 from circuits.measure.series import View
 from circuits.report.effect_figures import EffectsFigure, LossMapFigure
@@ -29,6 +31,9 @@ from circuits.verdict.decide import Row, mean_of
 from circuits.verdict.ranking import harm_sign
 
 Figure = dict[str, str] | None
+
+MOST_TOKENS = 128
+"""A longer pattern is not kept in the record: nobody could read it token by token."""
 
 _COLOURS = {"mass": "mean attention mass", "top1": "share of top-1 attention", "lift": "lift over uniform attention"}
 
@@ -65,7 +70,7 @@ def _attention(row: Row, what: Attends, cell: Cell, here: Here) -> Figure:
     asked, _ = questions(own_prompts(what, here))
     head, group = cell.place, here.prompts
     picture = group.picture(asked, head)
-    other = asked.right.text if asked.right is not None and what.other_head is None else None
+    other = _compared_selector(what, asked)
     drawn = AttentionFigure(
         str(cell.head), picture.mean, picture.labels, picture.cells, picture.others if other else None, picture.n,
         f"Attention on {row['prompts']}", asked.left.text, other,
@@ -73,6 +78,13 @@ def _attention(row: Row, what: Attends, cell: Cell, here: Here) -> Figure:
     path = here.draw(drawn, f"{cell.head}-attention-{group.key_of(asked.key + str(head) + str(row['prompts']))[:16]}")
     alt = f"mean attention pattern of head {cell.head}, cells of {asked.left.text} outlined"
     return _drawn(path, alt + (f" (statistic {what.statistic})" if what.statistic != "mass" else ""))
+
+
+def _compared_selector(what: Attends | Score, asked: Question) -> str | None:
+    """The other side of a comparison, where it lies in the same pattern."""
+    if asked.right is None or not isinstance(what, Attends) or what.other_head is not None:
+        return None
+    return asked.right.text
 
 
 def _score(row: Row, what: Score, cell: Cell, here: Here) -> Figure:
@@ -253,6 +265,56 @@ def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str,
         path = draw(drawn, f"{head}-profile-{group.key_of(name)[:16]}")
         entry["figure"] = _drawn(path, f"attention of head {head} by distance from the query and from class to class")
     return list(found.values())
+
+
+def patterns_of(cells: Sequence[Cell], places: Sequence[Here], rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The mean pattern of every claimed head on every prompt set, with the cells of each check (no report: none).
+
+    ``per_mille``: [query][key], thousandths, keys up to the query; null where the model's attention is not a number.
+    ``labels`` as in ``Picture``. ``marks``: each check's cells as [query, key] pairs, and those it is compared with.
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for cell, here, row in zip(cells, places, rows, strict=True):
+        asked, what = _pictured(cell, here) if row["n"] else None, cell.check.what
+        if asked is None or not isinstance(what, (Attends, Score)):
+            continue
+        try:
+            shown = here.prompts.picture(asked, cell.place)
+        except Unmeasurable:
+            continue
+        if len(shown.labels) > MOST_TOKENS:
+            continue
+        head, prompts = str(cell.head), str(row["prompts"])
+        about = {"head": head, "prompts": prompts, "n": shown.n, "labels": list(shown.labels)}
+        entry = found.setdefault((head, prompts), {**about, "per_mille": _per_mille(shown), "marks": []})
+        than = _compared_selector(what, asked)
+        others = _pairs(shown.others) if than is not None and shown.others is not None else None
+        mark = {"selector": asked.left.text, "cells": _pairs(shown.cells), "than": than, "others": others}
+        if mark not in entry["marks"]:
+            entry["marks"].append(mark)
+    return list(found.values())
+
+
+def _pictured(cell: Cell, here: Here) -> Question | None:
+    """The question whose cells are shown on a head's mean pattern; None where a row has no such pattern."""
+    what, one_head = cell.check.what, cell.head is not None and not cell.check.any
+    if here.draw is None or not one_head or cell.check.bound.kind == "top":
+        return None
+    if isinstance(what, Attends):
+        return questions(own_prompts(what, here))[0]
+    if not isinstance(what, Score) or score_selector(what) is None:
+        return None
+    asked = question(what)
+    return asked if asked.own is None else None  # a score computed from whole patterns has no cells of its own
+
+
+def _per_mille(shown: Picture) -> list[list[int | None]]:
+    rows = (shown.mean[query, : query + 1] for query in range(len(shown.labels)))
+    return [[round(1000 * value) if np.isfinite(value) else None for value in row.tolist()] for row in rows]
+
+
+def _pairs(cells: np.ndarray) -> list[list[int]]:
+    return [[int(query), int(key)] for query, key in np.argwhere(np.tril(cells))]
 
 
 def _offsets(what: Attends, group: View) -> set[int]:

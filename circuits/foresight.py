@@ -7,6 +7,7 @@ gives is said only where it satisfies the bound with every one of them; the repo
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -55,7 +56,11 @@ def power(check: Check, confidence: float, heads: int | None = None) -> Power | 
     return Power(bound.text or "", _least(span, bound, need), _usual(span, bound, need))
 
 
-def _asked(check: Check, confidence: float, heads: int | None) -> tuple[tuple[float, float], Bound, float] | None:
+Asked = tuple[tuple[float, float], Bound, float]
+"""The range of a check's value, its bound and the log e-value that is needed."""
+
+
+def _asked(check: Check, confidence: float, heads: int | None) -> Asked | None:
     """The range, the bound and the log e-value that is needed; None where nothing bounded is judged."""
     span, bound = value_span(check), check.bound
     if span is None or (bound.low is None and bound.high is None):
@@ -82,6 +87,33 @@ def _enough(n: int, span: tuple[float, float], bound: Bound, need: float) -> boo
     low, high = span
     best = high if bound.high is None else low if bound.low is None else (bound.low + bound.high) / 2.0
     return evidence_for(infer_bounded(np.full(n, best), low, high), bound) >= need
+
+
+About = tuple[tuple[float, float], float | None, float | None, float]
+"""The range, the ends of the bound and the log e-value that is needed."""
+
+
+def _out_of_reach(most: int, asked: Sequence[Asked]) -> set[About]:
+    """What ``most`` prompts cannot support, of all that is asked.
+
+    Of bounds with one end the one that lies further from the best value needs less evidence, so one search for each range
+    finds them all; a band is asked by itself.
+    """
+    known: dict[About, Asked] = {
+        (span, bound.low, bound.high, need): (span, bound, need) for span, bound, need in asked
+    }
+    one_end: dict[tuple[object, ...], list[About]] = {}
+    found: set[About] = set()
+    for about in known:
+        span, low, high, need = about
+        if low is not None and high is not None:
+            found |= set() if _enough(most, *known[about]) else {about}
+        else:
+            one_end.setdefault((span, low is None, need), []).append(about)
+    for alike in one_end.values():
+        alike.sort(key=lambda about: -about[1] if about[1] is not None else about[2] or 0.0)  # the hardest first
+        found.update(alike[: bisect_left(alike, True, key=lambda about: _enough(most, *known[about]))])
+    return found
 
 
 def _least(span: tuple[float, float], bound: Bound, need: float) -> int:
@@ -121,16 +153,14 @@ def value_span(check: Check) -> tuple[float, float] | None:
 
 def power_warnings(suite: Suite, heads: int | None = None) -> Iterator[str]:
     """A line for each check whose bound ``max`` prompts cannot support, whatever they show."""
-    most, known = suite.sampling.max, dict[tuple[object, ...], bool]()
-    for claim, check in _judged(suite):
-        asked = _asked(check, suite.sampling.confidence, heads)
+    judged = [(claim, check, _asked(check, suite.sampling.confidence, heads)) for claim, check in _judged(suite)]
+    asked_of = [asked for claim, check, asked in judged if asked is not None and not _exhaustive(claim, check)]
+    short = _out_of_reach(suite.sampling.max, asked_of)
+    for claim, check, asked in judged if short else ():
         if asked is None or _exhaustive(claim, check):
             continue
         span, bound, need = asked
-        about = (span, bound.low, bound.high, need)
-        if about not in known:
-            known[about] = _enough(most, span, bound, need)
-        if not known[about]:
+        if (span, bound.low, bound.high, need) in short:
             found = Power(bound.text or "", _least(span, bound, need), 0)
             yield (
                 f"{check.where}: warning: {claim.id}: {found.bound} needs at least {found.least} prompts even if all of them "
@@ -182,11 +212,12 @@ def _uniform(dry: DryRun, check: Check, prompt_set: PromptSet, known: Known) -> 
     if isinstance(what, Score) and score_selector(what) is None:
         return None
     asked, values = question(what), []
+    text = asked.key
     for which in range(3):
         prompts = dry.prompts(prompt_set, which)
         if prompts is None:
             continue
-        key = (asked.key, id(prompts), which)
+        key = (text, id(prompts), which)
         if key not in known:
             known[key] = _uniform_means(asked, prompts, prompt_set)
         means = known[key]

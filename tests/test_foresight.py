@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import math
 from pathlib import Path
 
 import pytest
 
+from circuits.claims.claim import Bound
 from circuits.claims.dry import DryRun
 from circuits.cli import main
 from circuits.evaluate import knowledge, load
-from circuits.foresight import power, power_line, power_warnings, uniform_warnings, value_span
+from circuits.foresight import _enough, _out_of_reach, power, power_line, power_warnings, uniform_warnings, value_span
 from circuits.verdict.estimate import infer_bounded
 
 HEAD = """\
@@ -127,3 +130,41 @@ def test_lint_warns_of_what_uniform_attention_satisfies(tmp_path: Path) -> None:
     )
     warned = [warning.split(": ")[2] for warning in uniform_warnings(found, DryRun(knowledge().families))]
     assert warned == ["c0", "c1"]
+
+
+def test_one_search_finds_the_bounds_that_are_out_of_reach() -> None:
+    """Of bounds of every kind, range and need those that asking each of them by itself finds."""
+    ends = [0.01, 0.05, 0.3, 0.5, 0.85, 0.9, 0.93, 0.96, 0.99, 0.999]
+    bounds = [Bound("at_least", end, None, "") for end in ends] + [Bound("at_most", None, end, "") for end in ends]
+    bounds += [Bound("between", low, high, "") for low, high in itertools.combinations(ends[::3], 2)]
+    asked = [(span, bound, need) for span in ((0.0, 1.0), (-1.0, 1.0)) for bound in bounds for need in (3.7, 6.0)]
+    for most in (1, 8, 40, 128):
+        alone = {
+            (span, bound.low, bound.high, need) for span, bound, need in asked if not _enough(most, span, bound, need)
+        }
+        assert _out_of_reach(most, asked) == alone
+        assert 0 < len(alone) <= len(asked)
+
+
+def test_loading_leaves_the_garbage_collector_as_it_was(tmp_path: Path) -> None:
+    """It is off while a suite is read, and on again afterwards; who had switched it off finds it so."""
+    path = suite(tmp_path, "attends: any -> n-1, at_least: 0.4")
+    assert gc.isenabled()
+    load(path, knowledge())
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        load(path, knowledge())
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_two_suites_with_one_name_for_other_prompts_are_told_apart(tmp_path: Path) -> None:
+    """What is remembered of a dry run goes by the prompts, not by their name."""
+    know = knowledge()
+    for members, selected in (("[a, b, c]", True), ("[e, f, g]", False)):
+        own = f"family: named_sequence, members: {members}, length: 1, roles: {{own: '[abc]\\.'}}"
+        (tmp_path / "t.yaml").write_text(f"suite: S\nmodel: reference\nprompts:\n  t: {{{own}}}\n")
+        found = load(tmp_path / "t.yaml", know)
+        assert bool(found.faults) != selected, [fault.render() for fault in found.faults]

@@ -75,6 +75,8 @@ class DryRun:
     def __init__(self, families: Mapping[str, Family], own: Extensions | None = None):
         self.own = own if own is not None else Extensions(families)
         self._prompts: dict[tuple[str, int, bool], list[TokenPrompt] | None] = {}
+        self._texts: dict[int, tuple[PromptSet, str]] = {}  # by identity: what a set's prompts depend on
+        self._known: dict[tuple[str, int, tuple[str, ...]], Empty | None] = {}  # selector, set and exclusions -> empty
         self._tokenizers = (
             PseudoTokenizer("words"),
             PseudoTokenizer("half words", pieces=1),
@@ -83,6 +85,13 @@ class DryRun:
 
     def empty(self, selector: Selector, prompt_set: PromptSet, excluding: tuple[str, ...]) -> Empty | None:
         """Why the selector selects nothing on any prompt, or None when it does somewhere or nobody can tell."""
+        self._text(prompt_set)  # keeps the set, so that its identity stays its own
+        about = (selector.text, id(prompt_set), excluding)
+        if about not in self._known:
+            self._known[about] = self._empty(selector, prompt_set, excluding)
+        return self._known[about]
+
+    def _empty(self, selector: Selector, prompt_set: PromptSet, excluding: tuple[str, ...]) -> Empty | None:
         if self._soon(prompt_set, lambda prompt: self._selects(selector, prompt, prompt_set, excluding)):
             return None
         side, example, asked = "query", "", 0
@@ -161,13 +170,19 @@ class DryRun:
 
     def prompts(self, prompt_set: PromptSet, which: int, few: bool = False) -> list[TokenPrompt] | None:
         """Prompts of a set (``few``: the first FEW) under one pseudo tokenizer; None where none can be made."""
-        about = [prompt_set.family, dict(prompt_set.parameters), prompt_set.bos, dict(prompt_set.roles)]
-        about.append(list(prompt_set.own_roles))
-        key = (json.dumps(about, sort_keys=True, default=str), which, few)
+        key = (self._text(prompt_set), which, few)
         if key not in self._prompts:
             whole = self._prompts.get((*key[:2], False))
             self._prompts[key] = whole[:FEW] if few and whole else self._build(prompt_set, which, few)
         return self._prompts[key]
+
+    def _text(self, prompt_set: PromptSet) -> str:
+        """What the prompts of a set depend on."""
+        if id(prompt_set) not in self._texts:
+            about = [prompt_set.family, dict(prompt_set.parameters), prompt_set.bos, dict(prompt_set.roles)]
+            about.append(list(prompt_set.own_roles))
+            self._texts[id(prompt_set)] = (prompt_set, json.dumps(about, sort_keys=True, default=str))
+        return self._texts[id(prompt_set)][1]
 
     def _build(self, prompt_set: PromptSet, which: int, few: bool) -> list[TokenPrompt] | None:
         family = self.own.family(prompt_set.family, prompt_set.own_roles)

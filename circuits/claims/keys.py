@@ -39,9 +39,18 @@ OWN: Mapping[str, tuple[str, ...]] = {
     "path": (*EFFECTS, "range"),
     "loss_map": ("method",),
 }
-_SHARED = ("head", "heads", "prompts", "requires", "observe", "reported", *BOUNDS, "by_at_least")
-CHECK_KEYS = tuple(dict.fromkeys((*KINDS, *(k for own in OWN.values() for k in own), *_SHARED)))
+OWNERS: Mapping[str, tuple[str, ...]] = {
+    key: tuple(kind for kind, own in OWN.items() if key in own)
+    for key in dict.fromkeys(key for own in OWN.values() for key in own)
+}
+"""The kinds that each of these keys belongs to."""
+SHARED = ("head", "heads", "prompts", "requires", "observe", "reported", *BOUNDS, "by_at_least")
+CHECK_KEYS = tuple(dict.fromkeys((*KINDS, *(k for own in OWN.values() for k in own), *SHARED)))
 CLAIM_KEYS = ("claim", "head", "heads", "prompts", "expect", "checks", "source", "requires")
+EXPECTATIONS = ("supported", "refuted", "invalid")
+EXPECTED = ("refuted", "xfail")  # the keys of expect: {...}
+REPORTED_KEYS = ("value", "source", "conditions")
+SAMPLING_KEYS = ("min", "max", "seed", "confidence")
 SUITE_KEYS = ("suite", "model", "source", "sampling", "prompts", "circuits", "claims", "include")
 
 # Words of people who do not know the keys' names.

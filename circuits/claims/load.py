@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from circuits.claims.load_prompts import Checker, RoleChecker, read_prompt_set
 from circuits.claims.load_top import read_circuit, read_model, read_sampling
 from circuits.claims.recover import Block, Read, read
 from circuits.claims.source import Faults, Node, in_order
-from circuits.errors import Fault, Position
+from circuits.errors import Fault, Position, garbage_kept
 from circuits.prompts.own import Extensions
 from circuits.prompts.prompt import Family
 
@@ -42,6 +43,11 @@ class Knowledge:
     shape: Callable[[Any, Path], tuple[int, int] | None]
     own: Extensions = field(default_factory=Extensions)
 
+    @cached_property
+    def dry(self) -> DryRun:
+        """One dry run for all suites, which often share their prompts."""
+        return DryRun(self.families, self.own)
+
 
 def load_suite(path: Path, knowledge: Knowledge, name: str | None = None) -> Suite:
     """Load one suite file.
@@ -49,7 +55,8 @@ def load_suite(path: Path, knowledge: Knowledge, name: str | None = None) -> Sui
     ``name`` is how the file is called in messages and node ids. Never raises for what the file
     contains: see ``Suite.faults`` and each ``Claim.faults``, both by line and column.
     """
-    return _Loader(path, knowledge, name or str(path)).suite()
+    with garbage_kept():
+        return _Loader(path, knowledge, name or str(path)).suite()
 
 
 class _Loader:
@@ -57,13 +64,14 @@ class _Loader:
         self.path = path
         self.name = name
         self.knowledge = knowledge
-        self.dry = DryRun(knowledge.families, knowledge.own)
+        self.dry = knowledge.dry
         self.own_roles: tuple[str, ...] = ()
         self.prompts: dict[str, tuple[PromptSet, ...]] = {}
         self.broken: dict[str, Position] = {}
         self.circuits: dict[str, Circuit] = {}
         self.broken_circuits: dict[str, Position] = {}
         self.included = Included()
+        self.roles: dict[int, tuple[PromptSet, frozenset[str]]] = {}  # by identity: a set's parameters have no hash
 
     def suite(self) -> Suite:
         """The passes of loading, in order."""
@@ -172,9 +180,13 @@ class _Loader:
         return found if len(faults.found) == before else ()
 
     def roles_of(self, prompt_set: PromptSet) -> frozenset[str]:
-        family = self.knowledge.families[prompt_set.family]
-        own = frozenset(self.knowledge.own.roles)
-        return frozenset(family.roles(prompt_set.parameters)) | frozenset(prompt_set.roles) | own
+        """The role names of a prompt set: its family's and its own."""
+        if id(prompt_set) not in self.roles:
+            family = self.knowledge.families[prompt_set.family]
+            found = frozenset(family.roles(prompt_set.parameters)) | frozenset(prompt_set.roles)
+            found |= frozenset(self.knowledge.own.roles)
+            self.roles[id(prompt_set)] = (prompt_set, found)
+        return self.roles[id(prompt_set)][1]
 
     def claims(self, source: Read, top: Node, shape: Shape | None, no_model: str | None) -> tuple[Claim, ...]:
         """Every claim of the file in its order, each with the faults that lie inside it."""

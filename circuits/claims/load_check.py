@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from circuits.claims import bounds
 from circuits.claims.claim import Ablate, Bound, Check, Claim, Path, PromptSet, What
@@ -15,7 +15,7 @@ from circuits.claims.keys import (
     EFFECTS,
     KEPT,
     KINDS,
-    OWN,
+    OWNERS,
     WEIGHT_SCORES,
     misspelt,
     nearest_key,
@@ -86,8 +86,8 @@ class CheckReader:
             return None
         kind = kinds[0].text
         for key, _ in node.entries:
-            owners = [name for name, own in OWN.items() if key.text in own]
-            if owners and kind not in owners and key.text != "by_at_least":  # which is a bound: see read_bound
+            owners = OWNERS.get(key.text, (kind,))
+            if kind not in owners and key.text != "by_at_least":  # which is a bound: see read_bound
                 message = f"{key.text!r} belongs to {one_of(owners)}, not to {kind}"
                 faults.add(key, message, "remove it, or write another check")
         value = node.get(kind)
@@ -213,9 +213,9 @@ class CheckReader:
 def without_kind(keys: list[Node], what: str, faults: Faults) -> bool:
     """Fault a check that says how to measure but not what, at the key that shows it; False where none does."""
     bound = next((key for key in keys if key.text in (*BOUNDS, "by_at_least")), None)
-    part = next((key for key in keys if key is not bound and any(key.text in own for own in OWN.values())), None)
+    part = next((key for key in keys if key is not bound and key.text in OWNERS), None)
     if part is not None:
-        kinds = one_of([kind for kind, own in OWN.items() if part.text in own])
+        kinds = one_of(OWNERS[part.text])
         faults.add(part, f"{part.text!r} belongs to {kinds}, and {what} has none", f"add {kinds}")
     elif bound is not None:
         message = f"{bound.text!r} is a bound on nothing: {what} has no check"
@@ -224,7 +224,7 @@ def without_kind(keys: list[Node], what: str, faults: Faults) -> bool:
     return part is not None or bound is not None
 
 
-def one_of(names: list[str]) -> str:
+def one_of(names: Sequence[str]) -> str:
     """Names as a text: "a", "a or b", "a, b or c"."""
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from circuits.claims import values
 from circuits.claims.claim import Claim, Expect, PromptSet
-from circuits.claims.keys import CHECK_KEYS, CLAIM_KEYS, KINDS, misspelt, nearest_key
+from circuits.claims.keys import CHECK_KEYS, CLAIM_KEYS, EXPECTATIONS, EXPECTED, KINDS, misspelt, nearest_key
 from circuits.claims.load_check import CheckReader, without_kind
 from circuits.claims.load_parts import Context, read_heads, read_prompts
 from circuits.claims.load_prompts import read_requires
@@ -44,7 +44,8 @@ class ClaimReader:
         claim = self._claim(base, key, node)
         if self.context.no_model is not None and len(self.faults.found) == start:
             self.faults.add(key, f"this claim cannot be measured: {self.context.no_model}", "see that fault")
-        return replace(claim, faults=self.faults.split(start))
+        found = self.faults.split(start)
+        return replace(claim, faults=found) if found else claim
 
     def _claim(self, base: Claim, key: Node, node: Node) -> Claim:
         faults = self.faults
@@ -76,12 +77,14 @@ class ClaimReader:
                 f"source must be a mapping, not {source_node.noun}",
                 "write source: {note: N12} or {arxiv: '2211.00593'}",
             )
-        claim = replace(
-            base,
-            words=" ".join((words or base.id).split()),
-            heads=heads,
-            variants=variants,
-            many=many,
+        claim = Claim(
+            base.id,
+            " ".join((words or base.id).split()),
+            base.where,
+            base.yaml,
+            heads,
+            variants,
+            many,
             expect=expect,
             source=values.plain(source_node) if source_node is not None and source_node.kind == "map" else None,
             any=some,
@@ -120,9 +123,9 @@ class ClaimReader:
         if node is None:
             return Expect()
         if node.kind == "text":
-            kind = values.choice(node, faults, "expectation", ("supported", "refuted", "invalid"))
+            kind = values.choice(node, faults, "expectation", EXPECTATIONS)
             return Expect(kind or "supported")
-        if node.kind == "list" or len(node.entries) != 1 or node.entries[0][0].text not in ("refuted", "xfail"):
+        if node.kind == "list" or len(node.entries) != 1 or node.entries[0][0].text not in EXPECTED:
             hint = "write supported, refuted, invalid, {refuted: [n]} or {xfail: reason}"
             faults.add(node, f"expect cannot be {node.noun if node.kind == 'list' else 'this mapping'}", hint)
             return Expect()

@@ -11,6 +11,7 @@ from circuits.claims import values
 from circuits.claims.claim import Circuit, PromptSet
 from circuits.claims.dry import DryRun
 from circuits.claims.heads import Component, parse_component, parse_head
+from circuits.claims.keys import REPORTED_KEYS
 from circuits.claims.source import Faults, Node
 from circuits.errors import Fault, Position, did_you_mean, nearest
 from circuits.prompts.own import Extensions
@@ -258,9 +259,9 @@ def reported(node: Node | None, faults: Faults) -> Mapping[str, Any] | None:
     """``reported: {value:, source:, conditions:}``: a published number, shown, never judged."""
     if node is None:
         return None
-    if not values.keys(node, faults, "reported", ("value", "source", "conditions")):
+    if not values.keys(node, faults, "reported", REPORTED_KEYS):
         return None
-    value_node, source_node, conditions = node.get("value"), node.get("source"), node.get("conditions")
+    value_node, source_node, conditions = (node.get(key) for key in REPORTED_KEYS)
     if value_node is None or source_node is None:
         faults.add(
             node, "reported needs a value and its source", "write reported: {value: 0.73, source: 'arXiv 2311.04131'}"

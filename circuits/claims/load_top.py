@@ -10,7 +10,7 @@ from typing import Any
 from circuits.claims import values
 from circuits.claims.claim import Circuit, Sampling
 from circuits.claims.heads import Component, parse_component
-from circuits.claims.keys import SUITE_KEYS, misspelt
+from circuits.claims.keys import SAMPLING_KEYS, SUITE_KEYS, misspelt
 from circuits.claims.load_parts import Shape, read_components
 from circuits.claims.source import Faults, Node
 
@@ -75,7 +75,7 @@ def _spec(node: Node, faults: Faults) -> Any:
 def read_sampling(node: Node | None, faults: Faults) -> Sampling:
     """``sampling: {min, max, seed, confidence}``; the default where a value is missing or faulty."""
     default = Sampling()
-    if node is None or not values.keys(node, faults, "sampling", ("min", "max", "seed", "confidence")):
+    if node is None or not values.keys(node, faults, "sampling", SAMPLING_KEYS):
         return default
     numbers: dict[str, Any] = {}
     for key, value in node.entries:

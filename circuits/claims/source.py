@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from circuits.errors import Fault, Position
 
@@ -21,12 +22,15 @@ def split_lines(text: str) -> list[str]:
     return lines[:-1] if lines and not lines[-1] else lines
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Node:
     """One YAML node: ``kind`` is "map", "list" or "text"; text is raw, never converted.
 
     ``entries`` of a map are (key node, value node) in file order; those whose key was there before are
     in ``repeated`` (after a fault). ``end`` is the line and column just after the node, from 1.
+
+    Only read, once it is made: it is not frozen because a large suite has tens of thousands, and a frozen one takes six times
+    as long to make. Two nodes are equal only where they are one and the same.
     """
 
     kind: str
@@ -54,11 +58,18 @@ class Node:
 
     def get(self, key: str) -> Node | None:
         """The value of a key, or None."""
-        return next((v for k, v in self.entries if k.text == key), None)
+        found = self._by_key.get(key)
+        return found[1] if found is not None else None
 
     def key(self, key: str) -> Node | None:
         """The node of a key itself, or None."""
-        return next((k for k, _ in self.entries if k.text == key), None)
+        found = self._by_key.get(key)
+        return found[0] if found is not None else None
+
+    @cached_property
+    def _by_key(self) -> dict[str, tuple[Node, Node]]:
+        """The entries by key; of equal keys the first."""
+        return {entry[0].text: entry for entry in reversed(self.entries)}
 
     def all(self, key: str) -> list[tuple[Node, Node]]:
         """Every (key, value) with this key: more than one only where it was repeated."""

@@ -6,7 +6,7 @@ reading goes on; only a text that is no YAML at all raises, with the place that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -20,14 +20,15 @@ MAX_NODES = 200_000  # an alias bomb of nine lines unfolds into a billion nodes
 STAR_HINT = "put a text that begins with * in quotes"
 
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_QUOTED = frozenset("'\"|>")
 _TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
 
 
 def build(text: str, faults: Faults) -> Node | None:
     """The top node of a text (None when it holds nothing); raises NotYaml. ``faults.lines`` is its text."""
-    reader = _Reader(text, faults)
+    reader = _Reader(faults)
     try:
-        return reader.top()
+        return reader.top(text)
     except yaml.YAMLError as error:
         raise explain(error, text, faults.lines, reader.last_quoted) from None
 
@@ -35,18 +36,29 @@ def build(text: str, faults: Faults) -> Node | None:
 class _Reader:
     """Makes nodes of events. Events are ``Any``: the library's types make each of their marks optional."""
 
-    def __init__(self, text: str, faults: Faults):
+    def __init__(self, faults: Faults):
         self.faults = faults
-        self.events: Iterator[Any] = iter(yaml.parse(text, Loader=_Loader))
+        self.next: Callable[[], Any]  # the parser's next event
         self.anchors: dict[str, tuple[Node, int] | None] = {}  # None: still being read
         self.count = 0
         self.last_quoted: tuple[Position, int] | None = None
         self.bomb = False  # whether an alias was too large already: that is said once
 
-    def top(self) -> Node | None:
+    def top(self, text: str) -> Node | None:
+        """The top node of a text (see ``build``)."""
+        parser: Any = _Loader(text)
+        self.next = parser.get_event
+        try:
+            return self.only(parser)
+        finally:
+            parser.dispose()
+
+    def only(self, parser: Any) -> Node | None:
+        """The node of the one document there may be."""
         found: Node | None = None
         documents = 0
-        for event in self.events:
+        while parser.check_event():
+            event = self.next()
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
@@ -67,6 +79,9 @@ class _Reader:
     def node(self, event: Any, depth: int) -> Node:
         """The node that an event begins, with all that is inside."""
         where = self.place(event.start_mark)
+        if type(event) is yaml.ScalarEvent and event.anchor is None and event.tag is None and depth <= MAX_DEPTH:
+            self.count += 1
+            return self.scalar(event, where)
         if depth > MAX_DEPTH:
             raise too_deep(where)
         if isinstance(event, yaml.AliasEvent):
@@ -88,7 +103,7 @@ class _Reader:
             found = self.scalar(event, where)
         elif isinstance(event, yaml.SequenceStartEvent):
             children: list[Node] = []
-            while not isinstance(inner := next(self.events), yaml.SequenceEndEvent):
+            while not isinstance(inner := self.next(), yaml.SequenceEndEvent):
                 children.append(self.node(inner, depth + 1))
             found = Node("list", where, self.width(event, inner), self.end(inner), children=tuple(children))
         else:
@@ -98,18 +113,23 @@ class _Reader:
         return found
 
     def scalar(self, event: Any, where: Position) -> Node:
-        quoted = event.style in ("'", '"', "|", ">")
-        if event.style in ("'", '"') and event.end_mark.line > event.start_mark.line:
-            self.last_quoted = (where, event.end_mark.line + 1)
-        return Node("text", where, self.width(event, event), self.end(event), text=event.value, quoted=quoted)
+        style, end = event.style, event.end_mark
+        line, column = end.line + 1, end.column + 1
+        if line == where.line:
+            width = max(1, column - where.column)
+        else:
+            width = self.width(event, event)
+            if style in ("'", '"'):
+                self.last_quoted = (where, line)
+        return Node("text", where, width, (line, column), event.value, style in _QUOTED)
 
     def mapping(self, event: Any, where: Position, depth: int) -> Node:
         entries: dict[str, tuple[Node, Node]] = {}
         merged: list[tuple[Node, Node]] = []
         repeated: list[tuple[Node, Node]] = []
-        while not isinstance(inner := next(self.events), yaml.MappingEndEvent):
+        while not isinstance(inner := self.next(), yaml.MappingEndEvent):
             key = self.node(inner, depth + 1)
-            value = self.node(next(self.events), depth + 1)
+            value = self.node(self.next(), depth + 1)
             if value.kind == "text" and not value.text and not value.quoted and value.where not in self.faults.settled:
                 value = replace(value, where=key.where, width=key.width)  # an empty value is shown at its key
             if key.kind != "text":

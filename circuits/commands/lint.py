@@ -32,7 +32,10 @@ circuits lint --circuit-model gpt2=~/models/gpt2 hypotheses/gpt2""",
 
 def run(given: argparse.Namespace) -> int:
     """1 when there is a fault, 2 for a path that is not there."""
-    return lint(given.paths, given.circuit_model, as_json=given.json)
+    from circuits.errors import garbage_kept
+
+    with garbage_kept():
+        return lint(given.paths, given.circuit_model, as_json=given.json)
 
 
 def lint(paths: Sequence[str], places: Sequence[str] = (), *, as_json: bool = False) -> int:
@@ -40,7 +43,6 @@ def lint(paths: Sequence[str], places: Sequence[str] = (), *, as_json: bool = Fa
 
     What a claim with ``expect: invalid`` is refused for is no fault; that it is not refused is one.
     """
-    from circuits.claims.dry import DryRun
     from circuits.commands.project import project_extensions
     from circuits.foresight import power_line, power_warnings, uniform_warnings
     from circuits.items import knowledge, load
@@ -57,7 +59,6 @@ def lint(paths: Sequence[str], places: Sequence[str] = (), *, as_json: bool = Fa
     know = knowledge(dict(parse_override(text) for text in places), project_extensions(files))
     if as_json:
         return _as_json(files, know)
-    dry = DryRun(know.families, know.own)  # one for all suites, which often share their prompts
     said: set[str] = set()
     faults = claims = 0
     unchecked: set[str] = set()
@@ -72,7 +73,7 @@ def lint(paths: Sequence[str], places: Sequence[str] = (), *, as_json: bool = Fa
                 say(text + "\n")
         shape = know.shape(suite.model, path.parent) if suite.model is not None else None
         heads = shape[0] * shape[1] if shape is not None else None
-        foreseen = (*power_warnings(suite, heads), *uniform_warnings(suite, dry))
+        foreseen = (*power_warnings(suite, heads), *uniform_warnings(suite, know.dry))
         for warning in (*_warnings(suite), *foreseen):
             say(warning + "\n")
         line = power_line(suite, heads)

@@ -16,17 +16,18 @@ def arguments(commands: Commands) -> None:
     """Its arguments."""
     parser = add(
         commands, "report", "write the pages of a report anew from its results.json, without measuring",
-        "circuits report\ncircuits report runs/friday",
+        "circuits report\ncircuits report runs/friday\ncircuits report --html",
     )  # fmt: skip
     parser.add_argument("folder", nargs="?", default="reports", metavar="DIR", help="(default: reports)")
+    parser.add_argument("--html", action="store_true", help="also write report.html, one page that needs no other file")
 
 
 def run(given: argparse.Namespace) -> int:
     """1 where there is no results.json."""
-    return report(given.folder)
+    return report(given.folder, html=given.html)
 
 
-def report(folder: str) -> int:
+def report(folder: str, *, html: bool = False) -> int:
     """Write the pages of a report folder anew from its results.json. 1 when there is none."""
     from circuits.report.markdown import write_reports
     from circuits.report.record import load_record
@@ -34,6 +35,7 @@ def report(folder: str) -> int:
     place = Path(folder)
     if not (place / "results.json").is_file():
         return fail(f"there is no {place / 'results.json'}: `pytest hypotheses/` writes it", FOUND)
-    pages = write_reports(place, load_record(place / "results.json"))
-    say(f"{plural(len(pages), 'page')} written, first of them {place / 'README.md'}")
+    pages = write_reports(place, load_record(place / "results.json"), html=html)
+    whole = f"; all of it on one: {pages[-1]}" if html else ""
+    say(f"{plural(len(pages), 'page')} written, first of them {place / 'README.md'}{whole}")
     return OK

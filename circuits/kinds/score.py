@@ -33,7 +33,10 @@ def _plan(cell: Cell, here: Here) -> list[Quantity]:
         return [(here.ov, here.ov.name(members(what)))]
     if what.name == "in_context_learning":
         return [(here.series, losses_name(None))]
-    return [(here.series, here.series.plan_attention(question(what), []))]
+    # As for attention: a pattern is for a report, and a place among all heads is shown on their map.
+    one_head = cell.head is not None and not cell.check.any and cell.check.bound.kind != "top"
+    pictured = [cell.place] if one_head and here.draw is not None else []
+    return [(here.series, here.series.plan_attention(question(what), pictured))]
 
 
 def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:

@@ -90,7 +90,7 @@ REGISTRY: Mapping[str, ModelSource] = MappingProxyType(
 )
 
 # Each form of a mapping: its leading key -> the keys it takes, those it cannot do without.
-_FORMS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = MappingProxyType(
+FORMS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = MappingProxyType(
     {
         "hub": (frozenset({"hub", "revision"}), frozenset({"hub"})),
         "path": (frozenset({"path"}), frozenset({"path"})),
@@ -98,11 +98,11 @@ _FORMS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = MappingProxyType(
         "wheel": (frozenset({"wheel", "file", "sha256"}), frozenset({"wheel", "file", "sha256"})),
     }
 )
-_KEYS = frozenset().union(*(keys for keys, _ in _FORMS.values()))
+_KEYS = frozenset().union(*(keys for keys, _ in FORMS.values()))
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 # key -> (pattern of the whole value, what it must look like)
-_PATTERNS: Mapping[str, tuple[re.Pattern[str], str]] = MappingProxyType(
+PATTERNS: Mapping[str, tuple[re.Pattern[str], str]] = MappingProxyType(
     {
         "hub": (
             re.compile(r"(?!.*(\.\.|--))\w[\w.-]*(/\w[\w.-]*)?", re.ASCII),
@@ -136,18 +136,18 @@ def check_spec(spec: object) -> list[tuple[str, str]]:
     problems = [
         (str(key), f"unknown key {str(key)!r}: {did_you_mean(str(key), _KEYS)}") for key in spec if key not in _KEYS
     ]
-    forms = [form for form in _FORMS if form in spec]
+    forms = [form for form in FORMS if form in spec]
     if len(forms) > 1:
         return [*problems, (forms[1], f"give one of {' and '.join(forms)}, not both: each names a model")]
     if not forms:
-        if not problems or nearest(problems[0][0], _FORMS) is None:
+        if not problems or nearest(problems[0][0], FORMS) is None:
             problems.append(("", "the model's place is missing: give one of hub, path, gguf, wheel"))
         return problems
-    allowed, required = _FORMS[forms[0]]
+    allowed, required = FORMS[forms[0]]
     for key in _KEYS & set(spec) - allowed:
         problems.append((key, f"{key!r} does not go with {forms[0]!r}, which takes {', '.join(sorted(allowed))}"))
     for key in sorted(required - set(spec)):
-        problems.append(("", f"{forms[0]!r} needs {key!r} too: {_PATTERNS[key][1]}"))
+        problems.append(("", f"{forms[0]!r} needs {key!r} too: {PATTERNS[key][1]}"))
     for key in sorted(allowed & set(spec)):
         problems += _check_value(key, spec[key])
     return problems
@@ -156,8 +156,8 @@ def check_spec(spec: object) -> list[tuple[str, str]]:
 def _check_value(key: str, value: object) -> list[tuple[str, str]]:
     if not isinstance(value, str) or not value.strip():
         return [(key, f"{key!r} must be a text")]
-    if key in _PATTERNS and not _PATTERNS[key][0].fullmatch(value):
-        return [(key, f"{key!r} must be {_PATTERNS[key][1]}, not {value!r}")]
+    if key in PATTERNS and not PATTERNS[key][0].fullmatch(value):
+        return [(key, f"{key!r} must be {PATTERNS[key][1]}, not {value!r}")]
     if key == "path" and value.lower().endswith(".gguf"):
         return [(key, f"a GGUF file is given as {{gguf: {value}}}; 'path' is a folder with config.json")]
     return []
@@ -202,7 +202,7 @@ def resolve(
     problems = check_spec(spec)
     if problems:
         raise ModelInvalid("; ".join(message for _, message in problems))
-    name = spec if isinstance(spec, str) else next(spec[form] for form in _FORMS if form in spec)
+    name = spec if isinstance(spec, str) else next(spec[form] for form in FORMS if form in spec)
     name = name.partition("==")[0]  # a wheel goes by its package's name, so that NAME=PLACE can be split
     if name in overrides:
         return _overridden(name, overrides[name], hashes)

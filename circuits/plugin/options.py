@@ -49,6 +49,7 @@ _FLAGS = (
         "each claim also with other ablation methods, with or without BOS, and on each template alone",
     ),
     ("--circuit-strict", "a VACUOUS claim (uniform attention satisfies it too) fails"),
+    ("--circuit-html", "also write the report as one HTML page, report.html, which needs no other file"),
     ("--circuit-require-models", "a claim whose model's weights cannot be had fails, where it would be skipped"),
     ("--circuit-no-report", "write no report"),
 )
@@ -93,6 +94,7 @@ def add_options(parser: pytest.Parser) -> None:
         default=["hypotheses"],
     )
     parser.addini("circuit_report", "folder of the reports, from the root of the project", default="reports")
+    parser.addini("circuit_html", "also write the report as one HTML page", type="bool", default=False)
     parser.addini(
         "circuit_require_models",
         "whether a claim whose model's weights cannot be had fails, where it would be skipped",
@@ -273,3 +275,8 @@ def report_folder(config: pytest.Config) -> Path | None:
     if given is not None:
         return Path(config.invocation_params.dir, Path(given).expanduser())
     return Path(config.rootpath, str(config.getini("circuit_report")))
+
+
+def html_wanted(config: pytest.Config) -> bool:
+    """Whether the report is to be written as one HTML page, too."""
+    return bool(config.getoption("--circuit-html") or config.getini("circuit_html"))

@@ -344,7 +344,7 @@ class State:
         if folder is None:
             return True
         from circuits.errors import CircuitsError
-        from circuits.plugin.options import device_of, dtype_of, recorded_options
+        from circuits.plugin.options import device_of, dtype_of, html_wanted, recorded_options
         from circuits.report.write import write_run
         from circuits.store import answers_folder
 
@@ -354,7 +354,7 @@ class State:
                 folder, root=self.config.rootpath, entries=self.entries, models=self.models, files=self.files,
                 started=self.started, dtype=dtype_of(self.config), device=device,
                 kept=answers_folder() if self._values_folder() is not None else None, plain=self.plain,
-                options=recorded_options(self.config),
+                options=recorded_options(self.config), html=html_wanted(self.config),
             )  # fmt: skip
         except CircuitsError as error:
             self.trouble.append(f"no report was written: {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 #: Words of the selector language. No template slot and no role of a suite may be called so.
 RESERVED_ROLES: frozenset[str] = frozenset(
@@ -25,7 +26,8 @@ _ROLE_NAME = re.compile(r"[^\W\d]\w*")
 _PROBES = ("", "a", "Z", "1", " ", ".", "Adam is 1. Bob is 2, and so on?\n")
 
 
-def literal_roles(text: str) -> list[tuple[str, int, int]]:
+@lru_cache(maxsize=1024)
+def literal_roles(text: str) -> tuple[tuple[str, int, int], ...]:
     """(role, start, end) of each word and punctuation mark of a template's literal text, in order.
 
     A word's role is the word in lower case. A word that the selector language uses itself ("not",
@@ -36,7 +38,7 @@ def literal_roles(text: str) -> list[tuple[str, int, int]]:
         role = PUNCTUATION.get(match.group(), match.group().lower())
         if role not in RESERVED_ROLES:
             found.append((role, match.start(), match.end()))
-    return found
+    return tuple(found)
 
 
 def check_roles(roles: Mapping[str, object]) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from circuits.errors import did_you_mean
 from circuits.prompts.prompt import Span
@@ -21,6 +22,7 @@ class Piece:
     is_slot: bool
 
 
+@lru_cache(maxsize=256)
 def parse(template: str) -> tuple[Piece, ...]:
     """The pieces of a template in order. ValueError for braces that are not a slot."""
     pieces: list[Piece] = []
@@ -41,7 +43,8 @@ def slots(pieces: Sequence[Piece]) -> list[str]:
     return [piece.text for piece in pieces if piece.is_slot]
 
 
-def role_names(pieces: Sequence[Piece]) -> frozenset[str]:
+@lru_cache(maxsize=256)
+def role_names(pieces: tuple[Piece, ...]) -> frozenset[str]:
     """The roles that a filled template has: its slots, its words in lower case, its punctuation."""
     words = {role for piece in pieces if not piece.is_slot for role, _, _ in literal_roles(piece.text)}
     return frozenset(words | set(slots(pieces)))

@@ -160,18 +160,23 @@ def items_of_tokens(text: str, offsets: Sequence[tuple[int, int]], items: Sequen
     A token of spaces only, and whatever spaces stand between items, belong to the item that
     follows; what comes after the text belongs to the last item. -1 where other text lies between.
     """
+    if not items:
+        return (-1,) * len(offsets)
     ends = [item.end for item in items[:-1]]
     found = []
     for start, end in offsets:
-        here = next((at for at in range(start, min(end, len(text))) if not text[at].isspace()), start)
+        here, stop = start, min(end, len(text))
+        while here < stop and text[here].isspace():
+            here += 1
+        here = here if here < stop else start
         index = bisect_right(ends, here)
-        if not items:
-            found.append(-1)
-        elif here < items[index].start:
-            found.append(-1 if text[here : items[index].start].strip() else index)
+        item = items[index]
+        if item.start <= here < item.end:
+            found.append(index)
+        elif here < item.start:
+            found.append(-1 if text[here : item.start].strip() else index)
         else:
-            beyond = text[items[index].end : here + 1] if here >= items[index].end else ""
-            found.append(-1 if beyond.strip() else index)
+            found.append(-1 if text[item.end : here + 1].strip() else index)
     return tuple(found)
 
 

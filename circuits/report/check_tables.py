@@ -283,11 +283,14 @@ def in_sentences(rows: Sequence[Row], prompts: Mapping[str, Any]) -> str:
 def _sentences(row: Row, prompts: Mapping[str, Any]) -> str:
     chosen = prompts.get(str(row.get("prompts"))) or None
     label = "Check" if row.get("index") is None else f"Check {place(row)}"
-    sentences = [words.what(row)]
+    sentences = [words.what(row), *how_much(row, chosen), words.why(row, chosen)]
+    sentences += [*words.beside(row), *beside.controls(row)]
+    return f"- **{label}.** {' '.join(sentences)}"
+
+
+def how_much(row: Row, chosen: Row | None) -> list[str]:
+    """On what it was measured and what came out, in one sentence; none where a reason says it all."""
     if row.get("points"):
         seed = f" (seed {row['seed']})" if row.get("seed") is not None else ""
-        sentences.append(f"Measured on {number(row.get('n'))} prompts of {code(row.get('prompts'))}{seed}.")
-    elif row.get("estimate") is not None or not row.get("reason"):
-        sentences.append(words.how_much(row, chosen))
-    sentences += [words.why(row, chosen), *words.beside(row), *beside.controls(row)]
-    return f"- **{label}.** {' '.join(sentences)}"
+        return [f"Measured on {number(row.get('n'))} prompts of {code(row.get('prompts'))}{seed}."]
+    return [words.how_much(row, chosen)] if row.get("estimate") is not None or not row.get("reason") else []

@@ -33,7 +33,7 @@ from circuits.report.record import DASH, number
 _MOST_REFUTATIONS = 8
 _NOT_TESTED = ("skipped", "invalid")
 
-_READING = """\
+READING = """\
 A claim is a person's sentence with checks in YAML; each check is one number per prompt, a bound on its mean, and an
 interval for that mean.
 
@@ -85,7 +85,7 @@ def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]],
     parts += ["All of it for programs: [`results.json`](results.json)."]
     if _tested(entries):
         parts += ['<a id="how-to-reproduce"></a>\n\n## How to reproduce it', how_to_reproduce(record)]
-    parts += ['<a id="how-to-read"></a>\n\n## How to read this report', _READING]
+    parts += ['<a id="how-to-read"></a>\n\n## How to read this report', READING]
     return "\n\n".join(parts) + "\n"
 
 

@@ -18,18 +18,21 @@ from circuits.report.pages import MARKER, Entry, anchor, figures_of, page_name, 
 from circuits.report.record import DIGITS, clean_numbers, file_of, write_atomically
 from circuits.report.suite_page import suite_page
 
+HTML_NAME = "report.html"
+
 __all__ = ["MARKER", "anchor", "page_name", "verdict_of", "write_reports"]
 
 
 def write_reports(
-    folder: Path, record: Mapping[str, Any], *, memo: Memo | None = None, clean: bool = False
+    folder: Path, record: Mapping[str, Any], *, memo: Memo | None = None, clean: bool = False, html: bool = False
 ) -> list[Path]:
     """Write ``README.md`` and one page a suite into ``folder``; returns their paths, the front page first.
 
     Removes earlier pages (known by the marker on their first line) and figures (``figures/*.png``) that
     nothing refers to any more. Raises CircuitsError, before anything is written, when a page would
     overwrite a file that this program did not write. ``memo``: what was rendered before; ``clean``: the record is plain
-    JSON data with rounded numbers.
+    JSON data with rounded numbers. ``html``: also ``report.html``, last of the paths; where one of an earlier run lies
+    there it is kept up to date without being asked for, so that it never says something else than the other pages.
     """
     folder = Path(folder)
     memo = memo or Memo()
@@ -45,6 +48,11 @@ def write_reports(
     for file, entries in suites.items():
         render = partial(suite_page, file, entries, models)
         pages[folder / page_name(file)] = memo.text(f"page {file}", [inputs[file], models], render)
+    one_page = folder / HTML_NAME
+    if html or (one_page.is_file() and _owned(one_page)):
+        from circuits.report.html_page import html_page, with_figures
+
+        pages[one_page] = with_figures(html_page(data, suites, memo, inputs), folder)
     for path in pages:
         if path.exists() and path.stat().st_size and not _owned(path):
             raise CircuitsError(

@@ -16,7 +16,7 @@ def prose(text: Any) -> str:
     """User text as one line of Markdown that renders as written, also inside a table cell."""
     line = " ".join(str(text).split())
     line = html.escape(line, quote=False)
-    line = re.sub(r"([\\`*\[\]~$|]|(?<!\w)_|_(?!\w))", r"\\\1", line)
+    line = re.sub(r"([\\`*\[\]~$|]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", line)
     return re.sub(r"^([#+\-=]|\d+[.)])(?=\s|$)", _escape_start, line)
 
 

@@ -32,10 +32,14 @@ from circuits.report.record import DASH, number
 _MOST_TOKENS = 64
 _MOST_OFFSETS = 16
 
-_CONVENTIONS = (
+CONVENTIONS = (
     "In `QUERY -> KEY` the query token attends to the key token. `␣` shows a space at the edge of a text; BOS is the "
     "special token in front of a prompt. Intervals are for the mean over prompts. A dash means not measured or not "
-    f"applicable. The bars: {bars.LEGEND}"
+    "applicable."
+)
+VACUOUS = (
+    "**VACUOUS**: every check of this claim also holds under uniform attention (or with shuffled weights), so a "
+    "head without any structure would pass. The verdict says nothing about what this head has learned."
 )
 
 
@@ -46,9 +50,9 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
         MARKER,
         f"# {prose(title)}",
         f"Suite {code(file)}. [All claims](README.md)",
-        _scope(entries, models),
+        scope(entries, models),
         '<a id="contents"></a>\n\n' + _contents(entries),
-        _CONVENTIONS,
+        f"{CONVENTIONS} The bars: {bars.LEGEND}",
     ]
     for entry in entries:
         parts += _claim(entry)
@@ -73,7 +77,8 @@ def _contents_row(entry: Entry) -> list[str]:
     ]
 
 
-def _scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
+def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
+    """Weights, prompt families and templates of a suite, and what was not tested."""
     names = {str(entry["model"]) for entry in entries if entry.get("model")}
     sets = [prompts for entry in entries for prompts in (entry.get("prompts") or {}).values()]
     templates = sorted({str(template) for prompts in sets for template in prompts.get("templates") or []})
@@ -106,7 +111,7 @@ def _claim(entry: Entry) -> list[str]:
         parts.append(check_tables.asked(rows))
     elif rows:
         parts += _evidence(entry, rows, prompts)
-    parts += [_prompt_set(name, prompts[name] or {}) for name in sorted(prompts)]
+    parts += [prompt_set(name, prompts[name] or {}) for name in sorted(prompts)]
     return parts + _closed(entry, rows, prompts)
 
 
@@ -118,17 +123,14 @@ def _head_of_section(entry: Entry, rows: Sequence[Mapping[str, Any]]) -> list[st
     if entry.get("claim"):
         parts.append(f"> {prose(entry['claim'])}")
     parts += _headline(rows)
-    parts.append(" ".join([_expectation(entry), *_about(entry)]))
+    parts.append(" ".join([expectation(entry), *about(entry)]))
     if history_line(entry):
         parts.append(f"History: {history_line(entry)}")
     if entry.get("reason"):
         parts.append(f"Reason: {prose(entry['reason'])}")
     if entry.get("vacuous"):
-        parts.append(
-            "**VACUOUS**: every check of this claim also holds under uniform attention (or with shuffled weights), so a "
-            "head without any structure would pass. The verdict says nothing about what this head has learned."
-        )
-    parts += [_own_code(each) for each in entry.get("own") or []]
+        parts.append(VACUOUS)
+    parts += map(own_code, entry.get("own") or [])
     return parts + beside.whole_run(entry)
 
 
@@ -181,7 +183,7 @@ def _figure(figure: Mapping[str, Any]) -> str:
     return f"![{prose(figure.get('alt') or 'figure')}]({quote(str(figure['path']))})"
 
 
-def _own_code(own: Mapping[str, Any]) -> str:
+def own_code(own: Mapping[str, Any]) -> str:
     """What a claim uses that the package does not vouch for: the project's own record, and where its code lies."""
     source = f" Source: {prose(own['source'])}." if own.get("source") else ""
     digest = str(own.get("code") or "").removeprefix("sha256:")[:12]
@@ -189,7 +191,8 @@ def _own_code(own: Mapping[str, Any]) -> str:
     return f"**Own code**: the {own['kind']} {code(own['name'])} ({written}). {prose(own['doc'])}{source}"
 
 
-def _expectation(entry: Entry) -> str:
+def expectation(entry: Entry) -> str:
+    """What the suite expects of a claim, and what it came to."""
     expected = str(entry.get("expected") or "supported")
     known = expected.startswith("{") and "refuted" in expected
     if expected == "refuted":
@@ -213,7 +216,8 @@ def _expectation(entry: Entry) -> str:
     return f"{text} It came out {verdict_of(entry)}{outcome}."
 
 
-def _about(entry: Entry) -> list[str]:
+def about(entry: Entry) -> list[str]:
+    """Model, components and source of a claim, a sentence each."""
     facts = [f"Model {code(entry['model'])}."] if entry.get("model") else []
     heads = [str(head) for head in entry.get("heads") or []]
     if heads:
@@ -254,7 +258,7 @@ def _profile(profile: Mapping[str, Any]) -> str:
     )
 
 
-def _prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
+def prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
     """What was shown to the model: the set, its first prompt, answer, foil and corrupted partner."""
     lengths = prompts.get("token_lengths") or {}
     facts = [f"family {code(prompts['family'])}"] if prompts.get("family") else []

@@ -40,6 +40,7 @@ def write_run(
     kept: Path | None = None,
     plain: Collection[str] = (),
     options: Mapping[str, Any] | None = None,
+    html: bool = False,
 ) -> dict[str, Any]:
     """Merge a run into ``folder/results.json`` and write the pages; returns the new record.
 
@@ -48,8 +49,9 @@ def write_run(
     on the prompts before is marked ``flipped``; what was decided anew is a line of the ledger. ``kept``: the folder of
     what was rendered before;
     ``plain``: the node ids whose entries are plain JSON data with rounded numbers; ``options``: what the run was asked
-    that decides its numbers (seed, n, ...), recorded so that it can be repeated. Raises CircuitsError
-    when the old results.json cannot be read (it is left untouched then), OSError when writing fails.
+    that decides its numbers (seed, n, ...), recorded so that it can be repeated; ``html``: write
+    the HTML page, too. Raises CircuitsError when the old results.json cannot be read (it is left untouched then),
+    OSError when writing fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "results.json"
@@ -78,7 +80,7 @@ def write_run(
     record = merge(old, clean_numbers(run), clean_numbers(models, DIGITS), entries, present=files, gone=gone)
     write_record(path, record, clean=True)
     ledger.append(folder / ledger.NAME, ledger.lines_of(entries, record["models"], run))
-    write_reports(folder, record, memo=memo_of(folder, kept) if kept is not None else None, clean=True)
+    write_reports(folder, record, memo=memo_of(folder, kept) if kept is not None else None, clean=True, html=html)
     return record
 
 

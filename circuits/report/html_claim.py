@@ -1,0 +1,233 @@
+"""A claim's section of the HTML page: its sentence, every check with its evidence, patterns, figures, prompts, YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from circuits.report import beside, check_tables, words
+from circuits.report.html_marks import heat_map, interval_mark, label_parts, pattern_top, profile_bars
+from circuits.report.html_text import block, claim_id, escape, inline, tag
+from circuits.report.pages import (
+    Entry,
+    anchor,
+    bound_text,
+    claim_name,
+    effect_text,
+    figures_of,
+    history_line,
+    page_name,
+    rank_text,
+    subject,
+    verdict_of,
+)
+from circuits.report.prose import SPACE, code, prose
+from circuits.report.provenance import run_again
+from circuits.report.record import DASH, number
+from circuits.report.suite_page import VACUOUS, about, expectation, prompt_set
+
+Row = Mapping[str, Any]
+
+
+def section_id(file: str, entry: Entry) -> str:
+    """The id of a claim's section, unique on the page; ``file`` is its suite."""
+    return claim_id(page_name(file).removesuffix(".md"), anchor(entry))
+
+
+def pill(verdict: str, *, vacuous: bool = False) -> str:
+    """A verdict as a coloured word."""
+    more = tag("span", "VACUOUS", class_="pill vacuous") if vacuous else ""
+    return tag("span", escape(verdict.upper()), class_=f"pill {escape(verdict)}") + more
+
+
+def claim_section(file: str, entry: Entry) -> str:
+    """One claim of a suite: closed it shows its verdict and sentence, open everything that the Markdown page says of it."""
+    verdict, name = verdict_of(entry), section_id(file, entry)
+    heading = pill(verdict, vacuous=bool(entry.get("vacuous")))
+    heading += tag("span", escape(entry.get("claim") or claim_name(entry)), class_="words")
+    heading += tag("code", escape(claim_name(entry)), class_="id")
+    if entry.get("met") is False:
+        heading += tag("span", "not as expected", class_="unmet")
+    body = tag("div", "\n".join(part for part in _body(name, entry, verdict) if part), class_="body")
+    return tag("details", tag("summary", heading) + body, class_="claim", id=name, data_verdict=verdict)
+
+
+def _body(name: str, entry: Entry, verdict: str) -> list[str]:
+    rows: Sequence[Row] = entry.get("checks") or []
+    prompts: Mapping[str, Any] = entry.get("prompts") or {}
+    parts = [_paragraph(" ".join([expectation(entry), *about(entry)]))]
+    history = history_line(entry)
+    parts += [_paragraph(f"History: {history}")] if history else []
+    parts += [_paragraph(f"Reason: {prose(entry['reason'])}")] if entry.get("reason") else []
+    parts += [_paragraph(VACUOUS)] if entry.get("vacuous") else []
+    parts += [_paragraph(line) for line in beside.whole_run(entry)]
+    if entry.get("faults"):
+        parts += [_paragraph("The loader refused this claim:"), _code_block("\n\n".join(map(str, entry["faults"])))]
+    patterns = [_pattern(pattern, f"{name}-{place}") for place, pattern in enumerate(entry.get("patterns") or [])]
+    evidence = "".join([*patterns, *_figures(entry), *map(_profile, entry.get("profiles") or [])])
+    if rows and verdict == "skipped":
+        checks = block(check_tables.asked(rows))
+    else:
+        checks = "".join(_check(row, prompts.get(str(row.get("prompts"))) or None) for row in rows)
+    robust = beside.robustness(entry)
+    checks += block(robust) if robust is not None else ""
+    both = tag("div", tag("div", checks, class_="checks") + tag("div", evidence, class_="evidence"), class_="beside")
+    parts.append(both if evidence else checks)
+    parts += [tag("div", block(prompt_set(key, prompts[key] or {})), class_="prompts") for key in sorted(prompts)]
+    if entry.get("yaml"):
+        parts.append(_folded("The claim as written", _code_block(str(entry["yaml"]))))
+    again = run_again(entry)
+    return [*parts, _paragraph(f"Measure it again: {code(again)}")] if again else parts
+
+
+def _paragraph(markdown: str) -> str:
+    return tag("p", inline(markdown))
+
+
+def _code_block(text: str) -> str:
+    return tag("pre", tag("code", escape(text.rstrip())), tabindex="0")
+
+
+def _folded(title: str, content: str) -> str:
+    return tag("details", tag("summary", escape(title)) + content, class_="more")
+
+
+# -- a check ---------------------------------------------------------------------------------------------
+
+
+def _check(row: Row, chosen: Row | None) -> str:
+    """A check: its interval against its bound, its numbers, and in words what they are and what would have refuted it."""
+    verdict = "observed" if row.get("observe") else str(row.get("verdict") or "none")
+    label = "Check" if row.get("index") is None else f"Check {check_tables.place(row)}"
+    parts = [tag("h4", f"{escape(label)} {inline(check_tables.written(row))} {pill(verdict)}")]
+    parts += [interval_mark(row, wide=True), _numbers(row), _paragraph(words.what(row))]
+    parts += [_paragraph(sentence) for sentence in check_tables.how_much(row, chosen)]
+    parts.append(tag("p", inline(words.why(row, chosen)), class_="why"))
+    told = [tag("li", inline(sentence)) for sentence in [*words.beside(row), *beside.controls(row)]]
+    told += [tag("li", inline(f"**Warning:** {prose(text)}"), class_="warning") for text in row.get("warnings") or []]
+    parts.append(tag("ul", "".join(told)) if told else "")
+    return tag("section", "".join(parts), class_=f"check v-{escape(verdict)}")
+
+
+def _numbers(row: Row) -> str:
+    """The numbers of a check by name; a reported value stands right beside the measured one."""
+    percent, limits = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
+    found = {
+        "estimate": number(row.get("estimate"), percent, limits), "interval": words.interval_limits(row),
+        "bound": bound_text(row), "reported elsewhere": words.reported_value(row), "head or part": subject(row) or "",
+        "prompts": code(row["prompts"]) if row.get("prompts") else "", "n": number(row.get("n")),
+        "uniform": number(row.get("uniform"), percent), "effect": effect_text(row), "rank": rank_text(row),
+    }  # fmt: skip
+    return tag(
+        "dl",
+        "".join(
+            tag("div", tag("dt", escape(name)) + tag("dd", inline(value)))
+            for name, value in found.items()
+            if value not in ("", DASH)
+        ),
+    )
+
+
+# -- patterns, figures, profiles ---------------------------------------------------------------------------
+
+
+def _pattern(pattern: Mapping[str, Any], name: str) -> str:
+    """A head's mean pattern over the tokens of the first prompt: a map, and tokens that shade what they attend to."""
+    marks = pattern["marks"]
+    caption = f"Where head {prose(pattern['head'])} looks on {code(pattern['prompts'])}"
+    mean = f"mean over {number(pattern['n'])} {'prompts' if pattern['n'] != 1 else 'prompt'}"
+    tokens = "".join(_token(place, label) for place, label in enumerate(pattern["labels"]))
+    strip = tag("div", tokens, class_="tokens", role="group", aria_label="Tokens of the first prompt")
+    scale = tag("p", f"0{tag('span', class_='scale')}{number(pattern_top(pattern))} mean attention", class_="legend")
+    rows = ";".join(",".join("" if value is None else str(value) for value in row) for row in pattern["per_mille"])
+    content = [
+        tag("figcaption", inline(f"**{caption}**, {mean}.")),
+        tag("p", "Hover, focus or tap a token: the tokens that it attends to are shaded, those of the check outlined.", class_="hint scripted"),
+        _choices(marks, name),
+        strip,
+        tag("output", class_="told scripted"),
+        _scrolling(heat_map(pattern)),
+        scale,
+    ]  # fmt: skip
+    return tag(
+        "figure", "".join(content), class_="pattern", data_top=round(1000 * pattern_top(pattern)), data_rows=rows,
+        data_cells=_by_check(mark["cells"] for mark in marks),
+        data_others=_by_check(mark.get("others") or [] for mark in marks),
+    )  # fmt: skip
+
+
+def _by_check(cells: Any) -> str:
+    """Cells for the script: "query-key query-key|..." with a bar between checks."""
+    return "|".join(" ".join(f"{query}-{key}" for query, key in each) for each in cells)
+
+
+def _token(place: int, label: str) -> str:
+    token, role = label_parts(label)
+    bare = token.lstrip(" ")
+    shown = tag("i", SPACE * (len(token) - len(bare))) + escape(bare) if bare != token else escape(token)
+    small = tag("small", escape(role)) if role else ""
+    return tag("button", tag("span", shown) + small, type="button", data_place=place, class_="tok")
+
+
+def _choices(marks: Sequence[Mapping[str, Any]], name: str) -> str:
+    """Which check's cells are outlined: a choice where there are several, else its selector alone."""
+
+    def said(mark: Mapping[str, Any]) -> str:
+        shown = tag("code", escape(mark["selector"]))
+        if mark.get("than"):
+            shown += f" {tag('span', 'dashed: more than', class_='dashed')} {tag('code', escape(mark['than']))}"
+        return shown
+
+    if len(marks) == 1:
+        return tag("p", tag("span", "outlined:", class_="outlined") + " " + said(marks[0]), class_="legend")
+    radios = [
+        tag("input", type="radio", name=f"{name}-mark", value=place, checked=place == 0) for place in range(len(marks))
+    ]
+    choices = "".join(tag("label", f"{radio} {said(mark)}") for radio, mark in zip(radios, marks, strict=True))
+    return tag("fieldset", tag("legend", "outlined") + choices, class_="legend")
+
+
+def _figures(entry: Entry) -> list[str]:
+    """The drawn figures that the page has no drawing of its own for; their files are put in when the page is made."""
+    own = {profile["figure"]["path"] for profile in entry.get("profiles") or [] if profile.get("figure")}
+    patterns = entry.get("patterns") or []
+    known = {(each["head"], each["prompts"], mark["selector"]) for each in patterns for mark in each["marks"]}
+    for row in entry.get("checks") or []:
+        asked = (row.get("head"), row.get("prompts"), str(row.get("check")).removeprefix("attends: "))
+        if row.get("kind") == "attends" and asked in known and row.get("figure"):
+            own.add(row["figure"]["path"])
+    return [
+        tag("figure", tag("img", src=figure["path"], alt=figure.get("alt") or "figure", loading="lazy"), class_="drawn")
+        for figure in figures_of(entry)
+        if figure["path"] not in own
+    ]
+
+
+def _profile(profile: Mapping[str, Any]) -> str:
+    """Where a head looks, whatever was claimed: bars by distance, and a shaded table from class to class."""
+    classes = profile.get("classes") or []
+    title = f"Where head {profile.get('head') or '?'} looks on {profile.get('prompts')}, whatever was claimed"
+    bos = f"Mean attention by distance from the query (BOS apart: {number(profile.get('bos'))}):"
+    head = tag("tr", "".join(tag("th", text, scope="col") for text in ["from", *map(_code, classes)]))
+    rows = "".join(
+        tag("tr", tag("th", _code(query), scope="row") + "".join(map(_shaded, values)))
+        for query, values in zip(classes, profile.get("matrix") or [], strict=False)
+        if any(value is not None for value in values)
+    )
+    table = tag("table", tag("thead", head) + tag("tbody", rows), class_="classes")
+    matrix = "Mean attention from each class of tokens (row) to each class (column); a row sums to 1:"
+    content = tag("p", escape(bos)) + _scrolling(profile_bars(profile) or "not measured")
+    return _folded(title, content + tag("p", matrix) + _scrolling(table))
+
+
+def _scrolling(content: str) -> str:
+    """What may be wider than a phone: its box scrolls, by keyboard, too."""
+    return tag("div", content, class_="scroll", tabindex="0")
+
+
+def _code(text: Any) -> str:
+    return tag("code", escape(text))
+
+
+def _shaded(value: float | None) -> str:
+    return tag("td", number(value), style=f"--v:{value:.3g}" if value is not None else None)

@@ -1,0 +1,228 @@
+"""Drawings of the HTML page, made of the record alone: an interval against its bound, a pattern, a profile.
+
+Colours come from the page's style sheet, so that they follow the reader's light or dark setting. Every drawing says in
+words what it shows, for those who do not see it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from circuits.report import words
+from circuits.report.html_text import escape, plain, tag
+from circuits.report.record import number
+from circuits.report.sheet import one_line, round_up
+
+Row = Mapping[str, Any]
+Pattern = Mapping[str, Any]
+
+LEVELS = 16  # shades of a pattern, 0 (nothing drawn) aside
+MOST_OFFSETS = 16
+_SHARES = ("mass", "top1", "previous_token", "duplicate_token", "induction", "copying", "successor")
+_MARGIN = 2.5  # percent at both ends, so that a dot at an end is whole
+
+
+# -- an interval against its bound -------------------------------------------------------------------------
+
+
+def interval_mark(row: Row, *, wide: bool = False) -> str:
+    """The estimate, its interval and the bound on one line; "" where there is no estimate.
+
+    Shaded is what meets the bound; dashed the value under uniform attention; thin the corrected interval, which decides
+    a refutation; a diamond a reported value. ``wide``: with the numbers of the axis.
+    """
+    if row.get("estimate") is None:
+        return ""
+    low, high = _domain(row)
+
+    def at(value: float) -> float:
+        share = (min(max(value, low), high) - low) / ((high - low) or 1.0)
+        return round(_MARGIN + (100 - 2 * _MARGIN) * share, 2)
+
+    middle, height = (17, 44) if wide else (11, 22)
+    parts = [_line(0, 100, middle, "axis"), *_bound_parts(row, at, middle)]
+    if row.get("uniform") is not None:
+        parts.append(_upright(at(row["uniform"]), middle, 9, "uniform"))
+    parts += [_span(row.get("corrected") or {}, at, middle, "corrected"), _span(row, at, middle, "interval")]
+    reported = _reported(row)
+    if reported is not None:
+        diamond = tag("path", d="M0-6L5 0L0 6L-5 0Z")
+        parts.append(tag("svg", diamond, x=f"{at(reported)}%", y=middle, overflow="visible", class_="reported"))
+    parts.append(tag("circle", cx=f"{at(row['estimate'])}%", cy=middle, r=4.5, class_="dot"))
+    if wide:
+        parts += _axis_labels(row, low, high, at, height)
+    verdict = "observed" if row.get("observe") else str(row.get("verdict") or "none")
+    return tag(
+        "svg", "".join(parts), class_=f"mark {'wide ' if wide else ''}v-{verdict}", height=height, role="img",
+        aria_label=interval_words(row),
+    )  # fmt: skip
+
+
+def interval_words(row: Row) -> str:
+    """What an interval's drawing shows, as plain text."""
+    percent, beside = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
+    parts = [f"estimate {number(row.get('estimate'), percent, beside)}", f"interval {words.interval_limits(row)}"]
+    parts += [f"bound {words.bound(row)}"] if words.bound(row) and not row.get("observe") else []
+    return plain(", ".join(parts))
+
+
+def _domain(row: Row) -> tuple[float, float]:
+    """The ends of the axis: 0 to 1 for shares, else what is shown and zero, with some room."""
+    if row.get("statistic") in _SHARES and not row.get("more_than"):
+        return 0.0, 1.0
+    corrected = row.get("corrected") or {}
+    shown = [row.get(key) for key in ("estimate", "low", "high", "bound_low", "bound_high", "uniform")]
+    shown += [corrected.get("low"), corrected.get("high"), _reported(row), 0.0]
+    values = [float(value) for value in shown if value is not None]
+    low, high = min(values), max(values)
+    room = 0.08 * (high - low) or 1.0
+    return low - room if low < 0 else low, high + room if high > 0 else high
+
+
+def _reported(row: Row) -> float | None:
+    """A reported value that is a number; one that is text ("about half") has no place on the axis."""
+    value = (row.get("reported") or {}).get("value")
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _bound_parts(row: Row, at: Any, middle: int) -> list[str]:
+    low, high = row.get("bound_low"), row.get("bound_high")
+    if row.get("observe") or row.get("k") is not None or (low is None and high is None):
+        return []
+    left, right = 0.0 if low is None else at(low), 100.0 if high is None else at(high)
+    width = round(max(0.0, right - left), 2)
+    area = tag("rect", x=f"{left}%", width=f"{width}%", y=middle - 9, height=18, class_="good")
+    return [area, *(_upright(at(edge), middle, 10, "edge") for edge in (low, high) if edge is not None)]
+
+
+def _span(limits: Row, at: Any, middle: int, name: str) -> str:
+    """The line from a lower to an upper limit; a missing one reaches the end of the axis."""
+    low, high = limits.get("low"), limits.get("high")
+    if low is None and high is None:
+        return ""
+    return _line(0 if low is None else at(low), 100 if high is None else at(high), middle, name)
+
+
+def _upright(place: float, middle: int, reach: int, name: str) -> str:
+    return tag("line", x1=f"{place}%", x2=f"{place}%", y1=middle - reach, y2=middle + reach, class_=name)
+
+
+def _line(left: float, right: float, y: float, name: str) -> str:
+    return tag("line", x1=f"{left}%", x2=f"{right}%", y1=y, y2=y, class_=name)
+
+
+def _axis_labels(row: Row, low: float, high: float, at: Any, height: int) -> list[str]:
+    """The bound's numbers below the axis, and the axis' ends where they do not get in each other's way."""
+    percent = bool(row.get("percent"))
+    bounded = [] if row.get("observe") or row.get("k") is not None else [row.get("bound_low"), row.get("bound_high")]
+    edges = [(at(value), number(value, percent), "bound") for value in bounded if value is not None]
+    if len(edges) == 2 and edges[1][0] - edges[0][0] < 14:
+        edges = [((edges[0][0] + edges[1][0]) / 2, f"{edges[0][1]} to {edges[1][1]}", "bound")]
+    ends = [(at(value), number(value, percent), "end") for value in (low, high)]
+    ends = [end for end in ends if all(abs(end[0] - edge[0]) >= 16 for edge in edges)]
+    return [
+        tag(
+            "text", escape(text), x=f"{place}%", y=height - 3, class_=name,
+            text_anchor="start" if place < 8 else "end" if place > 92 else "middle",
+        )
+        for place, text, name in [*edges, *ends]
+    ]  # fmt: skip
+
+
+# -- a pattern -------------------------------------------------------------------------------------------
+
+
+def label_parts(label: str) -> tuple[str, str]:
+    """A label of a pattern as its token and its role: "5 ‹member›" -> "5", "member"."""
+    token, found, role = one_line(label).rpartition(" ‹")
+    return (token, role[:-1]) if found and role.endswith("›") else (one_line(label), "")
+
+
+def pattern_top(pattern: Pattern) -> float:
+    """The attention that has the darkest shade, as on the figures: the largest, rounded up to tenths."""
+    values = [value for row in pattern["per_mille"] for value in row if value is not None]
+    return round_up(max(values, default=0) / 1000)
+
+
+def heat_map(pattern: Pattern) -> str:
+    """Query rows, key columns, darker for more attention, each check's cells outlined (what it is compared with dashed)."""
+    count = len(pattern["labels"])
+    size = 17 if count <= 26 else 12 if count <= 52 else 8
+    parts = (label_parts(label) if count <= 26 else label_parts(label)[:1] for label in pattern["labels"])
+    labels = [" ".join(part for part in each if part) for each in parts]  # roles stand beside the tokens above, too
+    shown = [label if len(label) <= 16 else label[:15] + "…" for label in labels] if size > 8 else []
+    below = size * count + 7
+    left = 8 + round(6.3 * max(map(len, shown), default=0))
+    cells = tag("path", class_="visible", d="".join(f"M0 {q}h{q + 1}v1h-{q + 1}z" for q in range(count)))
+    cells += "".join(_shades(pattern)) + "".join(map(_outline, range(len(pattern["marks"])), pattern["marks"]))
+    cells += tag("rect", class_="at", width=count, height=1, x=0, y=0)
+    grid = tag("g", cells, class_="grid", transform=f"translate({left} 2) scale({size})")
+    texts = "".join(
+        tag("text", escape(text), x=left - 5, y=round(2 + size * (k + 0.5), 1), text_anchor="end")
+        + tag("text", escape(text), transform=f"translate({round(left + size * (k + 0.5), 1)} {below}) rotate(90)")
+        for k, text in enumerate(shown)
+    )
+    width, height = left + size * count + 4, size * count + (left if shown else 4)
+    said = f"mean attention pattern of head {pattern['head']} on {pattern['prompts']}: query rows, key columns"
+    return tag(
+        "svg", grid + texts, class_="heat", viewBox=f"0 0 {width} {height}", role="img", aria_label=said,
+        style=f"width:100%;max-width:{width}px;min-width:{round(0.8 * width)}px",
+    )  # fmt: skip
+
+
+def _shades(pattern: Pattern) -> Iterable[str]:
+    """One path a shade, equal neighbours of a row joined."""
+    top, paths = 1000 * pattern_top(pattern), dict[int, list[str]]()
+    for query, row in enumerate(pattern["per_mille"]):
+        start = 0
+        levels = (0 if value is None else min(LEVELS, round(LEVELS * value / top)) for value in row)
+        for level, run in itertools.groupby(levels):
+            length = len(list(run))
+            if level:
+                paths.setdefault(level, []).append(f"M{start} {query}h{length}v1h-{length}z")
+            start += length
+    return (tag("path", d="".join(paths[level]), fill_opacity=f"{level / LEVELS:.3g}") for level in sorted(paths))
+
+
+def _outline(place: int, mark: Mapping[str, Any]) -> str:
+    compared = tag("path", class_=f"than m{place}", d=_edges(mark["others"])) if mark.get("others") else ""
+    return compared + tag("path", class_=f"cells m{place}", d=_edges(mark["cells"]))
+
+
+def _edges(cells: Sequence[Sequence[int]]) -> str:
+    """The outline of a set of [query, key] cells: the sides that it shares with no other cell of the set."""
+    known = {(query, key) for query, key in cells}
+    found = []
+    for query, key in sorted(known):
+        sides = (
+            ((query - 1, key), f"M{key} {query}h1"), ((query + 1, key), f"M{key} {query + 1}h1"),
+            ((query, key - 1), f"M{key} {query}v1"), ((query, key + 1), f"M{key + 1} {query}v1"),
+        )  # fmt: skip
+        found += [line for beside, line in sides if beside not in known]
+    return "".join(found)
+
+
+# -- a profile -------------------------------------------------------------------------------------------
+
+
+def profile_bars(profile: Mapping[str, Any]) -> str:
+    """Mean attention by distance from the query, a bar each with its number; distances that a check names stand out."""
+    offsets, marked = profile.get("offsets") or [], set(profile.get("marked") or [])
+    chosen = [k for k, value in enumerate(offsets) if value is not None and (k < MOST_OFFSETS or k in marked)]
+    if not chosen:
+        return ""
+    width, tall = 38, 70
+    top = max(offsets[k] for k in chosen) or 1.0
+    bars = []
+    for place, back in enumerate(chosen):
+        height, x = round(tall * offsets[back] / top, 1), place * width
+        y, middle, name = round(14 + tall - height, 1), x + width / 2, "bar marked" if back in marked else "bar"
+        bars.append(tag("rect", x=x + 5, y=y, width=width - 10, height=height, class_=name))
+        bars.append(tag("text", number(offsets[back]), x=middle, y=round(y - 4, 1), text_anchor="middle"))
+        bars.append(tag("text", f"n-{back}" if back else "itself", x=middle, y=tall + 28, text_anchor="middle"))
+    return tag(
+        "svg", "".join(bars), class_="bars", width=width * len(chosen), height=tall + 34, role="img",
+        aria_label=f"mean attention of head {profile.get('head')} by distance from the query",
+    )  # fmt: skip

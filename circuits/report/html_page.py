@@ -1,0 +1,291 @@
+"""The whole report as one HTML page that needs no network, no other file and no script to be read.
+
+Rendered from the record like the Markdown pages, with their words. Nothing on it can run but its own script (its
+digest stands in the page's security policy), and nothing can be fetched.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from circuits.report import beside, words
+from circuits.report.front_page import READING
+from circuits.report.html_claim import claim_section, pill, section_id
+from circuits.report.html_marks import interval_mark
+from circuits.report.html_text import block, escape, inline, tag
+from circuits.report.memo import Memo
+from circuits.report.pages import (
+    MARKER,
+    VERDICTS,
+    Entry,
+    bound_text,
+    claim_name,
+    estimate_with_interval,
+    known_negative,
+    verdict_of,
+)
+from circuits.report.provenance import how_to_reproduce, runs_and_models
+from circuits.report.ranking import strength
+from circuits.report.record import DASH, number
+from circuits.report.suite_page import CONVENTIONS, scope
+
+TITLE = "Claims and what they came to"
+EXACT = 700.0
+"""The log e-value from which on the record says that nothing is left to chance."""
+
+_MOST_CARDS = 6
+_FIRST = ("refuted", "inconclusive", "unmeasurable", "supported", "observed", "invalid", "skipped")
+_FIGURE = re.compile(r'<img src="(figures/[\w.+-]+\.png)"')
+_READING_MARKS = (
+    "In the drawings the dot is the estimate, the bar its interval, and shaded is what meets the bound. Thin is the "
+    "interval corrected for the number of checks, which decides a refutation; dashed the value under uniform attention; "
+    "a diamond a value reported elsewhere. **Evidence** is the claim's e-value, for it where it is supported and against "
+    'it elsewhere: at 40 or more a verdict at 95% confidence stands, and 1 says nothing, and "exact" '
+    "is a fact about the weights or about all the prompts that there are."
+)
+
+Suites = Mapping[str, Sequence[Entry]]
+Placed = tuple[str, Entry]  # a claim with the file of its suite
+
+
+def html_page(record: Mapping[str, Any], suites: Suites, memo: Memo, inputs: Mapping[str, str]) -> str:
+    """The page without the bytes of its figures. ``inputs``: the digest of what each suite's part is made from."""
+    placed = sorted(
+        ((file, entry) for file, group in suites.items() for entry in group), key=lambda each: _order(each[1])
+    )
+    entries = [entry for _, entry in placed]
+    models: Mapping[str, Any] = record.get("models") or {}
+    table = memo.text("html claims", list(inputs.items()), partial(_claims, placed))
+    sections = [
+        memo.text(f"html {file}", [inputs[file], models], partial(_suite, file, group, models))
+        for file, group in suites.items()
+    ]
+    whole = beside.discoveries(entries)
+    body = [
+        tag("header", tag("h1", TITLE) + tag("p", _in_short(entries), class_="lead") + _tally(entries)),
+        _cards(placed),
+        tag("section", tag("h2", "All claims") + _filter(placed) + table, class_="all"),
+        _part("The run as a whole", block(whole)) if whole is not None else "",
+        *sections,
+        _part("How to read this", block(READING) + tag("p", inline(_READING_MARKS)) + tag("p", inline(CONVENTIONS))),
+        _part("Where the numbers come from", block(runs_and_models(record))),
+        _part("How to reproduce it", block(how_to_reproduce(record))) if entries else "",
+    ]
+    return _document("\n".join(part for part in body if part))
+
+
+def with_figures(page: str, folder: Path) -> str:
+    """The page with its figures inside; one that is not in the folder is said to be missing, by its name.
+
+    Only this program's own images (``<img src="figures/...png"``, which no escaped text can hold) are looked for.
+    """
+
+    def inside(found: re.Match[str]) -> str:
+        try:
+            data = (folder / found[1]).read_bytes()
+        except OSError:
+            return f'<img data-missing="{found[1]}"'
+        return f'<img src="data:image/png;base64,{base64.b64encode(data).decode()}"'
+
+    return _FIGURE.sub(inside, page)
+
+
+def _document(body: str) -> str:
+    style, script = _asset("report.css"), _asset("report.js")
+    trusted = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{trusted}'; base-uri 'none'; form-action 'none'"
+    head = [
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", TITLE),
+        tag("style", style),
+    ]
+    content = tag("head", "\n".join(head)) + tag("body", tag("main", body) + "\n" + tag("script", script))
+    return f"{MARKER}\n<!doctype html>\n{tag('html', content, lang='en')}\n"
+
+
+def _asset(name: str) -> str:
+    return files("circuits.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _part(title: str, content: str) -> str:
+    return tag("section", tag("h2", escape(title)) + content, class_="part")
+
+
+# -- the top of the page ---------------------------------------------------------------------------------
+
+
+def _in_short(entries: Sequence[Entry]) -> str:
+    models = sorted({str(entry["model"]) for entry in entries if entry.get("model")})
+    if not entries:
+        return "No claim has been tested yet."
+    count = f"{number(len(entries))} {'claim' if len(entries) == 1 else 'claims'}"
+    return f"{count} about {', '.join(map(_code, models))}" if models else count
+
+
+def _code(text: Any) -> str:
+    return tag("code", escape(text))
+
+
+def _tally(entries: Sequence[Entry]) -> str:
+    """How many claims came to each verdict, as a bar of their shares and as numbers that filter the table."""
+    counts = Counter(map(verdict_of, entries))
+    missed = Counter(verdict_of(entry) for entry in entries if entry.get("met") is False)
+    found = [verdict for verdict in VERDICTS if counts[verdict]]
+    shares = "".join(tag("span", class_=verdict, style=f"flex-grow:{counts[verdict]}") for verdict in found)
+    tiles = ""
+    for verdict in found:
+        unmet = missed[verdict]
+        met = f"{number(unmet)} not as expected" if unmet else "" if verdict == "skipped" else "all as expected"
+        told = tag("b", number(counts[verdict])) + tag("span", verdict) + tag("small", met)
+        name = f"tile {verdict}{' unmet' if unmet else ''}"
+        tiles += tag("li", tag("a", told, href=f"#verdict={verdict}", class_=name))
+    return tag("div", shares, class_="shares", aria_hidden="true") + tag("ul", tiles, class_="tiles") if found else ""
+
+
+def _cards(placed: Sequence[Placed]) -> str:
+    """The strongest refutations in the order of the front page, those that nobody expected first."""
+    refuted = [(file, entry) for file, entry in placed if verdict_of(entry) == "refuted"][:_MOST_CARDS]
+    if not refuted:
+        return ""
+    cards = "".join(tag("li", _card(file, entry)) for file, entry in refuted)
+    return tag("section", tag("h2", "Strongest refutations") + tag("ul", cards, class_="cards"), class_="strongest")
+
+
+def _card(file: str, entry: Entry) -> str:
+    rows = [row for row in entry.get("checks") or [] if row.get("verdict") == "refuted" and not row.get("observe")]
+    row: Mapping[str, Any] = max(rows, key=lambda row: _log((row.get("log_e") or {}).get("against")), default={})
+    known = "known negative" if known_negative(entry) else "as expected"
+    unmet = tag("span", "not as expected", class_="unmet") if entry.get("met") is False else tag("span", known)
+    facts = [f"evidence {evidence_text(entry)}"] if evidence(entry) > -math.inf else []
+    if row.get("estimate") is not None:
+        limits = words.interval_limits(row)
+        told = number(row["estimate"], bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high")))
+        measured = [tag("b", escape(told)), *([inline(limits)] if limits != DASH else [])]
+        facts = [*measured, f"bound: {inline(words.bound(row))}", *facts]
+    return "".join(
+        [
+            tag("a", escape(entry.get("claim") or claim_name(entry)), href=f"#{section_id(file, entry)}"),
+            interval_mark(row) if row else "",
+            tag("p", " · ".join(facts)) if facts else "",
+            tag("p", f"{_code(claim_name(entry))} {unmet}", class_="from"),
+        ]
+    )
+
+
+# -- the table -------------------------------------------------------------------------------------------
+
+
+def _log(value: float | None) -> float:
+    return -math.inf if value is None else value
+
+
+def evidence(entry: Entry) -> float:
+    """The log e-value for a supported claim, against any other; minus infinity where there is none."""
+    return _log((entry.get("log_e") or {}).get("for" if verdict_of(entry) == "supported" else "against"))
+
+
+def evidence_text(entry: Entry) -> str:
+    """The e-value as HTML: "248", "10" with an exponent where it is large, "exact" where nothing is left to chance."""
+    log = evidence(entry)
+    if log == -math.inf:
+        return DASH
+    if log >= EXACT:
+        return "exact"
+    return number(math.exp(log)) if log < math.log(10_000) else f"10{tag('sup', f'{log / math.log(10):.0f}')}"
+
+
+def _order(entry: Entry) -> tuple[int, tuple[bool, bool, float]]:
+    """Refutations first, as on the front page, then what is undecided; in each those not as expected first, then by evidence."""
+    verdict = verdict_of(entry)
+    by = strength(entry) if verdict == "refuted" else (entry.get("met") is not False, False, -evidence(entry))
+    return _FIRST.index(verdict), by
+
+
+_COLUMNS = ("verdict", "claim", "suite", "heads", "against its bound", "estimate", "bound", "n", "evidence")
+_SORTED = {"verdict", "claim", "suite", "heads", "estimate", "n", "evidence"}
+
+
+def _claims(placed: Iterable[Placed]) -> str:
+    head = "".join(tag("th", name, scope="col", data_sort=name if name in _SORTED else None) for name in _COLUMNS)
+    rows = "\n".join(_claim_row(file, entry) for file, entry in placed)
+    table = tag("table", tag("thead", tag("tr", head)) + tag("tbody", rows), id="claims")
+    return tag("div", table, class_="scroll wide-table", tabindex="0", role="region", aria_label="All claims")
+
+
+def _claim_row(file: str, entry: Entry) -> str:
+    verdict = verdict_of(entry)
+    rows = [row for row in entry.get("checks") or [] if row.get("estimate") is not None]
+    shown = rows if len(rows) <= 4 else rows[:3]
+    more = [f"and {len(rows) - 3} more"] if len(rows) > 4 else []
+    estimates = [*map(estimate_with_interval, shown), *more]
+    marks = "".join(map(interval_mark, shown))
+    link = tag("a", escape(entry.get("claim") or claim_name(entry)), href=f"#{section_id(file, entry)}")
+    unmet = tag("span", "not as expected", class_="unmet") if entry.get("met") is False else ""
+    cells = {
+        "verdict": pill(verdict, vacuous=bool(entry.get("vacuous"))) + unmet,
+        "claim": link + tag("code", escape(claim_name(entry)), class_="id"),
+        "suite": escape(entry.get("suite") or file) + tag("small", escape(entry.get("model") or DASH)), "heads": _heads(entry),
+        "against its bound": marks or DASH, "estimate": "<br>".join(map(inline, estimates)) or "not measured",
+        "bound": "<br>".join(dict.fromkeys(inline(bound_text(row)) for row in shown)) or DASH,
+        "n": ", ".join(dict.fromkeys(number(row.get("n")) for row in shown)) or DASH, "evidence": evidence_text(entry),
+    }  # fmt: skip
+    first = rows[0] if rows else {}
+    return tag(
+        "tr", "".join(tag("td", cells[name], class_=f"c-{name.split()[0]}") for name in _COLUMNS), class_=f"v-{verdict}",
+        data_for=section_id(file, entry), data_verdict=verdict, data_suite=file, data_model=entry.get("model") or "",
+        data_estimate=first.get("estimate"), data_n=first.get("n"),
+        data_evidence=f"{evidence(entry):.6g}" if evidence(entry) > -math.inf else None,
+    )  # fmt: skip
+
+
+def _heads(entry: Entry) -> str:
+    heads = [str(head) for head in entry.get("heads") or []]
+    shown = heads if len(heads) <= 6 else [*heads[:5], f"and {len(heads) - 5} more"]
+    return escape(", ".join(shown)) or DASH
+
+
+def _filter(placed: Sequence[Placed]) -> str:
+    """What narrows the table and the sections below; only scripts can, so without them it is not shown."""
+    suites = {file: str(entry.get("suite") or file) for file, entry in placed}
+    found = {verdict_of(entry) for _, entry in placed}
+    models = sorted({str(entry["model"]) for _, entry in placed if entry.get("model")})
+    text = tag("input", type="search", name="text", placeholder="claim, head, number …", autocomplete="off")
+    fields = [
+        tag("label", f"text {text}"),
+        _select("verdict", [(verdict, verdict) for verdict in VERDICTS if verdict in found]),
+        _select("suite", sorted(suites.items(), key=lambda pair: pair[1])),
+        _select("model", [(model, model) for model in models]),
+        tag("button", "show all", type="reset"),
+        tag("output"),
+    ]
+    return tag("form", "".join(fields), id="filter", class_="scripted", role="search", aria_label="Filter the claims")
+
+
+def _select(name: str, choices: Iterable[tuple[str, str]]) -> str:
+    options = "".join(tag("option", escape(text), value=value) for value, text in [("", "any"), *choices])
+    return tag("label", f"{name} " + tag("select", options, name=name))
+
+
+# -- a suite ---------------------------------------------------------------------------------------------
+
+
+def _suite(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
+    """A suite's scope and the sections of its claims, in the order of its file."""
+    title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
+    heading = tag("h2", escape(title)) + tag("p", _code(file), class_="from")
+    tested = tag("summary", "What was tested, and what was not") + tag("p", inline(scope(entries, models)))
+    about = tag("details", tested, class_="more")
+    claims = "\n".join(claim_section(file, entry) for entry in entries)
+    return tag("section", heading + about + claims, class_="suite")
