@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from circuits.errors import CircuitsError
-from circuits.items import Item, Options, Outcome, prompt_sets
+from circuits.extensions import Extensions
+from circuits.items import Item, Options, Outcome, own_code
 from circuits.meaning import meaning
 from circuits.models.source import ModelSource, resolve
-from circuits.prompts.prompt import Family
-from circuits.prompts.registry import code_of
 from circuits.store import digest_of, package_digest, read_kept, write_kept
 
 KEPT = ("measured", "cached")
@@ -34,24 +33,20 @@ _ASIDE = ("models", "no_cache", "threads", "since")
 class Answers:
     """The answers of one run. ``folder``: where they are kept (None: nowhere); ``figures``: the report folder, or None.
 
-    ``families`` are those of the project and of the package by name; ``root`` tells projects with suites of the same
-    name apart.
+    ``own`` is what the project added; ``root`` tells projects with suites of the same name apart.
     """
 
-    def __init__(
-        self, folder: Path | None, options: Options, root: Path, figures: Path | None, families: Mapping[str, Family]
-    ):
+    def __init__(self, folder: Path | None, options: Options, root: Path, figures: Path | None, own: Extensions):
         self.folder = folder
         self.options = options
         self.root = root
         self.figures = figures
-        self.families = families
+        self.own = own
         self._about = {name: value for name, value in asdict(options).items() if name not in _ASIDE}
         self._suites: dict[str, dict[str, Any]] = {}
         self._sources: dict[int, ModelSource | None] = {}
         self._seen: dict[int, Any] = {}
         self._held: list[Any] = []
-        self._code_of: dict[str, str] = {}
 
     def get(self, item: Item) -> tuple[Outcome | None, str | None]:
         """The kept outcome of an item, and the key under which it is or will be kept (None: it cannot be kept)."""
@@ -72,7 +67,7 @@ class Answers:
         source = self.source(item)
         if claim.faults or self.folder is None or source is None or source.digest is None:
             return None
-        own = sorted({self._code(prompts.family) for prompts in prompt_sets(item)})
+        own = sorted(f"{each.kind} {each.own.name} {each.code}" for each in own_code(item, self.own))
         self._held.append(item)  # ``_seen`` knows prompt sets by identity
         about = [
             meaning(item, self._seen), item.node_id, suite.title, claim.yaml, dict(claim.source or suite.source or {}),
@@ -132,8 +127,3 @@ class Answers:
     def _path(self, suite: str) -> Path:
         assert self.folder is not None
         return self.folder / f"{digest_of([str(self.root), suite])[:32]}.json"
-
-    def _code(self, family: str) -> str:
-        if family not in self._code_of:
-            self._code_of[family] = code_of(self.families[family]) if family in self.families else ""
-        return self._code_of[family]

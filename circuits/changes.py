@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -19,11 +18,11 @@ from typing import Any
 
 from circuits.claims.load import Knowledge
 from circuits.errors import CircuitsError
-from circuits.items import Item, items_of, load, prompt_sets
+from circuits.items import Item, items_of, load, own_code
 from circuits.meaning import meaning
 
-NEW, ASKS, MODEL, CODE, FAMILY, UNKNOWN = (
-    "new or renamed", "another meaning", "another model", "other measuring code or libraries", "other prompt code",
+NEW, ASKS, MODEL, CODE, OWN, UNKNOWN = (
+    "new or renamed", "another meaning", "another model", "other measuring code or libraries", "other code of the project's own",
     "no record of how it was measured",
 )  # fmt: skip
 
@@ -124,13 +123,13 @@ def changes_since(
     items = list(items)
     then = _meanings(repository, items, root, know)
     record = _record(repository, report)
-    families = {item.node_id: {prompts.family for prompts in prompt_sets(item)} for item in items}
-    edited = {family for family in set().union(*families.values()) if _edited(repository, know, family)}
+    files = {item.node_id: {path for each in own_code(item, know.own) for path in each.files} for item in items}
+    edited = {path for path in set[Path]().union(*files.values()) if _edited(repository, path)}
     why: dict[str, str] = {}
     for item in items:
         reason = _why(item, then, record, code, digest_of_model)
-        if reason is None and families[item.node_id] & edited:
-            reason = FAMILY
+        if reason is None and files[item.node_id] & edited:
+            reason = OWN
         if reason is not None:
             why[item.node_id] = reason
     return Changes(ref, repository.commit, why, record is not None)
@@ -185,12 +184,7 @@ def _record(repository: Repository, report: Path | None) -> dict[str, Any] | Non
     return found if isinstance(found, dict) else None
 
 
-def _edited(repository: Repository, know: Knowledge, family: str) -> bool:
-    """Whether the file that a project's own family is written in differs from the commit's."""
-    made = know.families.get(family)
-    module = sys.modules.get(made.pairs.__module__) if made is not None else None
-    place = getattr(module, "__file__", None)
-    if place is None or module is None or module.__name__.startswith("circuits."):
-        return False
-    before = repository.text(Path(place))
-    return before is not None and before != Path(place).read_bytes()
+def _edited(repository: Repository, path: Path) -> bool:
+    """Whether a file of a project's own code differs from the commit's (outside the repository nobody can tell)."""
+    before = repository.text(path)
+    return before is not None and before != path.read_bytes()

@@ -14,14 +14,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from circuits.claims.claim import Ablate, Attends, Keep, PromptSet, Score
+from circuits.claims.claim import Ablate, Attends, Keep, PromptSet
 from circuits.claims.claim import Path as PathCheck
+from circuits.claims.claim import Score as ScoreCheck
 from circuits.claims.heads import Component
 from circuits.claims.keys import WEIGHT_SCORES
 from circuits.entries import entry_of, invalid, located
 from circuits.errors import CircuitsError, ModelInvalid, ModelUnavailable, PromptFault, Unmeasurable
 from circuits.evidence import figure_of, patterns_of, profiles_of
-from circuits.items import Item, Options, Outcome, items_of, knowledge, load, model_facts
+from circuits.extensions import Extensions, Metric, Score, extensions, own_of
+from circuits.items import Item, Options, Outcome, items_of, knowledge, load, model_facts, names_role, own_code
 from circuits.kinds.controls import controls_of, plan_controls
 from circuits.kinds.kind import Cell, Draw, Here, Quantity
 from circuits.kinds.registry import REGISTRY
@@ -32,8 +34,7 @@ from circuits.measure.ov import OVGroup
 from circuits.measure.plan import Settings
 from circuits.measure.series import Series
 from circuits.models.source import ModelSource, resolve
-from circuits.prompts.prompt import Family
-from circuits.prompts.registry import families
+from circuits.prompts.own import functions_of
 from circuits.robust import strip
 from circuits.verdict.decide import Asked, Row, decide
 from circuits.verdict.rows import NOTHING_MEASURED
@@ -50,7 +51,8 @@ class Evaluator:
 
     ``draw(figure, name)`` writes a figure and returns its path for the report (None: no figures);
     ``progress`` gets a line whenever a measurement begins, with a counter "(3/10)" as it goes on, and
-    ``notice`` one for each step that makes a model ready (download, conversion, loading).
+    ``notice`` one for each step that makes a model ready (download, conversion, loading). ``own``: what the project added
+    (``knowledge(...).own``; None: only what installed packages offer).
     """
 
     def __init__(
@@ -59,11 +61,11 @@ class Evaluator:
         cache: Path | None = None,
         draw: Draw | None = None,
         progress: Callable[[str], None] | None = None,
-        extra: Iterable[Family] = (),
+        own: Extensions | None = None,
         notice: Callable[[str], None] | None = None,
     ):
         self.options = options
-        self.families = families(extra)
+        self.own = own if own is not None else extensions()
         self.cache = ValueCache(cache, options.no_cache, options.since)
         self.draw = draw
         self.progress = progress or (lambda text: None)
@@ -115,6 +117,10 @@ class Evaluator:
         except ModelInvalid as problem:
             return invalid(item, (located(item.base, item.suite, claim.where, str(problem)),))
         entry = entry_of(item) | {"prompts": facts, "profiles": profiles, "patterns": patterns}
+        own = [
+            each.plain() for each in own_code(item, self.own) if each.kind != "role" or names_role(item, each.own.name)
+        ]
+        entry |= {"own": own} if own else {}
         if self.options.robust:
             entry["robust"] = strip(self, item, entry)
         return self._answered(item, entry, rows, [quantity for each in read for quantity in each])
@@ -135,12 +141,12 @@ class Evaluator:
         """Every row of an item: check x prompt set x head, in the order of the file."""
         found = []
         for check in item.claim.checks:
-            if isinstance(check.what, Score) and check.what.name in WEIGHT_SCORES:
+            if isinstance(check.what, ScoreCheck) and check.what.name in WEIGHT_SCORES:
                 sets: tuple[PromptSet | None, ...] = (None,)
             else:
                 sets = check.prompts or ((item.variant,) if item.variant is not None else ())
             each: tuple[Component | None, ...] = (None,) if check.any or not check.heads else check.heads
-            if isinstance(check.what, Score) and check.what.name == "in_context_learning":
+            if isinstance(check.what, ScoreCheck) and check.what.name == "in_context_learning":
                 each = (None,)
             found += [Cell(check, prompts, head) for prompts in sets for head in each]
         return found
@@ -151,7 +157,8 @@ class Evaluator:
         model = partial(self._model, source)
         shape = source.shape or model().shape
         what = cell.check.what
-        series = self._series(item, cell.prompts) if cell.prompts is not None else None
+        own = tuple(each for each in own_of(cell.check) if functions_of(each))
+        series = self._series(item, cell.prompts, own) if cell.prompts is not None else None
         other = None
         if isinstance(what, Attends) and what.other_prompts is not None:
             other = self._series(item, what.other_prompts)
@@ -184,7 +191,7 @@ class Evaluator:
     def _settings(self) -> Settings:
         return Settings(self.options.dtype, self.options.device.partition(":")[0], self.batch_tokens)
 
-    def _series(self, item: Item, prompts: PromptSet) -> Series:
+    def _series(self, item: Item, prompts: PromptSet, own: tuple[Metric | Score, ...] = ()) -> Series:
         sampling = item.suite.sampling
         seed = self.options.seed if self.options.seed is not None else sampling.seed
         most = self._most(item)
@@ -193,13 +200,14 @@ class Evaluator:
         model_digest = source.digest or model().digest
         # A set's name and place in a file do not matter to its values; its seed and size do.
         about = [prompts.family, dict(prompts.parameters), prompts.bos, dict(prompts.roles), dict(prompts.variables)]
+        about += [list(prompts.own_roles), [f"{type(each).__name__} {each.name}" for each in own]]
         unseen = tuple(each for each in self.options.unseen if each != seed)
         key = digest([model_digest, *about, seed, most, unseen, item.template])
         if key not in self.series:
-            family = self.families[prompts.family]
+            family = self.own.family(prompts.family, prompts.own_roles)
             self.series[key] = Series(
                 prompts, family, seed, most, model_digest, model, self._settings, self.cache, self.progress,
-                unseen=unseen, template=item.template, fill_controls=self._fill_controls,
+                unseen=unseen, template=item.template, fill_controls=self._fill_controls, own=own,
             )  # fmt: skip
         return self.series[key]
 
@@ -273,8 +281,9 @@ class Evaluator:
                 row |= {"guaranteed": False, "assumption": assumption}
         row["most"] = looks[-1].at[0] if here.at else None
         row["controls"] = self._controls(row, cell, here)
-        if row.get("reason"):
-            row["reason"] = str(row["reason"])  # a plain text, which also crosses to another process
+        for name in ("reason", "metric"):
+            if row.get(name):
+                row[name] = str(row[name])  # a plain text, which also crosses to another process
         return row, here
 
     @staticmethod

@@ -18,7 +18,7 @@ from circuits.kinds.kind import Cell, Draw, Here, all_heads
 from circuits.kinds.score import members
 from circuits.measure.attention import mean_over_prompts
 from circuits.measure.cache import digest
-from circuits.measure.cells import SCORE_SELECTORS, Question, question
+from circuits.measure.cells import Question, question, score_selector
 from circuits.measure.metrics import metric_values
 from circuits.measure.picture import Picture
 from circuits.measure.profile import Profile, profile_json
@@ -45,7 +45,7 @@ def figure_of(row: Row, cell: Cell, here: Here) -> Figure:
     what = cell.check.what
     if isinstance(what, Attends):
         return _attention(row, what, cell, here)
-    if isinstance(what, Score) and what.name in SCORE_SELECTORS:
+    if isinstance(what, Score) and score_selector(what) is not None:
         return _score(row, what, cell, here)
     if isinstance(what, Score) and what.name in WEIGHT_SCORES and row.get("estimate") is not None:
         return _weights_map(row, what, cell, here)
@@ -302,7 +302,10 @@ def _pictured(cell: Cell, here: Here) -> Question | None:
         return None
     if isinstance(what, Attends):
         return questions(own_prompts(what, here))[0]
-    return question(what) if isinstance(what, Score) and what.name in SCORE_SELECTORS else None
+    if not isinstance(what, Score) or score_selector(what) is None:
+        return None
+    asked = question(what)
+    return asked if asked.own is None else None  # a score computed from whole patterns has no cells of its own
 
 
 def _per_mille(shown: Picture) -> list[list[int | None]]:

@@ -19,7 +19,7 @@ from circuits.claims.claim import Path as PathCheck
 from circuits.claims.dry import DryRun
 from circuits.errors import CircuitsError
 from circuits.measure.batches import batches
-from circuits.measure.cells import SCORE_SELECTORS, Question, cells, question, uniform
+from circuits.measure.cells import Question, cells, question, score_selector, uniform
 from circuits.prompts.prompt import TokenPrompt
 from circuits.verdict.decide import evidence_for
 from circuits.verdict.estimate import infer_bounded, log_needed
@@ -140,7 +140,7 @@ def value_span(check: Check) -> tuple[float, float] | None:
         compared = what.more_than is not None
         return None if what.statistic == "lift" else (-1.0, 1.0) if compared else (0.0, 1.0)
     if isinstance(what, Score):
-        return (0.0, 1.0) if what.name in SCORE_SELECTORS else None
+        return (0.0, 1.0) if score_selector(what) is not None else None
     if isinstance(what, (Ablate, PathCheck)) and what.effect in ("after", "change_in"):
         facts = metric_facts(what.metric)
         assert facts is not None
@@ -209,7 +209,7 @@ def _uniform(dry: DryRun, check: Check, prompt_set: PromptSet, known: Known) -> 
     compared = isinstance(what, Attends) and (what.other_prompts is not None or what.other_head is not None)
     if not isinstance(what, (Attends, Score)) or compared:
         return None
-    if isinstance(what, Score) and what.name not in SCORE_SELECTORS:
+    if isinstance(what, Score) and score_selector(what) is None:
         return None
     asked, values = question(what), []
     text = asked.key
@@ -235,7 +235,8 @@ def _uniform_means(asked: Question, prompts: Sequence[TokenPrompt], prompt_set: 
     sides: list[list[float]] = [[], []] if asked.right is not None else [[]]
     try:
         for chunk in batches(prompts, 10**6):
-            found = uniform(asked, cells(asked, [prompts[i] for i in chunk], prompt_set.variables))
+            some = [prompts[i] for i in chunk]
+            found = uniform(asked, cells(asked, some, prompt_set.variables), some)
             for target, side in zip(sides, found, strict=False):
                 target += [] if side is None else side.tolist()
     except CircuitsError:

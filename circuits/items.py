@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from circuits.claims.claim import Attends, Claim, PromptSet, Suite
+from circuits.claims.claim import Attends, Claim, PromptSet, Score, Suite
 from circuits.claims.load import Knowledge, load_suite
 from circuits.errors import CircuitsError
+from circuits.extensions import Extensions, Used, extensions, used
 from circuits.models.source import ModelSource, check_spec, resolve
-from circuits.prompts.prompt import Family
-from circuits.prompts.registry import check_params, check_roles, families
+from circuits.prompts.registry import check_params, check_roles
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,12 @@ class Outcome:
     missing: bool = False
 
 
-def knowledge(models: Mapping[str, str] | None = None, extra: Iterable[Family] = ()) -> Knowledge:
-    """What the loader needs to know of families and models. ``models``: NAME -> PLACE overrides."""
-    known = families(extra)
+def knowledge(models: Mapping[str, str] | None = None, extra: Iterable[Any] = ()) -> Knowledge:
+    """What the loader needs to know of models and of what the project added (``extra``: see ``extensions``).
+
+    ``models``: NAME -> PLACE overrides.
+    """
+    own = extensions(extra)
 
     def shape(spec: Any, base: Path) -> tuple[int, int] | None:
         try:
@@ -85,7 +89,7 @@ def knowledge(models: Mapping[str, str] | None = None, extra: Iterable[Family] =
             return None  # said again, with its reason, when the model is needed
         return (found.layers, found.heads) if found is not None else None
 
-    return Knowledge(known, check_params, check_roles, check_spec, shape)
+    return Knowledge(own.families, check_params, check_roles, check_spec, shape, own)
 
 
 def load(path: Path, know: Knowledge, name: str | None = None) -> Suite:
@@ -115,6 +119,19 @@ def prompt_sets(item: Item) -> list[PromptSet]:
         other = check.what.other_prompts if isinstance(check.what, Attends) else None
         found += [other] if other is not None else []
     return found
+
+
+def own_code(item: Item, own: Extensions) -> list[Used]:
+    """What of the project's own code an item's values depend on."""
+    return used(own, prompt_sets(item), item.claim.checks)
+
+
+def names_role(item: Item, role: str) -> bool:
+    """Whether the claim itself names a role: its prompts have every own role that the suite names anywhere."""
+    scores = (
+        check.what.own.selector or "" for check in item.claim.checks if isinstance(check.what, Score) and check.what.own
+    )
+    return re.search(rf"\b{re.escape(role)}\b", " ".join((item.claim.yaml, *scores))) is not None
 
 
 def model_facts(source: ModelSource) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from circuits.plugin import github, options
+from circuits.plugin import github, hooks, options
 from circuits.plugin.collect import STATE, SUFFIXES, SuiteFile, is_suite
 from circuits.plugin.items import pytest_runtest_makereport
 from circuits.plugin.session import State
@@ -33,6 +33,11 @@ MARKERS = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options start with --circuit-, ini names with circuit_."""
     options.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """The hook for what a project adds."""
+    pluginmanager.add_hookspecs(hooks)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from circuits.claims import values
 from circuits.claims.claim import Bound
 from circuits.claims.keys import BOUNDS, ENDS, KINDS, misspelt
 from circuits.claims.source import Faults, Node
 from circuits.errors import nearest
+from circuits.prompts.own import Metric, MetricName
 
 # Every metric of an ablation: (lowest value, highest value, may be named in drop_in,
 # needs an answer, needs a foil). top1, top5, ... are in ``metric``.
@@ -30,14 +31,21 @@ _TOP = re.compile(r"top([1-9]\d{0,5})\Z", re.ASCII)
 
 def metric(name: str) -> tuple[float, float, bool, bool, bool] | None:
     """The facts of a metric (see METRICS), or None when there is none of that name."""
+    if isinstance(name, MetricName):
+        return name.record.facts
     if _TOP.match(name):
         return (0.0, 1.0, True, True, False)
     return METRICS.get(name)
 
 
-def nearest_metric(name: str) -> str:
-    """A hint for a metric name that does not exist."""
-    names = [*METRICS, "top1", "top5", "top10"]
+def named(name: str, own: Mapping[str, Metric]) -> str:
+    """A metric's name as a claim holds it: that of a project's own carries its record."""
+    return MetricName(own[name]) if name in own else name
+
+
+def nearest_metric(name: str, own: Iterable[str] = ()) -> str:
+    """A hint for a metric name that does not exist. ``own``: the project's."""
+    names = [*METRICS, "top1", "top5", "top10", *own]
     close = nearest(name, names)
     return f"did you mean {close!r}?" if close else f"valid here: {', '.join(names)}"
 

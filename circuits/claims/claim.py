@@ -12,6 +12,7 @@ from typing import Any
 from circuits.claims.heads import Component
 from circuits.claims.selector import Selector
 from circuits.errors import Fault, Position
+from circuits.prompts.own import Score as OwnScore
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class PromptSet:
     """A named prompt set, or one variant of it in a sweep (``label`` such as "period=5").
 
     ``parameters`` are the family's, as given (defaults not filled in); ``variables`` the integer
-    values that offsets such as ``n-{length}`` may use besides the computed ``period``.
+    values that offsets such as ``n-{length}`` may use besides the computed ``period``. ``own_roles``: the project's own
+    roles that the suite names.
     """
 
     name: str
@@ -71,6 +73,7 @@ class PromptSet:
     label: str | None = None
     variables: Mapping[str, int] = field(default_factory=dict)
     requires: Mapping[str, float] | None = None
+    own_roles: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -97,11 +100,13 @@ class Attends:
 class Score:
     """``score: NAME``: one of the field's named scores.
 
-    ``members`` (``copying`` and ``successor``): the name of a sequence, or its members in order.
+    ``members`` (``copying`` and ``successor``): the name of a sequence, or its members in order. ``own``: the record of a
+    project's own score.
     """
 
     name: str
     members: str | tuple[str, ...] | None = None
+    own: OwnScore | None = None
 
 
 @dataclass(frozen=True)

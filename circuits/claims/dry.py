@@ -17,6 +17,7 @@ from circuits.claims import positions
 from circuits.claims.claim import PromptSet
 from circuits.claims.sets import Selector
 from circuits.errors import PromptFault, Unmeasurable
+from circuits.prompts.own import Extensions
 from circuits.prompts.prompt import Family, TokenPrompt
 from circuits.prompts.tokens import build
 
@@ -71,8 +72,8 @@ class Empty:
 class DryRun:
     """Answers for the prompt sets of one suite; each set's prompts are made once, when first needed."""
 
-    def __init__(self, families: Mapping[str, Family]):
-        self.families = families
+    def __init__(self, families: Mapping[str, Family], own: Extensions | None = None):
+        self.own = own if own is not None else Extensions(families)
         self._prompts: dict[tuple[str, int, bool], list[TokenPrompt] | None] = {}
         self._texts: dict[int, tuple[PromptSet, str]] = {}  # by identity: what a set's prompts depend on
         self._known: dict[tuple[str, int, tuple[str, ...]], Empty | None] = {}  # selector, set and exclusions -> empty
@@ -179,15 +180,16 @@ class DryRun:
         """What the prompts of a set depend on."""
         if id(prompt_set) not in self._texts:
             about = [prompt_set.family, dict(prompt_set.parameters), prompt_set.bos, dict(prompt_set.roles)]
+            about.append(list(prompt_set.own_roles))
             self._texts[id(prompt_set)] = (prompt_set, json.dumps(about, sort_keys=True, default=str))
         return self._texts[id(prompt_set)][1]
 
     def _build(self, prompt_set: PromptSet, which: int, few: bool) -> list[TokenPrompt] | None:
-        family = self.families[prompt_set.family]
+        family = self.own.family(prompt_set.family, prompt_set.own_roles)
         whole = {k: v for k, v in prompt_set.parameters.items() if k != "period"}  # a period is only checked
         if any(isinstance(value, int) and value > LONGEST for value in whole.values()):
             return None
-        count = WITH_ROLES if prompt_set.roles else GENERATED
+        count = WITH_ROLES if prompt_set.roles or prompt_set.own_roles else GENERATED
         count = FEW if few or prompt_set.family == "repeated_tokens" else count
         for parameters in (whole, *_simpler(whole)):
             try:

@@ -84,6 +84,7 @@ def read_on(text: str, prompt_set: PromptSet, families: Mapping[str, Family]) ->
     if parsed is not None:
         family = families[prompt_set.family]
         known = frozenset(family.roles(prompt_set.parameters)) | frozenset(prompt_set.roles)
+        known |= {role.name for role in family.marks}
         context = Context(None, {}, {}, {}, lambda _: known, lambda *_: (), DryRun(families))
         names_known(Asked(context, faults, node, node, (prompt_set,), (), False, ""), node, parsed, prompt_set)
     return (parsed if not faults.found else None), list(in_order(faults.found))

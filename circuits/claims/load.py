@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from circuits.claims.load_top import read_circuit, read_model, read_sampling
 from circuits.claims.recover import Block, Read, read
 from circuits.claims.source import Faults, Node, in_order
 from circuits.errors import Fault, Position, garbage_kept
+from circuits.prompts.own import Extensions
 from circuits.prompts.prompt import Family
 
 __all__ = ["SUITE_KEYS", "Knowledge", "load_suite"]
@@ -32,7 +33,7 @@ class Knowledge:
     """What the loader must know about the rest of the product, handed in so that it imports none of it.
 
     ``check_model``: problems of a model spec as (key, message). ``shape``: (layers, heads) of a
-    model spec found from a folder, or None when unknown without the weights.
+    model spec found from a folder, or None when unknown without the weights. ``own``: what the project added.
     """
 
     families: Mapping[str, Family]
@@ -40,11 +41,12 @@ class Knowledge:
     check_roles: RoleChecker
     check_model: Callable[[Any], list[tuple[str, str]]]
     shape: Callable[[Any, Path], tuple[int, int] | None]
+    own: Extensions = field(default_factory=Extensions)
 
     @cached_property
     def dry(self) -> DryRun:
         """One dry run for all suites, which often share their prompts."""
-        return DryRun(self.families)
+        return DryRun(self.families, self.own)
 
 
 def load_suite(path: Path, knowledge: Knowledge, name: str | None = None) -> Suite:
@@ -63,6 +65,7 @@ class _Loader:
         self.name = name
         self.knowledge = knowledge
         self.dry = knowledge.dry
+        self.own_roles: tuple[str, ...] = ()
         self.prompts: dict[str, tuple[PromptSet, ...]] = {}
         self.broken: dict[str, Position] = {}
         self.circuits: dict[str, Circuit] = {}
@@ -77,6 +80,11 @@ class _Loader:
         nothing = Suite(path=self.name, title=Path(self.name).stem)
         if top is None or not values.keys(top, faults, "the suite", SUITE_KEYS):
             return replace(nothing, claims=_set_aside(source), faults=in_order(faults.found))
+        # A role that the suite names nowhere is not looked for: its code then decides nothing here.
+        written = set(re.findall(r"\w+", "\n".join(faults.lines)))
+        scored = " ".join(score.selector or "" for name, score in self.knowledge.own.scores.items() if name in written)
+        written |= set(re.findall(r"\w+", scored))
+        self.own_roles = tuple(name for name in self.knowledge.own.roles if name in written)
         title_node, source_node = top.get("suite"), top.get("source")
         title = values.text(title_node, faults, "suite") if title_node is not None else None
         know = self.knowledge
@@ -159,7 +167,9 @@ class _Loader:
 
     def prompt_set(self, name: str, node: Node, faults: Faults) -> tuple[PromptSet, ...]:
         know = self.knowledge
-        found = read_prompt_set(name, node, faults, know.families, know.check_params, know.check_roles)
+        found = read_prompt_set(
+            name, node, faults, know.families, know.check_params, know.check_roles, self.own_roles
+        )  # fmt: skip
         before = len(faults.found)
         for variant in found:
             for role in self.dry.silent_roles(variant):
@@ -174,6 +184,7 @@ class _Loader:
         if id(prompt_set) not in self.roles:
             family = self.knowledge.families[prompt_set.family]
             found = frozenset(family.roles(prompt_set.parameters)) | frozenset(prompt_set.roles)
+            found |= frozenset(self.knowledge.own.roles)
             self.roles[id(prompt_set)] = (prompt_set, found)
         return self.roles[id(prompt_set)][1]
 
@@ -200,6 +211,7 @@ class _Loader:
             tuple(own),
             no_model,
             self.broken_circuits,
+            self.knowledge.own,
         )
         reader = ClaimReader(context, faults)
         found = list(aside)

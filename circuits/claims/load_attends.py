@@ -83,7 +83,7 @@ def _other(asked: Asked, node: Node, main: Selector | None, excluding: tuple[str
     if attends_node is not None:
         other = read_selector(asked, attends_node, sets, excluding)
     elif main is not None and prompts is not None and prompts_node is not None:
-        for name in _unknown(asked, main, prompts):
+        for name in unknown_names(asked, main, prompts):
             message = f"prompt set {prompts.name!r} has no {name!r}, which {main.text!r} names"
             faults.add(
                 prompts_node,
@@ -199,7 +199,7 @@ def names_known(asked: Asked, node: Node, parsed: Selector, prompt_set: PromptSe
         faults.add(node, message, "write first, or remove bos: false", offset=at.start() if at else 0, width=3)
 
 
-def _unknown(asked: Asked, parsed: Selector, prompt_set: PromptSet) -> list[str]:
+def unknown_names(asked: Asked, parsed: Selector, prompt_set: PromptSet) -> list[str]:
     """The roles, variables and ``bos`` of a selector that a prompt set does not have."""
     known = asked.context.roles_of(prompt_set)
     found = [role.name for role in selector.roles(parsed) if role.name not in known]

@@ -28,6 +28,7 @@ from circuits.claims.load_parts import Asked, Context, read_heads, read_prompts,
 from circuits.claims.load_prompts import read_requires
 from circuits.claims.load_scores import read_score
 from circuits.claims.source import Faults, Node
+from circuits.prompts.own import Metric
 
 READERS: Mapping[str, Callable[[Asked], What | None]] = {
     "attends": read_attends,
@@ -193,7 +194,9 @@ class CheckReader:
         shape = self.context.shape
         total = shape.layers * shape.heads if shape is not None else None
         difference = kind == "attends" and node.get("more_than") is not None
-        return bounds.read_bound(node, faults, value_range(node, kind), difference=difference, heads=total)
+        return bounds.read_bound(
+            node, faults, value_range(node, kind, self.context.own.metrics), difference=difference, heads=total
+        )
 
     def only_shown(self, node: Node) -> Bound | None:
         """The bound of a loss map: ``observe: true``, and no other."""
@@ -226,8 +229,8 @@ def one_of(names: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def value_range(node: Node, kind: str) -> tuple[float, float]:
-    """The smallest and largest value that a check can take, as far as what is written tells."""
+def value_range(node: Node, kind: str, own: Mapping[str, Metric]) -> tuple[float, float]:
+    """The smallest and largest value that a check can take, as far as what is written tells. ``own``: own metrics."""
     if kind == "score":
         score = node.get("score")
         return (
@@ -241,7 +244,7 @@ def value_range(node: Node, kind: str) -> tuple[float, float]:
         return 0.0, 1.0
     for name in KEPT if kind == "keep_only" else EFFECTS:
         given = node.get(name)
-        metric = given.text.strip() if given is not None and given.kind == "text" else ""
+        metric = bounds.named(given.text.strip(), own) if given is not None and given.kind == "text" else ""
         if bounds.metric(metric) is None:
             continue
         if kind == "ablate" and name == "change_in" and metric == "kl" and node.get("within") is not None:

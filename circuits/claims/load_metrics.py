@@ -47,10 +47,11 @@ def read_metric(asked: Asked, effect: str, *, zero: bool, judged: bool) -> str |
     name = values.text(node, asked.faults, effect)
     if name is None:
         return None
-    name = name.strip()
+    own = asked.context.own.metrics
+    name = bounds.named(name.strip(), own)
     facts = bounds.metric(name)
     if facts is None:
-        asked.faults.add(node, f"unknown metric {name!r}", bounds.nearest_metric(name))
+        asked.faults.add(node, f"unknown metric {name!r}", bounds.nearest_metric(name, own))
         return None
     if judged and name == "answer_rank":
         asked.faults.add(node, RANK, "use top1, top5, ... or answer_logprob")

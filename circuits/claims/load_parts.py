@@ -14,6 +14,7 @@ from circuits.claims.heads import Component, parse_component, parse_head
 from circuits.claims.keys import REPORTED_KEYS
 from circuits.claims.source import Faults, Node
 from circuits.errors import Fault, Position, did_you_mean, nearest
+from circuits.prompts.own import Extensions
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Context:
     ``broken`` and ``broken_circuits`` are those that exist but have faults, with the place of the first.
     ``roles_of`` gives the role names of a prompt set; ``inline`` reads a set written in place; ``dry``
     says whether a selector selects anything. ``parsing`` are the faults that reading the YAML found inside
-    claims; ``no_model`` says why nothing can be measured: no model, or faulty sampling (None: it can).
+    claims; ``no_model`` says why nothing can be measured: no model, or faulty sampling (None: it can). ``own``: what the
+    project added.
     """
 
     shape: Shape | None
@@ -58,6 +60,7 @@ class Context:
     parsing: tuple[Fault, ...] = ()
     no_model: str | None = None
     broken_circuits: Mapping[str, Position] = field(default_factory=dict)
+    own: Extensions = field(default_factory=Extensions)
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,12 @@ def read_prompt_set(
     families: Mapping[str, Family],
     check_params: Checker,
     check_roles: RoleChecker,
+    own_roles: tuple[str, ...] = (),
 ) -> tuple[PromptSet, ...]:
-    """The variants of one prompt set; empty after a fault that leaves nothing usable."""
+    """The variants of one prompt set; empty after a fault that leaves nothing usable.
+
+    ``own_roles``: the project's own roles that its prompts have too.
+    """
     before = len(faults.found)
     if node.kind != "map":
         faults.add(
@@ -72,8 +76,9 @@ def read_prompt_set(
         if kinds[key].kind == "int" and isinstance(value, int) and key != "period"
     }
     base = PromptSet(
-        name, family_name, parameters, bos is not False, roles, node.where, variables=variables, requires=requires
-    )
+        name, family_name, parameters, bos is not False, roles, node.where, variables=variables, requires=requires,
+        own_roles=own_roles,
+    )  # fmt: skip
     swept = _sweep(base, sweep_node, faults, kinds) if sweep_node is not None else [(base, {})]
     known = (*kinds, *COMMON)
     for variant, places in swept or [(base, {})]:
@@ -83,6 +88,11 @@ def read_prompt_set(
             if absent and (misspelt(node, (word,), known) or not swept or word in parameters):
                 continue  # it has a fault already
             _add(_place(node, places, word), message, faults, kinds.get(word))
+    for role in own_roles:
+        if role in roles or any(role in family.roles(variant.parameters) for variant, _ in swept):
+            place = roles_node.key(role) if roles_node is not None and role in roles else None
+            message = f"role {role!r} of prompt set {name!r} has the name of the project's own role"
+            faults.add(place or node, message, "give one of the two another name")
     if family_name == "texts" and roles_node is not None:
         _unmatched(roles, parameters.get("texts"), roles_node, faults)
     return tuple(variant for variant, _ in swept) if len(faults.found) == before else ()

@@ -5,9 +5,12 @@ from __future__ import annotations
 from circuits.claims import values
 from circuits.claims.claim import Score
 from circuits.claims.keys import ATTENTION_SCORES, SCORES, WEIGHT_SCORES, misspelt
+from circuits.claims.load_attends import unknown_names
 from circuits.claims.load_parts import Asked
+from circuits.claims.selector import parse
 from circuits.claims.source import Node
 from circuits.errors import did_you_mean
+from circuits.prompts.own import Score as OwnScore
 from circuits.prompts.words import SEQUENCES
 
 LEAST_MEMBERS = 3
@@ -20,8 +23,9 @@ def read_score(asked: Asked) -> Score | None:
     if name is None:
         return None
     name = name.strip()
-    if name not in SCORES:
-        faults.add(value, f"unknown score {name!r}", did_you_mean(name, SCORES))
+    own = asked.context.own.scores
+    if name not in SCORES and name not in own:
+        faults.add(value, f"unknown score {name!r}", did_you_mean(name, (*SCORES, *own)))
         return None
     if name in WEIGHT_SCORES:
         members = _members(asked, name)
@@ -35,6 +39,8 @@ def read_score(asked: Asked) -> Score | None:
         message = "'top' ranks heads, but the in-context-learning score is the whole model's"
         faults.add(asked.key("top"), message, "use at_least, at_most or between")
         fine = False
+    if name in own:
+        return _own(asked, own[name]) if fine else None
     families = ("repeated_tokens",) if name in ATTENTION_SCORES else ("repeated_tokens", "texts")
     for prompts in asked.prompts:
         if prompts.family not in families:
@@ -45,6 +51,24 @@ def read_score(asked: Asked) -> Score | None:
             faults.add(value, f"the {name} score is defined on {on}, but {given}", hint)
             return None
     return Score(name) if fine else None
+
+
+def _own(asked: Asked, own: OwnScore) -> Score | None:
+    """A project's own score on prompts of its families, its selector's roles known there."""
+    before, value = len(asked.faults.found), asked.value
+    for prompts in asked.prompts:
+        if own.families and prompts.family not in own.families:
+            given = f"prompt set {prompts.name!r} is of family {prompts.family}"
+            message = f"the own score {own.name} is defined on {' and '.join(own.families)}, but {given}"
+            asked.faults.add(value, message, f"use a prompt set of family {' or '.join(own.families)}")
+        elif own.selector is not None:
+            unknown = unknown_names(asked, parse(own.selector), prompts)
+            if unknown:
+                message = (
+                    f"the own score {own.name} ({own.selector}) needs {unknown[0]!r}, which {prompts.name!r} has not"
+                )
+                asked.faults.add(value, message, "use a prompt set that has it, or mend the score's selector")
+    return Score(own.name, own=own) if len(asked.faults.found) == before else None
 
 
 def _members(asked: Asked, name: str) -> str | tuple[str, ...] | None:

@@ -39,12 +39,13 @@ circuits diff runs/friday reports --json""",
 
 def run(given: argparse.Namespace) -> int:
     """1 where something that matters is other."""
+    from circuits.commands.project import working_extensions
     from circuits.diff.compare import compare
     from circuits.diff.show import as_data, as_markdown, as_text
     from circuits.diff.side import read_side
     from circuits.items import knowledge
 
-    know = knowledge()
+    know = knowledge(extra=working_extensions())
     old, new = (read_side(text, Path.cwd(), know) for text in (given.old, given.new))
     found = compare(old, new)
     if given.json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -81,10 +82,13 @@ def run(given: argparse.Namespace) -> int:
 def _explained(given: argparse.Namespace) -> Explained | None:
     """The selector on its prompt; None after faults, which were said."""
     from circuits.claims.explain import explain, read_on, written_set
+    from circuits.commands.project import working_project
     from circuits.models.tokens import tokenizer_of
-    from circuits.prompts.registry import check_params, check_roles, families
+    from circuits.prompts.registry import check_params, check_roles
 
-    known = families()
+    own = working_project()
+    marks = [role for role in own.roles if role in re.findall(r"\w+", given.selector)]
+    known = {name: own.family(name, marks) for name in own.families}
     name, *rest = given.family or ["texts"]
     parameters: dict[str, str | list[str]] = {**pairs(rest, "--family", "KEY=VALUE, such as length=4")}
     parameters |= {"texts": [given.text]} if given.text is not None else {}

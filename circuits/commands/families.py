@@ -31,10 +31,10 @@ def run(given: argparse.Namespace) -> int:
 
 def families(names: Sequence[str] = (), *, as_json: bool = False) -> int:
     """What each prompt family takes and gives."""
+    from circuits.commands.project import working_project
     from circuits.errors import did_you_mean
-    from circuits.prompts.registry import families as all_families
 
-    known = all_families()
+    known = working_project().families
     for name in names:
         if name not in known:
             return fail(f"unknown family {name!r}: {did_you_mean(name, known)}")

@@ -43,6 +43,7 @@ def lint(paths: Sequence[str], places: Sequence[str] = (), *, as_json: bool = Fa
 
     What a claim with ``expect: invalid`` is refused for is no fault; that it is not refused is one.
     """
+    from circuits.commands.project import project_extensions
     from circuits.foresight import power_line, power_warnings, uniform_warnings
     from circuits.items import knowledge, load
     from circuits.models.source import parse_override
@@ -55,7 +56,7 @@ def lint(paths: Sequence[str], places: Sequence[str] = (), *, as_json: bool = Fa
             return fail(f"there is no {text}{hint}")
         files += sorted(suites_in(path)) if path.is_dir() else [path]
     files = list(dict.fromkeys(files))
-    know = knowledge(dict(parse_override(text) for text in places))
+    know = knowledge(dict(parse_override(text) for text in places), project_extensions(files))
     if as_json:
         return _as_json(files, know)
     said: set[str] = set()

@@ -109,6 +109,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _scan(given: argparse.Namespace, status: Status) -> int:
+    from circuits.commands.project import working_extensions
     from circuits.items import knowledge
     from circuits.models.source import parse_override
     from circuits.scan import prompts as shown
@@ -116,7 +117,7 @@ def _scan(given: argparse.Namespace, status: Status) -> int:
     from circuits.store import prune
 
     places = dict(parse_override(text) for text in given.circuit_model)
-    know = knowledge(places)
+    know = knowledge(places, working_extensions())
     if given.suggest and Path(given.suggest).suffix.lower() not in SUFFIXES:
         return fail(f"--suggest {given.suggest}: a suite is a .yaml file")
     if given.suggest and Path(given.suggest).exists():
@@ -156,7 +157,9 @@ def _scanner(
         name = shown.REPEATS if shown.REPEATS not in sets else f"{shown.REPEATS}-of-tokens"
         sets[name] = shown.flow({"family": "repeated_tokens", "length": REPEATS_LENGTH})
         suite, added = shown.read_suite(shown.head_of_suite("Scan", model, sampling, sets), know), frozenset({name})
-    evaluator = Evaluator(_options(given, places), values_folder(), progress=status.step, notice=status.notice)
+    evaluator = Evaluator(
+        _options(given, places), values_folder(), progress=status.step, own=know.own, notice=status.notice
+    )
     return Scanner(evaluator, suite, Path.cwd()), added
 
 

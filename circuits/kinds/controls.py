@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from circuits.claims.claim import Attends, Score
 from circuits.kinds.attends import candidates, own_prompts, questions
 from circuits.kinds.kind import Cell, Here
-from circuits.measure.cells import SCORE_SELECTORS, Question, question
+from circuits.measure.cells import Question, question, score_selector
 
 
 def controls_of(cell: Cell, here: Here) -> dict[str, Any] | None:
@@ -46,7 +46,7 @@ def _question(cell: Cell, here: Here) -> Question | None:
     if bound.kind in ("observe", "top"):
         return None
     if isinstance(what, Score):
-        return question(what) if what.name in SCORE_SELECTORS else None
+        return question(what) if score_selector(what) is not None else None
     if not isinstance(what, Attends):
         return None
     own, other = questions(own_prompts(what, here))

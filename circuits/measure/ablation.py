@@ -26,6 +26,7 @@ from circuits.measure.attention import Watch
 from circuits.measure.batches import batches
 from circuits.measure.metrics import END_METRICS, Values, end_metrics, next_token_loss, precise
 from circuits.measure.suffix import KeysValues, keeping
+from circuits.prompts.own import Metric
 from circuits.prompts.prompt import TokenPrompt
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ class CleanRun:
     streams that enter a layer, by batch; ``writes[site]`` what senders of paths write; ``logits`` the clean logits at the end, by batch (for kl);
     ``partners`` what ``resample`` read from the corrupted partners, by batch and site (up to
     ``partner_bytes``; None: ``PARTNER_BYTES``), so that the many ablations of a circuit read it once; ``keys`` keys and values by
-    batch and layer, for ablations of some positions only, and ``sound`` where they were found to do (see ``suffix``).
+    batch and layer, for ablations of some positions only, and ``sound`` where they were found to do (see ``suffix``); ``own``
+    metrics of the project's that are measured too.
     """
 
     prompts: Sequence[TokenPrompt]
@@ -118,6 +120,12 @@ class CleanRun:
     sound: dict[tuple[int, int, int], bool] = field(default_factory=dict)
     loss: bool = False
     partner_bytes: int | None = None
+    own: tuple[Metric, ...] = ()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the metrics that are read at the end of a prompt."""
+        return (*END_METRICS, *(metric.name for metric in self.own))
 
     def start(self, ablation: Ablation) -> int:
         """The layer that an ablation is run from: the highest whose residual stream is kept and that nothing below touches."""
@@ -230,6 +238,7 @@ def clean_run(
     partner_bytes: int | None = None,
     sites: Sequence[str] = (),
     keys_from: int | None = None,
+    own: tuple[Metric, ...] = (),
 ) -> CleanRun:
     """One clean pass: metrics, end logits, and the residual streams entering each of ``layers``.
 
@@ -239,11 +248,8 @@ def clean_run(
     """
     import torch
 
-    run = CleanRun(
-        prompts,
-        list(batches(prompts, batch_tokens)),
-        {name: np.full(len(prompts), np.nan) for name in (*END_METRICS, "loss")},
-    )
+    run = CleanRun(prompts, list(batches(prompts, batch_tokens)), {}, own=own)
+    run.values |= {name: np.full(len(prompts), np.nan) for name in (*run.metrics, "loss")}
     run.residuals, run.loss = {layer: [] for layer in layers}, loss
     run.partner_bytes, run.writes = partner_bytes, {name: [] for name in sites}
     done = 0
@@ -260,7 +266,7 @@ def clean_run(
             logits = forward(model, tokens, hooks, all_positions=loss)
         run.keys.append(kept)
         run.logits.append(logits[:, -1].clone())
-        store(run.values, chunk, end_metrics(logits[:, -1], [prompts[i] for i in chunk]))
+        store(run.values, chunk, end_metrics(logits[:, -1], [prompts[i] for i in chunk], own=own))
         if loss:
             run.values["loss"][chunk] = next_token_loss(logits, tokens)
         done += len(chunk)

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.measure.batches import batches
-from circuits.measure.cells import Cells, Question, cells, uniform
+from circuits.measure.cells import Cells, Question, cells, own_score, uniform
 from circuits.measure.metrics import precise
 from circuits.measure.profile import Profile, Tally, classes_of
+from circuits.prompts.own import Score
 from circuits.prompts.prompt import TokenPrompt
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Watch:
         batch = [self.prompts[i] for i in chunk]
         for sink in self._sinks:
             found = cells(sink.asked, batch, self.variables)
-            sink.uniform_left[index], right = uniform(sink.asked, found)
+            sink.uniform_left[index], right = uniform(sink.asked, found, batch)
             if sink.uniform_right is not None and right is not None:
                 sink.uniform_right[index] = right
             sink.tensors = _tensors(found, self.model.device)
@@ -109,7 +110,10 @@ class Watch:
             weights = pattern.to(torch.float32) if pattern.dtype in (torch.float16, torch.bfloat16) else pattern
             sound = torch.isfinite(weights.sum(-1))  # [batch, head, query]
             for sink in self._sinks:
-                _reduce(sink, weights, sound, layer, index)
+                if sink.asked.own is not None:
+                    _reduce_own(sink, sink.asked.own, weights, sound, layer, index, batch)
+                else:
+                    _reduce(sink, weights, sound, layer, index)
             for at_layer, head in self._pictured:
                 if at_layer == layer and bool(shown.any()):
                     self._pictured[at_layer, head] += precise(weights[shown, head]).sum(0).cpu().numpy()
@@ -261,6 +265,22 @@ def _reduce(sink: _Sink, pattern: torch.Tensor, sound: torch.Tensor, layer: int,
             value = value.clamp(0.0, 1.0)  # rows of 16-bit softmax sum to 1 only roughly
         value = torch.where((rows & ~sound).any(-1), torch.full_like(value, float("inf")), value)
         target[layer][:, index] = precise(value).cpu().numpy().T
+
+
+def _reduce_own(
+    sink: _Sink,
+    own: Score,
+    pattern: torch.Tensor,
+    sound: torch.Tensor,
+    layer: int,
+    index: NDArray[np.int64],
+    batch: Sequence[TokenPrompt],
+) -> None:
+    """One layer's pattern [batch, head, query, key] -> a project's own score of its heads, prompt by prompt."""
+    plain, fine = precise(pattern).cpu().numpy(), sound.all(-1).cpu().numpy()
+    for row, (place, prompt) in enumerate(zip(index, batch, strict=True)):
+        usable = np.where(fine[row][:, None, None], plain[row], 0.0)
+        sink.left[layer][:, place] = np.where(fine[row], own_score(own, usable, prompt), np.inf)
 
 
 def mean_over_prompts(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from circuits.claims.claim import Attends, Score
 from circuits.claims.positions import effective
 from circuits.claims.selector import Selector, parse
+from circuits.errors import Unmeasurable
+from circuits.prompts.own import Score as OwnScore
+from circuits.prompts.own import place_of
 from circuits.prompts.prompt import TokenPrompt
 
 # The field's scores are attention from the rows of the second copy of a repeated random block
@@ -31,24 +34,43 @@ SCORE_SELECTORS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Question:
-    """One attention quantity: ``left`` (minus ``right``) by a statistic, without excluded keys."""
+    """One attention quantity: ``left`` (minus ``right``) by a statistic, without excluded keys.
+
+    ``own``: a project's own score that is computed from whole patterns; its cells are all that are visible.
+    """
 
     left: Selector
     right: Selector | None
     statistic: str
     excluding: tuple[str, ...]
+    own: OwnScore | None = None
 
     @property
     def key(self) -> str:
         """A canonical text: equal questions have equal keys, whatever claim asked them."""
+        if self.own is not None:
+            return json.dumps(["own score", self.own.name])
         right = self.right.text if self.right is not None else None
         return json.dumps(["attention", self.left.text, right, self.statistic, list(self.excluding)])
+
+
+def score_selector(what: Score) -> str | None:
+    """The cells that a score of attention is about; None for the package's other scores.
+
+    A project's own score without a selector is about every cell.
+    """
+    if what.own is not None:
+        return what.own.selector or "any | bos -> any | bos | self"
+    return SCORE_SELECTORS.get(what.name)
 
 
 def question(what: Attends | Score) -> Question:
     """The attention question of a check."""
     if isinstance(what, Score):
-        return Question(parse(SCORE_SELECTORS[what.name]), None, "mass", ())
+        own = what.own if what.own is not None and what.own.selector is None else None
+        selector = score_selector(what)
+        assert selector is not None
+        return Question(parse(selector), None, "mass", (), own)
     return Question(what.selector, what.more_than, what.statistic, what.excluding)
 
 
@@ -97,12 +119,16 @@ def cells(asked: Question, prompts: Sequence[TokenPrompt], variables: Mapping[st
     return Cells(left, right, rows_left, rows_right, kept)
 
 
-def uniform(asked: Question, found: Cells) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+def uniform(
+    asked: Question, found: Cells, prompts: Sequence[TokenPrompt] = ()
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Each prompt's value of both sides if every visible, not excluded key had equal attention.
 
     NaN where a prompt has no eligible query. For ``top1`` it is the chance that a key drawn
-    uniformly is in the set; for ``lift`` it is 1 by definition.
+    uniformly is in the set; for ``lift`` it is 1 by definition. A project's own score needs the ``prompts``.
     """
+    if asked.own is not None:
+        return _own_uniform(asked.own, prompts), None
     visible = found.kept.sum(axis=2).astype(float)
 
     def side(target: NDArray[np.bool_], rows: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -115,3 +141,35 @@ def uniform(asked: Question, found: Cells) -> tuple[NDArray[np.float64], NDArray
 
     right = side(found.right, found.rows_right) if found.right is not None and found.rows_right is not None else None
     return side(found.left, found.rows_left), right
+
+
+def _own_uniform(own: OwnScore, prompts: Sequence[TokenPrompt]) -> NDArray[np.float64]:
+    """A project's own score of attention that is equal over all visible keys: Float[prompt]."""
+    length = len(prompts[0].ids)
+    visible = np.tril(np.ones((length, length)))
+    pattern = (visible / visible.sum(axis=1, keepdims=True))[None]
+    return np.array([own_score(own, pattern, prompt)[0] for prompt in prompts])
+
+
+ROUNDING = 1e-6
+"""How far outside 0 and 1 an own score may lie through rounding; it is clipped."""
+
+
+def own_score(own: OwnScore, attention: NDArray[np.float64], prompt: TokenPrompt) -> NDArray[np.float64]:
+    """A project's own score of one layer's heads on one prompt: Float[head], NaN where there is none.
+
+    ``attention``: Float[head, query, key]. Raises Unmeasurable where the function fails, gives another shape or leaves 0 to 1.
+    """
+    assert own.value is not None
+    about = f"the project's own score {own.name!r} ({place_of(own)})"
+    try:
+        found = np.asarray(own.value(attention, prompt), dtype=np.float64)
+    except Exception as error:  # whatever a project's own function raises becomes one line
+        raise Unmeasurable(f"{about} failed on {prompt.text!r}: {type(error).__name__}: {error}") from error
+    if found.shape != (len(attention),):
+        raise Unmeasurable(f"{about} gave an array of shape {found.shape}, not one number for each head")
+    there = found[~np.isnan(found)]
+    if there.size and not (there.min() >= -ROUNDING and there.max() <= 1 + ROUNDING):
+        outside = there.min() if there.min() < -ROUNDING else there.max()
+        raise Unmeasurable(f"{about} gave {outside:g} on {prompt.text!r}, outside its range 0 to 1")
+    return np.clip(found, 0.0, 1.0)

@@ -26,6 +26,7 @@ from circuits.measure.picture import Picture, picture, picture_arrays, picture_f
 from circuits.measure.plan import Plan, Settings, askable, group_key, name_of
 from circuits.measure.profile import Profile, profile_arrays, profile_from, profile_key
 from circuits.measure.variants import measure_variants
+from circuits.prompts.own import Metric, Score
 from circuits.prompts.prompt import Family, TokenPrompt
 from circuits.prompts.tokens import reference_prompts
 
@@ -48,7 +49,8 @@ class Group:
 
     ``first``: the place of its first prompt in the series, ``n`` how many there are; ``draw`` gives them; ``total``
     is how many the series may have; ``make_room(block)`` is told when a block has a clean run. ``base``: the
-    series' first block, whose reference means serve all (None: this is it).
+    series' first block, whose reference means serve all (None: this is it). ``own``: scores and metrics of the project's
+    that are measured here.
     """
 
     prompt_set: PromptSet
@@ -68,6 +70,7 @@ class Group:
     draw: Callable[[], list[TokenPrompt]] = list
     total: int = 0
     make_room: Callable[[Group], None] = lambda block: None
+    own: tuple[Metric | Score, ...] = ()
     _prompts: list[TokenPrompt] | None = None
     _attention: dict[Question, AttentionValues] = field(default_factory=dict)
     _pictures: dict[tuple[Question, tuple[int, int]], Picture] = field(default_factory=dict)
@@ -81,7 +84,7 @@ class Group:
     @property
     def key(self) -> str:
         """Digest of what every value of the group depends on."""
-        about = group_key(self.prompt_set, self.family, self.seed, self.model_digest, self.settings)
+        about = group_key(self.prompt_set, self.family, self.seed, self.model_digest, self.settings, self.own)
         return digest([about, self.first, self.n, *self.chosen])
 
     def key_of(self, quantity: str) -> str:
@@ -273,6 +276,7 @@ class Group:
             self.model(), self.prompts, layers, loss=loss, batch_tokens=self.settings.batch_tokens, watch=watch,
             progress=self._counting(title), partner_bytes=PARTNER_BYTES * self.n // max(self.total, self.n),
             sites=sorted({site(patch.sender) for patch in self.plan.paths})[:MOST_SENDERS],
+            own=tuple(each for each in self.own if isinstance(each, Metric)),
             keys_from=min((max((k for k in layers if k <= each.start), default=0) for each in self._limited), default=None),
         )  # fmt: skip
         run.values["top_text"] = self._token_texts(run.values)

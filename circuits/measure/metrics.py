@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.errors import Unmeasurable
+from circuits.prompts.own import Metric, place_of
 from circuits.prompts.prompt import TokenPrompt
 
 if TYPE_CHECKING:
@@ -22,17 +24,25 @@ Values = dict[str, NDArray[np.float64]]
 
 _OF_ANSWER = ("answer_logit", "answer_logprob", "answer_prob", "answer_rank")
 _OF_FOIL = ("logit_diff", "pair_prob", "prob_diff")
+ROUNDING = 1e-6
+"""How far outside its range a project's own number may lie through rounding; it is clipped."""
 END_METRICS = (*_OF_ANSWER, *_OF_FOIL, "kl", "top_token")
 
 
-def end_metrics(logits: torch.Tensor, prompts: Sequence[TokenPrompt], clean: torch.Tensor | None = None) -> Values:
+def end_metrics(
+    logits: torch.Tensor,
+    prompts: Sequence[TokenPrompt],
+    clean: torch.Tensor | None = None,
+    own: Sequence[Metric] = (),
+) -> Values:
     """Every end metric of a batch: Float[prompt] each.
 
     ``logits``: Float[batch, vocabulary] at the last position. ``clean``: the unablated model's
     logits, for ``kl`` = KL(clean || these); without it kl is 0 by definition. Metrics that need an
     answer or a foil are NaN for prompts without one. Where the logits hold no numbers (NaN or +inf),
     every metric of the prompt is infinite, so that it is never taken for one without a value (nor for
-    a right answer: no logit is larger than NaN). ``top_token`` is the id of the largest logit.
+    a right answer: no logit is larger than NaN). ``top_token`` is the id of the largest logit. ``own``: metrics of the
+    project's, by their names; raises Unmeasurable where one fails or leaves its range.
 
     - logit_diff = logit[answer] - logit[foil]; pair_prob = sigmoid(logit_diff)
     - answer_rank = 1 + the number of tokens with a strictly larger logit
@@ -55,6 +65,12 @@ def end_metrics(logits: torch.Tensor, prompts: Sequence[TokenPrompt], clean: tor
         # A token that is impossible to the clean model (-inf) adds nothing.
         divergence = torch.where(torch.isneginf(clean_logprobs), 0.0, each).sum(-1)
         found["kl"] = _finite_or_inf(divergence.clamp_min(0.0).cpu().numpy())
+    if own:
+        plain = logits.cpu().numpy()
+        plain.setflags(write=False)  # it shares its memory with what the package's own metrics are read from
+        for metric in own:
+            numbers = [np.inf if broken[row] else own_value(metric, plain[row], prompts[row]) for row in range(size)]
+            found[metric.name] = np.array(numbers, dtype=np.float64)
     for row, prompt in enumerate(prompts):
         if broken[row]:
             found["kl"][row] = np.inf
@@ -77,6 +93,22 @@ def end_metrics(logits: torch.Tensor, prompts: Sequence[TokenPrompt], clean: tor
                 probs[row, list(prompt.answers)].sum() - probs[row, list(prompt.foils)].sum()
             )
     return found
+
+
+def own_value(metric: Metric, logits: NDArray[np.float64], prompt: TokenPrompt) -> float:
+    """A project's own metric of one prompt (NaN: it has none). Raises Unmeasurable where it fails or leaves its range."""
+    about = f"the project's own metric {metric.name!r} ({place_of(metric)})"
+    if ((metric.answer or metric.foil) and not prompt.answers) or (metric.foil and not prompt.foils):
+        return float("nan")
+    try:
+        value = float(metric.value(logits, prompt))
+    except Exception as error:  # whatever a project's own function raises becomes one line
+        raise Unmeasurable(f"{about} failed on {prompt.text!r}: {type(error).__name__}: {error}") from error
+    if not np.isnan(value) and not metric.low - ROUNDING <= value <= metric.high + ROUNDING:
+        raise Unmeasurable(
+            f"{about} gave {value:g} on {prompt.text!r}, outside its range {metric.low:g} to {metric.high:g}"
+        )
+    return float(np.clip(value, metric.low, metric.high))
 
 
 def next_token_loss(logits: torch.Tensor, tokens: torch.Tensor) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ import numpy as np
 from circuits.claims.heads import Component
 from circuits.errors import Unmeasurable
 from circuits.measure.ablation import CleanRun, Hook, capture, forward, site, skipped_below
-from circuits.measure.metrics import END_METRICS, Values, end_metrics, next_token_loss
+from circuits.measure.metrics import Values, end_metrics, next_token_loss
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +81,7 @@ def measure_path(
     """
     import torch
 
-    found: Values = {name: np.full(len(run.prompts), np.nan) for name in (*END_METRICS, "loss")}
+    found: Values = {name: np.full(len(run.prompts), np.nan) for name in (*run.metrics, "loss")}
     layer = model.shape.layers - 1 if patch.receiver is None else patch.receiver.layer
     for number, chunk in enumerate(run.chunks):
         batch = [run.prompts[i] for i in chunk]
@@ -95,13 +95,13 @@ def measure_path(
             tokens = torch.tensor([prompt.ids for prompt in batch], device=model.device)
             hook = _at_the_end(layer, delta) if patch.receiver is None else _at_head(model, patch, residual, delta)
             logits = forward(model, tokens, [hook], all_positions=patch.loss, residual=residual, start=layer)
-            for name, values in end_metrics(logits[:, -1], batch, clean=run.logits[number]).items():
+            for name, values in end_metrics(logits[:, -1], batch, run.logits[number], run.own).items():
                 found[name][chunk] = values
             if patch.loss:
                 found["loss"][chunk] = next_token_loss(logits, tokens)
         # A resumed run may differ from a whole one in the last digits; what nothing touched must not.
         same = [index for index, changed in zip(chunk, touched, strict=True) if not changed]
-        for name in (*END_METRICS, *(("loss",) if patch.loss and run.loss else ())):
+        for name in (*run.metrics, *(("loss",) if patch.loss and run.loss else ())):
             found[name][same] = run.values[name][same]
         if progress is not None:
             progress(number + 1, len(run.chunks))

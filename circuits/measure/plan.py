@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from circuits.claims.claim import PromptSet
@@ -13,8 +13,9 @@ from circuits.measure.ablation import Ablation
 from circuits.measure.cache import code_digest, digest
 from circuits.measure.cells import Question, cells
 from circuits.measure.paths import PathPatch
+from circuits.prompts.own import Metric, Score, code_of
 from circuits.prompts.prompt import Family, TokenPrompt
-from circuits.prompts.registry import code_of, with_defaults
+from circuits.prompts.registry import with_defaults
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,21 @@ class Plan:
         return name_of(ablation)[0]
 
 
-def group_key(spec: PromptSet, family: Family, seed: int, model_digest: str, settings: Settings) -> str:
-    """Digest of what the values of a prompt set on a model depend on, whichever prompts are measured."""
+def group_key(
+    spec: PromptSet,
+    family: Family,
+    seed: int,
+    model_digest: str,
+    settings: Settings,
+    own: Sequence[Metric | Score] = (),
+) -> str:
+    """Digest of what the values of a prompt set on a model depend on, whichever prompts are measured.
+
+    ``own``: the project's own scores and metrics that are among them.
+    """
     parameters = with_defaults(family, spec.parameters)
     about = [spec.family, parameters, spec.bos, dict(spec.roles), family.exhaustive, code_of(family)]
+    about += [[type(each).__name__, each.name, code_of(each)] for each in own]
     return digest([code_digest(), model_digest, settings.dtype, settings.device, about, seed])
 
 

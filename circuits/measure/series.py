@@ -30,6 +30,7 @@ from circuits.measure.paths import PathPatch
 from circuits.measure.picture import Picture
 from circuits.measure.plan import Plan, Settings, group_key
 from circuits.measure.profile import Profile
+from circuits.prompts.own import Metric, Score
 from circuits.prompts.prompt import Family, TokenPrompt
 from circuits.prompts.tokens import build
 
@@ -72,7 +73,8 @@ class Series:
     """See the module. ``most``: the largest number of prompts; ``model`` loads the model when it is first needed.
 
     ``unseen``: seeds of which as many prompts are left out, so that none of these was used with them. ``template``: only
-    prompts of this template. ``fill_controls(model_digest)`` measures the controls of all that is planned.
+    prompts of this template. ``own``: the project's own scores or metrics that are measured here, so that what fails or is
+    edited there touches no other value. ``fill_controls(model_digest)`` measures the controls of all that is planned.
     """
 
     prompt_set: PromptSet
@@ -89,6 +91,7 @@ class Series:
     measured: set[str] = field(default_factory=set)
     unseen: tuple[int, ...] = ()
     template: str | None = None
+    own: tuple[Metric | Score, ...] = ()
     fill_controls: Callable[[str], None] = lambda model_digest: None
     known_controls: dict[Question, Controls] = field(default_factory=dict)
     control_parts: dict[tuple[Question, int | None, int], NDArray[np.float64]] = field(default_factory=dict)
@@ -100,7 +103,7 @@ class Series:
     @property
     def key(self) -> str:
         """Digest of what every value depends on, the number of prompts aside."""
-        key = group_key(self.prompt_set, self.family, self.seed, self.model_digest, self.settings)
+        key = group_key(self.prompt_set, self.family, self.seed, self.model_digest, self.settings, self.own)
         return digest([key, *self._chosen]) if self._chosen else key
 
     @property
@@ -232,7 +235,7 @@ class Series:
             self.prompt_set, self.family, self.seed, count, self.model_digest, self.model, self.settings, self.cache,
             self.progress, self.plan, self.measured,
             chosen=self._chosen, first=first, base=base, draw=lambda: self.prompts[first : first + count],
-            total=self._whole, make_room=self._make_room,
+            total=self._whole, make_room=self._make_room, own=self.own,
         )  # fmt: skip
 
     def _make_room(self, block: Group) -> None:

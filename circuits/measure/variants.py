@@ -23,7 +23,7 @@ from circuits.measure.ablation import (
     site,
     store,
 )
-from circuits.measure.metrics import END_METRICS, Values, end_metrics, next_token_loss
+from circuits.measure.metrics import Values, end_metrics, next_token_loss
 from circuits.measure.suffix import forward_from, is_sound
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def measure_variants(
     import torch
 
     found: list[Values] = [
-        {name: np.full(len(run.prompts), np.nan) for name in (*END_METRICS, "loss")} for _ in ablations
+        {name: np.full(len(run.prompts), np.nan) for name in (*run.metrics, "loss")} for _ in ablations
     ]
     (start,) = {run.start(ablation) for ablation in ablations}
     (loss,) = {ablation.loss for ablation in ablations}
@@ -95,12 +95,12 @@ def measure_variants(
                 logits = forward(model, tokens, hooks, all_positions=loss, residual=residual, start=start)
             for place, k in enumerate(shown):
                 own_logits = logits[place * len(chunk) : (place + 1) * len(chunk)]
-                store(found[k], chunk, end_metrics(own_logits[:, -1], batch, clean=run.logits[number]))
+                store(found[k], chunk, end_metrics(own_logits[:, -1], batch, run.logits[number], run.own))
                 if loss:
                     found[k]["loss"][chunk] = next_token_loss(own_logits, tokens[: len(chunk)])
         # A resumed run may differ from a whole one in the last digits; what nothing touched must not.
         for values, rest in zip(found, untouched, strict=True):
-            for name in (*END_METRICS, *(("loss",) if loss and run.loss else ())):
+            for name in (*run.metrics, *(("loss",) if loss and run.loss else ())):
                 values[name][rest] = run.values[name][rest]
         if progress is not None:
             progress(number + 1, len(run.chunks))

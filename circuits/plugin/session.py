@@ -60,6 +60,8 @@ class State:
         self._values: Path | None = _UNKNOWN
         self._evaluator: Evaluator | None = None
         self._knowledge: Knowledge | None = None
+        self._own: list[Any] = []
+        self._additions = 0
 
     @property
     def _input(self) -> Mapping[str, Any]:
@@ -73,11 +75,21 @@ class State:
 
     @property
     def knowledge(self) -> Knowledge:
-        """What the loader must know of models and families. Raises CircuitsError for a broken family."""
-        if self._knowledge is None:
+        """What the loader must know of models and of what the project adds. Raises CircuitsError for a broken addition.
+
+        Asked again when a ``conftest.py`` came in that was not there before (those of subfolders come while collecting).
+        """
+        hook = self.config.hook.pytest_circuits_extensions
+        count = len(hook.get_hookimpls())
+        if self._knowledge is None or count > self._additions:
             from circuits.items import knowledge
 
-            self._knowledge = knowledge(model_places(self.config))
+            if count > self._additions:
+                self._own = [
+                    record for given in hook() for record in (given if isinstance(given, (list, tuple)) else [given])
+                ]
+                self._additions = count
+            self._knowledge = knowledge(model_places(self.config), self._own)
         return self._knowledge
 
     # -- measuring ---------------------------------------------------------------------------------
@@ -125,8 +137,8 @@ class State:
         from circuits.store import answers_folder
 
         folder = answers_folder() if self._values_folder() is not None else None
-        known = self.knowledge.families
-        return Answers(folder, self.options, Path(self.config.rootpath), report_folder(self.config), known)
+        own = self.knowledge.own
+        return Answers(folder, self.options, Path(self.config.rootpath), report_folder(self.config), own)
 
     @property
     def options(self) -> Options:
@@ -163,8 +175,8 @@ class State:
                 os.environ[name] = str(options.threads)
         from circuits.evaluate import Evaluator
 
-        progress = self.progress
-        return Evaluator(options, self._values_folder(), self._drawer(), progress.step, notice=progress.notice)
+        step, notice, own = self.progress.step, self.progress.notice, self.knowledge.own
+        return Evaluator(options, self._values_folder(), self._drawer(), step, own=own, notice=notice)
 
     def _threads(self) -> int | None:
         """Each of several workers gets its share of the cores (more make all of them many times slower), unless the user says."""

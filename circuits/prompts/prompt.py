@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from circuits.prompts.own import Role
 
 
 class Tokenizer(Protocol):
@@ -127,7 +130,8 @@ class Family:
     its strata. ``foil`` and ``corruption`` state in one sentence what they are. ``exhaustive``:
     every prompt the user gave is used, whatever n (the texts family). ``requires`` maps metrics to
     the value that the lower bound of their clean mean must exceed before an ablation means anything;
-    None stands for ``{"top1": requires_top1}``.
+    None stands for ``{"top1": requires_top1}``. ``marks``: roles of a project's own that its prompts have besides (set by
+    the package where a prompt set's claims name them).
     """
 
     name: str
@@ -141,3 +145,4 @@ class Family:
     exhaustive: bool = False
     requires_top1: float = 0.5
     requires: Mapping[str, float] | None = field(default=None, hash=False)
+    marks: tuple[Role, ...] = ()

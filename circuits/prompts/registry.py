@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from collections.abc import Iterable, Mapping
-from functools import cache
 from importlib.metadata import entry_points
-from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from circuits.errors import CircuitsError
 from circuits.prompts.greater_than import GREATER_THAN
 from circuits.prompts.interspersed_sequence import INTERSPERSED_SEQUENCE
 from circuits.prompts.ioi import IOI
 from circuits.prompts.named_sequence import NAMED_SEQUENCE
+from circuits.prompts.own import code_of
 from circuits.prompts.parameters import check_params, with_defaults
 from circuits.prompts.prompt import Family
 from circuits.prompts.repeated_tokens import REPEATED_TOKENS
@@ -29,6 +27,7 @@ __all__ = [
     "check_roles",
     "code_of",
     "families",
+    "installed",
     "with_defaults",
 ]
 
@@ -55,7 +54,10 @@ def families(extra: Iterable[Family] = ()) -> dict[str, Family]:
     the selector language.
     """
     found = dict(FAMILIES)
-    for family, origin in [*((family, "given by the project") for family in extra), *_installed()]:
+    for family, origin in [
+        *((family, "given by the project") for family in extra),
+        *installed(ENTRY_POINTS, "prompt family"),
+    ]:
         if not isinstance(family, Family):
             raise CircuitsError(f"a prompt family {origin} is no Family but {type(family).__name__}")
         if found.get(family.name, family) is not family:
@@ -70,24 +72,18 @@ def families(extra: Iterable[Family] = ()) -> dict[str, Family]:
     return found
 
 
-def _installed() -> list[tuple[Family, str]]:
-    offered: list[tuple[Family, str]] = []
-    for point in entry_points(group=ENTRY_POINTS):
+def installed(group: str, what: str) -> list[tuple[Any, str]]:
+    """What installed packages offer in an entry point group, each with its origin in words.
+
+    An entry point is one record or a list of them. Raises CircuitsError for one that cannot be loaded.
+    """
+    offered: list[tuple[Any, str]] = []
+    for point in entry_points(group=group):
         origin = f"from the entry point {point.name!r} ({point.value})"
         try:
             loaded = point.load()
         except Exception as error:  # whatever a foreign package raises on import becomes one line
-            raise CircuitsError(f"the prompt family {origin} cannot be loaded: {error}") from error
+            raise CircuitsError(f"the {what} {origin} cannot be loaded: {error}") from error
         several = loaded if isinstance(loaded, list | tuple) else [loaded]
-        offered += [(family, origin) for family in several]
+        offered += [(each, origin) for each in several]
     return offered
-
-
-@cache
-def code_of(family: Family) -> str:
-    """Digest of the file that a project's own family is written in; "" for those of the package, whose code is known."""
-    module = sys.modules.get(family.pairs.__module__)
-    path = getattr(module, "__file__", None)
-    if path is None or family.pairs.__module__.startswith("circuits."):
-        return ""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from circuits.errors import PromptFault
+from circuits.prompts.own import marked
 from circuits.prompts.parameters import with_defaults
 from circuits.prompts.prompt import Family, Prompt, PromptPair, Span, Tokenizer, TokenPrompt
 
@@ -203,7 +204,7 @@ def build(
     seen: set[tuple[object, ...]] = set()
     periods: dict[str, int | None] = {}
     for pair in family.pairs(filled, tokenizer, seed, stream):
-        prompt = tokenize(pair, tokenizer, bos, extra_roles)
+        prompt = tokenize(marked(pair, family.marks), tokenizer, bos, extra_roles)
         key = (prompt.ids, prompt.answers, prompt.foils, prompt.corrupted) if family.exhaustive else (prompt.ids,)
         if key in seen:
             continue

@@ -130,6 +130,7 @@ def _head_of_section(entry: Entry, rows: Sequence[Mapping[str, Any]]) -> list[st
         parts.append(f"Reason: {prose(entry['reason'])}")
     if entry.get("vacuous"):
         parts.append(VACUOUS)
+    parts += map(own_code, entry.get("own") or [])
     return parts + beside.whole_run(entry)
 
 
@@ -180,6 +181,14 @@ def _closed(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[st
 
 def _figure(figure: Mapping[str, Any]) -> str:
     return f"![{prose(figure.get('alt') or 'figure')}]({quote(str(figure['path']))})"
+
+
+def own_code(own: Mapping[str, Any]) -> str:
+    """What a claim uses that the package does not vouch for: the project's own record, and where its code lies."""
+    source = f" Source: {prose(own['source'])}." if own.get("source") else ""
+    digest = str(own.get("code") or "").removeprefix("sha256:")[:12]
+    written = f"from {code(own['file'])}, sha256 {digest}" if own.get("file") else f"digest {digest}"
+    return f"**Own code**: the {own['kind']} {code(own['name'])} ({written}). {prose(own['doc'])}{source}"
 
 
 def expectation(entry: Entry) -> str:

@@ -147,7 +147,7 @@ class Scanner:
         self.evaluator = evaluator
         self.suite = suite
         self.base = base
-        self.dry = DryRun(evaluator.families)
+        self.dry = DryRun(evaluator.own.families, evaluator.own)
         evaluator.with_controls = False
 
     @property

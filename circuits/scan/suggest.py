@@ -148,7 +148,7 @@ def _checked(
     scanner: Scanner, finding: Finding, place: Place, bound: float, sampling: Sampling, *, negative: bool = False
 ) -> Candidate:
     head, topic = f"{place[0]}.{place[1]}", finding.topic
-    if topic.prompts is not None and scanner.evaluator.families[topic.prompts.family].exhaustive:
+    if topic.prompts is not None and scanner.evaluator.own.families[topic.prompts.family].exhaustive:
         return Candidate(
             finding, head, bound, None, negative, "all given texts were scanned, so there are no others to check on"
         )

@@ -113,7 +113,7 @@ def roles_of(prompt_set: PromptSet, dry: DryRun) -> tuple[str, ...]:
     the last in the profile's order (words and punctuation) are left out.
     """
     prompts = dry.prompts(prompt_set, 0) or []
-    named = dry.families[prompt_set.family].roles(prompt_set.parameters) | prompt_set.roles.keys()
+    named = dry.own.families[prompt_set.family].roles(prompt_set.parameters) | prompt_set.roles.keys()
     common = {role for role in named if prompts and all(prompt.roles.get(role) for prompt in prompts)}
     alike = [replace(p, roles={role: spans for role, spans in p.roles.items() if role in common}) for p in prompts]
     shown = [name for name in classes_of(alike).names if name in common] if common else []

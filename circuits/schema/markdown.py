@@ -27,7 +27,7 @@ EDITOR = """## In an editor
 Language servers for YAML (in VS Code the extension "YAML" of Red Hat, elsewhere `yaml-language-server`) complete keys and
 names, show what they mean and underline what is wrong, once a suite says where its schema is. In your project:
 
-```
+```bash
 circuits schema --out hypotheses/suite.schema.json
 ```
 

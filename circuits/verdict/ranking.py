@@ -17,6 +17,7 @@ from circuits.measure.attention import AttentionValues
 from circuits.measure.cells import Question
 from circuits.measure.metrics import Values, metric_values
 from circuits.measure.weights import PROFILE
+from circuits.prompts.own import MetricName
 from circuits.verdict import estimate
 from circuits.verdict.decide import (
     Asked,
@@ -91,7 +92,8 @@ def ablation_top_row(
 
 def harm_sign(metric: str) -> float:
     """1 for a metric that rises where harm is done (kl, loss), -1 for one that falls."""
-    return 1.0 if metric in ("kl", "loss") else -1.0
+    rises = metric.record.rises if isinstance(metric, MetricName) else metric in ("kl", "loss")
+    return 1.0 if rises else -1.0
 
 
 def top_row(

@@ -1,0 +1,233 @@
+"""What a project may add of its own: prompt families, roles, scores and metrics, each one frozen record.
+
+Records hold functions, never names of functions: nothing is looked up by text, and no code comes from YAML. What a value
+depends on is the *file* that a function is written in, so an edited function is measured again (``code_of``).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import marshal
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from circuits.errors import PromptFault
+from circuits.prompts.prompt import Family, PromptPair, Span, TokenPrompt
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Spans = Callable[[str], Iterable[tuple[int, int]]]
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role of a project's own, for every prompt set that is text.
+
+    ``find(text)`` gives the (start, end) characters of each place that has the role, in reading order. ``doc`` says in one
+    sentence what it marks, ``source`` where the notion comes from.
+    """
+
+    name: str
+    doc: str
+    find: Spans = field(compare=False)
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of heads of a project's own, a number from 0 to 1 for each prompt. One of the two:
+
+    ``selector``: the score is the mean attention mass of QUERY -> KEY. ``value(attention, prompt)``: it is computed from
+    one layer's attention, Float[head, query, key] with rows that sum to 1, and gives Float[head]; NaN where a prompt has
+    no value. It must depend on nothing else, and lie within 0 and 1: that is what its interval rests on.
+    ``families``: those that it is defined on (empty: all).
+    """
+
+    name: str
+    doc: str
+    value: Callable[[NDArray[np.float64], TokenPrompt], NDArray[np.float64]] | None = field(default=None, compare=False)
+    selector: str | None = None
+    families: tuple[str, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of a project's own, read at the last position.
+
+    ``value(logits, prompt)``: one number from the logits there, Float[vocabulary] in float64, and the prompt with its
+    answer and foil ids; NaN where a prompt has none. ``low`` and ``high`` are the ends that no value passes (infinite: not
+    known; its verdicts then rest on near-normal values). ``zero``: 0 means that nothing is left, so ``drop_in`` has a
+    meaning. ``answer`` and ``foil``: what a prompt must have. ``rises``: harm makes it larger (as with ``kl``).
+    """
+
+    name: str
+    doc: str
+    value: Callable[[NDArray[np.float64], TokenPrompt], float] = field(compare=False)
+    low: float = -math.inf
+    high: float = math.inf
+    zero: bool = False
+    answer: bool = True
+    foil: bool = False
+    rises: bool = False
+    source: str = ""
+
+    @property
+    def facts(self) -> tuple[float, float, bool, bool, bool]:
+        """Lowest and highest value, whether it may be named in drop_in, whether it needs an answer and a foil."""
+        return self.low, self.high, self.zero, self.answer or self.foil, self.foil
+
+
+class MetricName(str):
+    """The name of an own metric as a claim holds it. It carries the record, so that nothing need be looked up."""
+
+    record: Metric
+
+    def __new__(cls, record: Metric) -> MetricName:
+        """The name of ``record``."""
+        found = super().__new__(cls, record.name)
+        found.record = record
+        return found
+
+
+Own = Family | Role | Score | Metric
+
+
+@dataclass(frozen=True)
+class Extensions:
+    """All that a project added, by name. ``families`` holds those of the package too."""
+
+    families: Mapping[str, Family] = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+
+    def family(self, name: str, roles: Iterable[str] = ()) -> Family:
+        """A family whose prompts have these own roles too."""
+        family = self.families[name]
+        marks = tuple(self.roles[role] for role in roles)
+        return replace(family, marks=marks) if marks else family
+
+
+def marked(pair: PromptPair, roles: Iterable[Role]) -> PromptPair:
+    """The pair with the spans of own roles in its clean prompt. Raises PromptFault for spans that are none.
+
+    Prompts of ids have no text and keep the roles they have.
+    """
+    text = pair.clean.text
+    if text is None:
+        return pair
+    found = {}
+    for role in roles:
+        try:
+            spans = tuple(Span(int(start), int(end)) for start, end in role.find(text))
+        except Exception as error:  # whatever a project's own function raises becomes one line
+            raise PromptFault(f"the own role {role.name!r} ({place_of(role)}) failed on {text!r}: {error!r}") from error
+        wrong = [span for span in spans if not 0 <= span.start < span.end <= len(text)]
+        if wrong:
+            raise PromptFault(
+                f"the own role {role.name!r} ({place_of(role)}) marks characters {wrong[0].start} to {wrong[0].end} "
+                f"of {text!r}, which has {len(text)}"
+            )
+        found[role.name] = tuple(sorted(spans, key=lambda span: (span.start, span.end)))
+    return replace(pair, clean=replace(pair.clean, roles={**pair.clean.roles, **found}))
+
+
+def functions_of(own: Own) -> list[Any]:
+    """The functions of a record that are not this package's, those of a family's own roles aside."""
+    return [each for each in _all_functions(own) if not _of_package(each)]
+
+
+def _all_functions(own: Own) -> list[Any]:
+    if isinstance(own, Family):
+        return [own.pairs, own.roles, own.check]
+    if isinstance(own, Role):
+        return [own.find]
+    return [own.value] if own.value is not None else []
+
+
+def _of_package(function: Any) -> bool:
+    return str(getattr(_plain(function), "__module__", "")).startswith("circuits.")
+
+
+def files_of(own: Own) -> list[Path]:
+    """The files in which the functions of a record are written; none for what was typed at a prompt."""
+    found = [_file(function) for function in functions_of(own)]
+    return list(dict.fromkeys(path for path in found if path is not None))
+
+
+def place_of(own: Own) -> str:
+    """The name of the file that a record's own code is written in, for reports and messages."""
+    names = [path.name for path in files_of(own)]
+    return names[0] if names else "no file" if functions_of(own) else "no code"
+
+
+def code_of(own: Own) -> str:
+    """Digest of what a project's own record computes; "" for those of the package, whose code is known.
+
+    That of a function is its file's bytes; where it has no file (it was typed in a notebook) its
+    byte code. Of a score by selector it is the selector, and of a family that a function of the package made what that
+    function was given (its word pool, its template).
+    """
+    parts = [_digest_of(function) for function in functions_of(own)]
+    parts += [text for function in _all_functions(own) if _of_package(function) and (text := _baked(function))]
+    if isinstance(own, Family):
+        parts += [f"{role.name}={code_of(role)}" for role in own.marks]
+    elif isinstance(own, Score) and own.selector is not None:
+        parts.append(own.selector)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
+
+
+def _baked(value: Any, deep: int = 4) -> str:
+    """What is baked into a function: the values of its closure and of a partial call; "" where there is nothing.
+
+    Only plain values count; others are known by their type, and functions by what is baked into them (``deep`` levels:
+    a function may hold itself).
+    """
+    if isinstance(value, functools.partial):
+        return "|".join(_text(each, deep) for each in (value.func, value.args, sorted(value.keywords.items())))
+    cells = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()] if deep else []
+    return "|".join(_text(each, deep) for each in cells)
+
+
+def _text(value: Any, deep: int) -> str:
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(_text(each, deep) for each in value)}]"
+    if isinstance(value, (set, frozenset)):
+        return f"[{','.join(sorted(_text(each, deep) for each in value))}]"
+    if isinstance(value, Mapping):
+        return f"[{','.join(f'{_text(key, deep)}:{_text(each, deep)}' for key, each in value.items())}]"
+    return f"{getattr(value, '__qualname__', type(value).__qualname__)}({_baked(value, deep - 1)})"
+
+
+def _plain(function: Any) -> Any:
+    """A function without its wrappers; of an object that can be called, its method."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    return function if hasattr(function, "__code__") or hasattr(function, "__func__") else type(function).__call__
+
+
+def _file(function: Any) -> Path | None:
+    code = getattr(_plain(function), "__code__", None)
+    path = Path(code.co_filename) if code is not None else None
+    return path if path is not None and path.is_file() else None
+
+
+@functools.cache
+def _digest_of(function: Any) -> str:
+    """By the function, not by its file: one that was imported anew is read anew, an edit amid a run is not."""
+    path = _file(function)
+    if path is not None:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    code = getattr(_plain(function), "__code__", None)
+    return hashlib.sha256(marshal.dumps(code) if code is not None else repr(function).encode()).hexdigest()
