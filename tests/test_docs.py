@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 PYTHON, YAML, SHELL = ("python",), ("yaml",), ("bash", "sh", "console")
 SHOWN = ("text", "output")  # what a program said; ``output`` is compared with what it says now
-README_COMMANDS = ("pip install -e . && pytest hypotheses/", 'pip install -e ".[dev]" && pytest tests/')
+README_COMMANDS = ("pip install -e . && pytest hypotheses/", 'pip install -e ".[dev]" && pytest tests/ -n auto')
 
 _FENCE = re.compile(r"^( *)(`{3,})([^\n`]*)\n(.*?)^ *\2`* *$", re.S | re.M)
 _FILE = re.compile(r"<!-- file: (\S+) -->\s*\Z")
