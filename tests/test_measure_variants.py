@@ -66,9 +66,10 @@ def test_a_variant_beside_another_is_not_the_other(kind: str, models: dict[str, 
 
 
 def test_planned_ablations_share_the_passes_of_the_first_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Claims on several heads of the reference model: one pass for all that fit a batch, and the verdicts of one by one."""
+    """Claims on several heads of the reference model: one pass for all that fit a batch, where the device gains by it."""
     from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
     from circuits.measure import group as groups
+    from circuits.measure.plan import Settings
 
     text = (
         "suite: S\nmodel: reference\nprompts:\n  numerals: {family: named_sequence, members: numerals}\nclaims:\n"
@@ -87,15 +88,21 @@ def test_planned_ablations_share_the_passes_of_the_first_block(tmp_path: Path, m
 
     monkeypatch.setattr(groups, "measure_variants", counted)
     estimates = []
-    for batch_tokens in (4096, 600):  # 32 prompts of 17 tokens: seven fit, then one
+    for batch_tokens, gains in (
+        (4096, True),
+        (600, True),
+        (4096, False),
+    ):  # 32 prompts of 17 tokens: seven fit, then one
+        monkeypatch.setattr(Settings, "shares_passes", gains)
         suite = load(path, knowledge(), path.name)
         items = items_of(suite, path.parent)
         evaluator = Evaluator(Options(batch_tokens=batch_tokens))
         evaluator.plan(items)
         estimates.append([row["estimate"] for item in items for row in evaluator.evaluate(item).entry["checks"]])
-        assert sizes == ([4] if batch_tokens == 4096 else [1] * 4), sizes
+        assert sizes == ([4] if batch_tokens == 4096 and gains else [1] * 4), sizes
         sizes.clear()
     assert estimates[0] == pytest.approx(estimates[1], abs=1e-5)
+    assert estimates[1] == estimates[2]
     assert len(set(estimates[0])) > 1
 
 

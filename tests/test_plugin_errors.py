@@ -181,7 +181,7 @@ def test_a_family_that_cannot_be_loaded_is_one_line(pytester: pytest.Pytester, m
     import circuits.items
     from circuits.errors import CircuitsError
 
-    def broken(_: object) -> None:
+    def broken(*_: object) -> None:
         raise CircuitsError("the prompt family from the entry point 'mine' cannot be loaded: no")
 
     monkeypatch.setattr(circuits.items, "knowledge", broken)

@@ -83,21 +83,6 @@ def test_the_reference_suites_use_every_construct() -> None:
     assert not needed - words - {"reported", "mass"}
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/claims.md", "docs/offset_or_induction.md"])
-def test_the_yaml_of_the_documentation_loads(page: str, tmp_path: Path) -> None:
-    """A reader who copies an example gets a suite without faults."""
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), re.S)
-    assert blocks
-    for number, block in enumerate(blocks):
-        if "suite:" not in block:  # prompt sets alone: give them a claim to serve
-            block = f"suite: t\nmodel: smollm2-135m\n{block}claims:\n  c: {{claim: c, head: '1.1', prompts: mine, attends: any -> n-1, at_least: 0.5}}\n"
-        (tmp_path / "shared_prompts.yaml").write_text("prompts:\n  more: {family: ioi}\n")
-        path = tmp_path / f"example{number}.yaml"
-        path.write_text(block)
-        loaded = load(path, knowledge())
-        assert not loaded.all_faults, "\n".join(fault.render() for fault in loaded.all_faults)
-
-
 def test_node_ids_of_variants() -> None:
     """A list of prompt sets and a sweep make one test each, named by set and swept value."""
     path = ROOT / "hypotheses" / "smollm2" / "number_sequences.yaml"

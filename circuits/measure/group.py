@@ -339,7 +339,7 @@ class Group:
         """
         longest = max(len(prompt.ids) for prompt in self.prompts)
         fit = self.settings.batch_tokens // (longest * max(map(len, run.chunks)))
-        if self.base is not None or ablation.loss or fit < 2:
+        if not self.settings.shares_passes or self.base is not None or ablation.loss or fit < 2:
             return [ablation]
         missing = [each for each in self.plan.ablations if not each.loss and self._kept(*name_of(each)) is None]
         alike = sorted(

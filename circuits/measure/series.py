@@ -1,8 +1,8 @@
 """The prompts of one model and prompt set in the order drawn, measured in blocks as far as a verdict needs them.
 
 Blocks lie on a grid that depends on nothing but the length of the template cycle: a prompt is always measured beside the
-same others, so no value depends on how many prompts are asked for. (Ablations of the first block share passes with others that are
-planned: the same numbers in float32 on a CPU, in the last digits not always elsewhere.) A ``View`` is the
+same others, so no value depends on how many prompts are asked for. (On CUDA ablations of the first block share passes with
+others that are planned, and may differ in their last digits by that.) A ``View`` is the
 first n prompts, ending with a block; it is what a check's row is made from.
 """
 
