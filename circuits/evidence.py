@@ -221,13 +221,13 @@ def _ablation(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
     parts = _few(", ".join(row["ablated"]))
     where = f" at {what.at}" if what.at is not None else ""
     title = f"without {parts}{where} ({what.method}) on {row['prompts']}"
-    ranked = what.metric == "answer_rank" or what.metric.startswith("top")  # one figure for all of these
-    about = "ranks" if ranked else what.metric
-    key = group.key_of(json.dumps([about, *map(str, (what.components, what.method, what.at, what.within))]))
+    ranked = what.metric == "answer_rank" or what.metric.startswith("top")
+    fell = tuple((str(token), int(count)) for token, count in row.get("fell_to") or ())
+    about = ["ranks", *map(str, fell)] if ranked else [what.metric]  # rows of the same ranks and tokens share a figure
+    key = group.key_of(json.dumps([*about, *map(str, (what.components, what.method, what.at, what.within))]))
     name = f"{'+'.join(row['ablated'][:2])}-ablation-{key[:16]}"
     was = "clean" if what.within is None else "circuit alone"
     if ranked:
-        fell = tuple((str(token), int(count)) for token, count in row.get("fell_to") or ())
         ranks = RankFigure(before["answer_rank"], after["answer_rank"], f"Rank of the answer {title}", fell, was)
         return _drawn(here.draw(ranks, name), f"ranks of the answer {title}, and before")
     if what.metric == "kl":  # a distance from the clean run has no value before

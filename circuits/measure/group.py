@@ -334,8 +334,8 @@ class Group:
         """The planned ablations that are measured in one pass with this one, as many as a batch may have tokens.
 
         On the first block only: every check looks at it, while later blocks are for those that it did not decide. Those
-        that read the whole-prompt loss unembed all positions and stay alone. Which ones are together depends on the plan, not
-        on the order in which they are asked for.
+        that read the whole-prompt loss unembed all positions and stay alone. Which ones are together depends on the plan and on
+        what is known already, not on the order in which they are asked for.
         """
         longest = max(len(prompt.ids) for prompt in self.prompts)
         fit = self.settings.batch_tokens // (longest * max(map(len, run.chunks)))
