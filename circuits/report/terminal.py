@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from circuits.report.record import number
+from circuits.report.words import any_rule, top_rule
 
 Entry = Mapping[str, Any]
 Line = tuple[tuple[str, str | None], ...]
@@ -184,6 +185,11 @@ def _row_lines(row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _undecided(row: Mapping[str, Any]) -> str:
+    if row.get("k") is not None or row.get(
+        "any"
+    ):  # judged by other heads' values, too, of which the interval says nothing
+        rule = top_rule(row) if row.get("k") is not None else any_rule(row)
+        return f"these {row['n']} prompts do not decide it: {rule}; more prompts (sampling: max, or --circuit-n) may"
     low, high, confidence = row.get("low"), row.get("high"), row.get("confidence")
     level = f"{number(confidence, True)} interval" if confidence else "interval"
     if low is None or high is None:
