@@ -94,10 +94,12 @@ def test_the_summary_is_appended_once(job: Run) -> None:
     """By the controller alone, behind what stood there: counts, the missed ones worst first, the others; no image, no HTML."""
     text = (job.folder / "summary.md").read_text()
     assert text.startswith(
-        "before\n\n## Claims\n\n**22 claims: 16 measured, 2 skipped, 4 invalid; 10 not as expected**\n"
+        "before\n\n## Claims\n\n**22 claims: 16 measured, 2 skipped, 4 invalid; 12 not as expected**\n"
     )
     assert text.count("## Claims") == 1
     assert "\n| REFUTED | 5 | 3 | 2 |\n" in text
+    assert "\n| SKIPPED | 2 | – | 2 |\n" in text  # weights are required here
+    assert len(re.findall(r"^\| .*not as expected", text.split("### As expected")[0], re.M)) == 1 + 12  # and its head
     missed = text.split("### Not as expected, the worst first", 1)[1].split("### As expected", 1)[0]
     assert re.findall(r"\[(\S.*?)\]\(http", missed)[:2] == [
         "0.1 is a previous-token head.",
@@ -119,11 +121,11 @@ def test_outputs_are_counts(job: Run) -> None:
 
 
 def test_required_weights_fail_with_the_line_that_skips(job: Run, cold: Run) -> None:
-    """--circuit-require-models: FAILED, not U; the counts still say skipped, the record says that nothing was measured."""
+    """--circuit-require-models: FAILED, not U; skipped and not as expected in the counts, only skipped in the record."""
     reason = cold.results["claims"]["hypotheses/gone.yaml::first"]["reason"]
     assert f"FAILED hypotheses/gone.yaml::first - {reason}" in job.out
     assert "2 of the skipped claims fail: weights are required here (--circuit-require-models)" in job.out
-    assert "22 claims: 16 measured, 2 skipped, 4 invalid; 10 not as expected" in job.out
+    assert "22 claims: 16 measured, 2 skipped, 4 invalid; 12 not as expected" in job.out
     assert job.results["claims"] | {} == {
         **cold.results["claims"], **{name: entry for name, entry in job.results["claims"].items() if "hostile" in name}
     }  # fmt: skip
