@@ -34,17 +34,19 @@ def row_text(row: Mapping[str, Any]) -> str:
     some = row.get("any") or {}
     subject = f"some head of {some['of']} (best: {row['head']}) " if some else subject
     where = f" on {row['prompts']}" if row.get("prompts") else ""
-    more = f", more_than: {row['more_than']}{_elsewhere(row)}" if row.get("more_than") else ""
+    more = f", more_than: {compared(row)}" if row.get("more_than") else ""
     check = f"{row['check']}{how}{where}{more}"
     return f"{subject}{check} = {numbers(row)}; {row.get('bound') or 'observed'}{size}"
 
 
-def _elsewhere(row: Mapping[str, Any]) -> str:
-    """The other head and prompt set of a comparison, where they are others."""
+def compared(row: Mapping[str, Any]) -> str | None:
+    """The other side of a comparison, with its head and prompt set where they are others; None where there is none."""
+    if not row.get("more_than"):
+        return None
     other = row.get("other") or {}
     head = f" of {other['head']}" if other.get("head") and other["head"] != row.get("head") else ""
     prompts = f" on {other['prompts']}" if other.get("prompts") and other["prompts"] != row.get("prompts") else ""
-    return head + prompts
+    return f"{row['more_than']}{head}{prompts}"
 
 
 def numbers(row: Mapping[str, Any]) -> str:
