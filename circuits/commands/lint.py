@@ -48,6 +48,7 @@ def lint(paths: Sequence[str], places: Sequence[str] = (), *, as_json: bool = Fa
     from circuits.items import knowledge, load
     from circuits.models.source import parse_override
 
+    overrides = dict(parse_override(text) for text in places)
     files: list[Path] = []
     for text in paths or ["hypotheses"]:
         path = Path(text)
@@ -58,7 +59,7 @@ def lint(paths: Sequence[str], places: Sequence[str] = (), *, as_json: bool = Fa
     files = list(dict.fromkeys(files))
     if not files:
         return fail(f"there is no suite (.yaml or .yml) in {', '.join(paths or ['hypotheses'])}")
-    know = knowledge(dict(parse_override(text) for text in places), project_extensions(files))
+    know = knowledge(overrides, project_extensions(files))
     if as_json:
         return _as_json(files, know)
     said: set[str] = set()
