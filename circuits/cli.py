@@ -30,7 +30,7 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. 0: fine; 1: faults found, or nothing to render; 2: not to be understood."""
+    """Run a command. 0: fine; 1: faults found, or nothing to show; 2: not to be understood, or nothing to work on."""
     from circuits.errors import CircuitsError
 
     known = parser()

@@ -24,8 +24,9 @@ from circuits.prompts.prompt import TokenPrompt
 from circuits.verdict.decide import evidence_for
 from circuits.verdict.estimate import infer_bounded, log_needed
 
-MOST_PROMPTS = 2**14
-"""More prompts than this are not asked for in one set: the search ends there."""
+MOST_PROMPTS = 10_000
+"""The search for a number of prompts ends there: above it, only that there must be more is said."""
+_TOO_MANY = f"more than {MOST_PROMPTS}"
 TYPICAL_SPREAD, TYPICAL_DISTANCE = 0.2, 0.1
 """Of a range: the standard deviation and the distance from the bound for which the usual number of prompts is given."""
 
@@ -33,11 +34,11 @@ TYPICAL_SPREAD, TYPICAL_DISTANCE = 0.2, 0.1
 @dataclass(frozen=True)
 class Power:
     """How many prompts a check needs. ``least``: where every prompt has the best value there is; ``usual``: with the
-    typical spread and distance. ``bound``: the text of the bound."""
+    typical spread and distance. None: more than ``MOST_PROMPTS``, or no number is enough. ``bound``: the text of the bound."""
 
     bound: str
-    least: int
-    usual: int
+    least: int | None
+    usual: int | None
 
 
 def power(check: Check, confidence: float, heads: int | None = None) -> Power | None:
@@ -53,7 +54,8 @@ def power(check: Check, confidence: float, heads: int | None = None) -> Power | 
     if asked is None:
         return None
     span, bound, need = asked
-    return Power(bound.text or "", _least(span, bound, need), _usual(span, bound, need))
+    usual = _usual(span, bound, need)
+    return Power(bound.text or "", _least(span, bound, need), int(usual) if usual <= MOST_PROMPTS else None)
 
 
 Asked = tuple[tuple[float, float], Bound, float]
@@ -68,7 +70,19 @@ def _asked(check: Check, confidence: float, heads: int | None) -> Asked | None:
     return span, bound, log_needed(confidence, (len(check.heads) or heads or 1) if check.any else 1)
 
 
-def _usual(span: tuple[float, float], bound: Bound, need: float) -> int:
+def _beyond(span: tuple[float, float], bound: Bound) -> bool:
+    """Whether no number of sampled prompts can support a bound: it lies at the best value itself, or beyond.
+
+    Prompts that were not drawn may always have a worse value: the interval of a sample never shrinks to that end, and
+    betting never gains against it, even where all of the values are the best one.
+    """
+    return (bound.low is not None and bound.low >= span[1]) or (bound.high is not None and bound.high <= span[0])
+
+
+def _usual(span: tuple[float, float], bound: Bound, need: float) -> float:
+    """The usual number of prompts; infinite where no number is enough."""
+    if _beyond(span, bound):
+        return math.inf
     low, high = span
     width = high - low
     spread = TYPICAL_SPREAD * width
@@ -77,9 +91,9 @@ def _usual(span: tuple[float, float], bound: Bound, need: float) -> int:
     band = (bound.high - bound.low) / 2.0 if bound.low is not None and bound.high is not None else math.inf
     usual = 0.0
     for room, wrong in sides:
-        distance = min(band, room, TYPICAL_DISTANCE * width) or 1e-9
+        distance = max(1e-9, min(band, room, TYPICAL_DISTANCE * width))
         usual = max(usual, need * (2.0 * spread**2 / distance**2 + max(0.0, wrong) / distance))
-    return math.ceil(usual)
+    return float(math.ceil(usual))
 
 
 def _enough(n: int, span: tuple[float, float], bound: Bound, need: float) -> bool:
@@ -116,17 +130,19 @@ def _out_of_reach(most: int, asked: Sequence[Asked]) -> set[About]:
     return found
 
 
-def _least(span: tuple[float, float], bound: Bound, need: float) -> int:
-    """The fewest prompts that can be enough."""
+def _least(span: tuple[float, float], bound: Bound, need: float) -> int | None:
+    """The fewest prompts that can be enough; None where no number is, or none up to ``MOST_PROMPTS``."""
+    if _beyond(span, bound):
+        return None
     first, last = 0, 1
 
     def enough(n: int) -> bool:
         return _enough(n, span, bound, need)
 
     while not enough(last):
-        first, last = last, 2 * last
-        if last > MOST_PROMPTS:
-            return MOST_PROMPTS
+        if last == MOST_PROMPTS:
+            return None
+        first, last = last, min(2 * last, MOST_PROMPTS)
     while last - first > 1:
         middle = (first + last) // 2
         first, last = (first, middle) if enough(middle) else (middle, last)
@@ -160,27 +176,45 @@ def power_warnings(suite: Suite, heads: int | None = None) -> Iterator[str]:
         if asked is None or _exhaustive(claim, check):
             continue
         span, bound, need = asked
-        if (span, bound.low, bound.high, need) in short:
-            found = Power(bound.text or "", _least(span, bound, need), 0)
+        if (span, bound.low, bound.high, need) not in short:
+            continue
+        told = f"{check.where}: warning: {claim.id}: {bound.text}"
+        if _beyond(span, bound):
             yield (
-                f"{check.where}: warning: {claim.id}: {found.bound} needs at least {found.least} prompts even if all of them "
+                f"{told}: no number of sampled prompts can support this, even if all of them agree, for prompts that were "
+                "not drawn may differ; loosen the bound"
+            )
+        else:
+            least = _least(span, bound, need)
+            yield (
+                f"{told} needs {f'at least {least}' if least is not None else _TOO_MANY} prompts even if all of them "
                 f"agree, but sampling stops at max: {suite.sampling.max}; raise max or loosen the bound"
             )
 
 
 def power_line(suite: Suite, heads: int | None = None) -> str | None:
-    """The most demanding bound of a suite in one line, or None without one."""
-    judged = [(_asked(check, suite.sampling.confidence, heads), check, claim) for claim, check in _judged(suite)]
-    known = [(_usual(*asked), claim.id, check) for asked, check, claim in judged if asked is not None]
+    """The most demanding bound of a suite that sampled prompts can support, in one line; None without one."""
+    judged = [
+        (_asked(check, suite.sampling.confidence, heads), check, claim)
+        for claim, check in _judged(suite)
+        if not _exhaustive(claim, check)
+    ]
+    known = [
+        (_usual(*asked), claim.id, check)
+        for asked, check, claim in judged
+        if asked is not None and not _beyond(asked[0], asked[1])
+    ]
     if not known:
         return None
     _, name, check = max(known, key=lambda each: each[:2])
     hardest = power(check, suite.sampling.confidence, heads)
     assert hardest is not None
     sampling = suite.sampling
+    least = _TOO_MANY if hardest.least is None else str(hardest.least)
+    usual = _TOO_MANY if hardest.usual is None else f"about {hardest.usual}"
     return (
-        f"{suite.path}: power: the hardest bound is {hardest.bound} of {name}: {max(1, hardest.least)} prompts if all of "
-        f"them agree, about {hardest.usual} for a value a tenth of its range away with a spread of a fifth "
+        f"{suite.path}: power: the hardest bound is {hardest.bound} of {name}: {least} prompts if all of "
+        f"them agree, {usual} for a value a tenth of its range away with a spread of a fifth "
         f"(min: {sampling.min}, max: {sampling.max})"
     )
 

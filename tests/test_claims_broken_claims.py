@@ -114,7 +114,7 @@ CLAIMS: dict[str, tuple[tuple[str, ...], list[str]]] = {
     "no value for checks": (("«checks»:",), ["checks must be a list, not nothing"]),
     "check beside checks": (
         ("checks: [{attends: any -> n-1, at_least: 0.1}]", "«at_most»: 0.5", "«reported»: {}"),
-        ["'at_most' stands beside checks:|into one of the checks", "'reported' stands beside checks:"],
+        ["'at_most' stands beside 'checks'|into one of the checks", "'reported' stands beside 'checks'"],
     ),
     "faulty entries": (
         ("checks:", "  - «at_least»: 0.1", "  - «atends»: any -> n-1", "  - «text»", "  - «{}»", "  - «{observe: true}»"),

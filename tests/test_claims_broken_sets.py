@@ -142,6 +142,7 @@ SELECTORS: dict[str, list[str]] = {
     "«membr» -> n-1": ["unknown role 'membr'|did you mean 'member'?"],
     "«membr»+1 -> «nme»[2]": ["'membr'|'member'", "'nme'|'name'"],
     "'«membr» -> earlier  «nme»'": ["'membr'|'member'", "'nme'|'name'"],
+    "any -> «IO»": ["unknown role 'IO'|, self; family 'ioi' has it"],
     "«foo» -> any": ["unknown role 'foo'|valid here: any, bos"],
     "«any»": ["'any' has no arrow|QUERY -> KEY"],
     "any «<-» n-1": ["'<-' is not the arrow|the query comes first"],

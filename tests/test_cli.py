@@ -83,6 +83,7 @@ def test_lint_takes_files_and_folders(tmp_path: Path, capsys: pytest.CaptureFixt
     [
         (["lint"], "circuits: there is no hypotheses here; name a suite or a folder of suites: circuits lint PATH"),
         (["lint", "nope.yaml"], "circuits: there is no nope.yaml"),
+        (["lint", "."], "circuits: there is no suite (.yaml or .yml) in ."),
         (["lint", "--circuit-model", "gpt2", "."], "circuits: --circuit-model gpt2: write NAME=PLACE, such as"),
         (
             ["models", "--circuit-model", "gpt2=/nowhere"],

@@ -13,7 +13,16 @@ from circuits.claims.claim import Bound
 from circuits.claims.dry import DryRun
 from circuits.cli import main
 from circuits.evaluate import knowledge, load
-from circuits.foresight import _enough, _out_of_reach, power, power_line, power_warnings, uniform_warnings, value_span
+from circuits.foresight import (
+    Power,
+    _enough,
+    _out_of_reach,
+    power,
+    power_line,
+    power_warnings,
+    uniform_warnings,
+    value_span,
+)
 from circuits.verdict.estimate import infer_bounded
 
 HEAD = """\
@@ -114,6 +123,42 @@ def test_lint_warns_of_bounds_that_max_cannot_decide(tmp_path: Path, capsys: pyt
     out = capsys.readouterr().out
     assert warning.partition("warning: ")[2] in out
     assert line.partition("power: ")[2] in out
+
+
+def test_a_bound_at_the_best_value_is_said_to_be_out_of_reach(tmp_path: Path) -> None:
+    """No number of prompts is named for it, constant data do not support it, and the hardest bound is another one."""
+    written = (
+        "attends: any -> n-1, at_most: 0",
+        "attends: any -> n-1, at_least: 1",
+        "attends: any -> n-1, more_than: any -> self, by_at_least: 1",
+        "ablate: '0.0', method: zero, after: logit_diff, range: [-4, 6], at_most: -4",
+        "attends: any -> n-1, at_least: 0.4",
+    )
+    found = load(suite(tmp_path, *written), knowledge())
+    warnings = list(power_warnings(found))
+    assert len(warnings) == 4
+    assert all(
+        "no number of sampled prompts can support this" in text and "loosen the bound" in text for text in warnings
+    )
+    line = power_line(found)
+    assert line is not None
+    assert "the hardest bound is at_least 0.4 of c4: " in line
+    for check in checks(tmp_path, *written[:4]):
+        assert power(check, 0.95) == Power(check.bound.text, None, None)  # type: ignore[arg-type,attr-defined]
+    for n in (1, 100, 100_000):  # betting never gains against the end itself
+        assert infer_bounded([0.0] * n).below(0.0) <= 0.0
+        assert infer_bounded([1.0] * n).above(1.0) <= 0.0
+    assert power_line(load(suite(tmp_path, written[0]), knowledge())) is None
+
+
+def test_more_prompts_than_are_tried_are_not_counted(tmp_path: Path) -> None:
+    """A bound close to the best value is said to need more than what was tried, never the number at which the search ended."""
+    found = load(suite(tmp_path, "attends: any -> n-1, at_most: 0.00001"), knowledge())
+    (warning,) = power_warnings(found)
+    assert "needs more than 10000 prompts even if all of them agree" in warning
+    line = power_line(found)
+    assert line is not None
+    assert ": more than 10000 prompts if all of them agree, more than 10000 for a value" in line
 
 
 def test_lint_warns_of_what_uniform_attention_satisfies(tmp_path: Path) -> None:

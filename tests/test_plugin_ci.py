@@ -19,6 +19,7 @@ from tests_of_plugin import ALL, BROKEN, FALSE, GONE, GOOD, HEAD, SMALL, Run, en
 
 from circuits.plugin.github import command
 from circuits.plugin.items import properties
+from circuits.report.record import DIGITS, clean_numbers
 from circuits.report.step_summary import LIMIT, Failure, step_summary, worst_first
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,10 +95,12 @@ def test_the_summary_is_appended_once(job: Run) -> None:
     """By the controller alone, behind what stood there: counts, the missed ones worst first, the others; no image, no HTML."""
     text = (job.folder / "summary.md").read_text()
     assert text.startswith(
-        "before\n\n## Claims\n\n**22 claims: 16 measured, 2 skipped, 4 invalid; 10 not as expected**\n"
+        "before\n\n## Claims\n\n**22 claims: 16 measured, 2 skipped, 4 invalid; 12 not as expected**\n"
     )
     assert text.count("## Claims") == 1
     assert "\n| REFUTED | 5 | 3 | 2 |\n" in text
+    assert "\n| SKIPPED | 2 | – | 2 |\n" in text  # weights are required here
+    assert len(re.findall(r"^\| .*not as expected", text.split("### As expected")[0], re.M)) == 1 + 12  # and its head
     missed = text.split("### Not as expected, the worst first", 1)[1].split("### As expected", 1)[0]
     assert re.findall(r"\[(\S.*?)\]\(http", missed)[:2] == [
         "0.1 is a previous-token head.",
@@ -119,11 +122,11 @@ def test_outputs_are_counts(job: Run) -> None:
 
 
 def test_required_weights_fail_with_the_line_that_skips(job: Run, cold: Run) -> None:
-    """--circuit-require-models: FAILED, not U; the counts still say skipped, the record says that nothing was measured."""
+    """--circuit-require-models: FAILED, not U; skipped and not as expected in the counts, only skipped in the record."""
     reason = cold.results["claims"]["hypotheses/gone.yaml::first"]["reason"]
     assert f"FAILED hypotheses/gone.yaml::first - {reason}" in job.out
     assert "2 of the skipped claims fail: weights are required here (--circuit-require-models)" in job.out
-    assert "22 claims: 16 measured, 2 skipped, 4 invalid; 10 not as expected" in job.out
+    assert "22 claims: 16 measured, 2 skipped, 4 invalid; 12 not as expected" in job.out
     assert job.results["claims"] | {} == {
         **cold.results["claims"], **{name: entry for name, entry in job.results["claims"].items() if "hostile" in name}
     }  # fmt: skip
@@ -157,8 +160,8 @@ def test_junit_is_well_formed_and_flat(job: Run) -> None:
     }  # fmt: skip
     assert (good["n"], good["seed"], good["digest"], good["effect_kind"]) == ("12", "0", entry["digest"], "lift")
     for name in ("estimate", "low", "high"):
-        assert float(good[name] or "nan") == pytest.approx(row[name], abs=1e-5)
-    assert float(good["effect"] or "nan") == pytest.approx(row["effect"]["value"], rel=1e-5)
+        assert float(good[name] or "nan") == row[name]
+    assert float(good["effect"] or "nan") == row["effect"]["value"]
     assert (partly["verdict"], partly["verdict.1"], partly["verdict.2"]) == ("refuted", "supported", "refuted")
     assert (partly["heads"], partly["head.2"]) == ("0.0, 0.1", "0.1")
     assert "estimate" not in partly
@@ -235,6 +238,23 @@ def test_null_is_left_out_of_junit() -> None:
     assert found == {
         "expected": "supported", "status": "measured", "model": "reference", "digest": "sha256:0", "vacuous": "false", "n": 3
     }  # fmt: skip
+
+
+def test_junit_says_what_a_value_is_compared_with() -> None:
+    """The other selector, with its head and prompts where they are others: without them the check is another one."""
+    row = {"check": "attends: any -> n-1", "more_than": "any -> self", "head": "0.0", "prompts": "a", "other": None}
+    assert dict(properties(entry(checks=[row])))["more_than"] == "any -> self"
+    row["other"] = {"head": "0.1", "prompts": "b"}
+    assert dict(properties(entry(checks=[row])))["more_than"] == "any -> self of 0.1 on b"
+
+
+def test_junit_numbers_are_those_of_the_record() -> None:
+    """Measured now or kept from before, a number has the digits that results.json has."""
+    row = {"estimate": 0.8741605977437231, "low": 1.23456789e-9, "effect": {"value": 2.0000004, "kind": "lift"}}
+    found = dict(properties(entry(checks=[row])))
+    assert (found["estimate"], found["low"], found["effect"]) == (0.874161, 1.23457e-9, 2.0)
+    kept = json.loads(json.dumps(clean_numbers(row, DIGITS)))
+    assert dict(properties(entry(checks=[kept]))) == found
 
 
 def test_nothing_is_written_elsewhere(tmp_path: Path) -> None:

@@ -23,6 +23,12 @@ from circuits.prompts.registry import (
 MINE = replace(FAMILIES["ioi"], name="mine")
 
 
+def test_a_key_of_a_family_without_parameters() -> None:
+    """There is nothing to suggest, and the message says so."""
+    bare = replace(MINE, parameters=())
+    assert check_params(bare, {"length": 3}) == [("length", "unknown key 'length' of family mine: it takes none")]
+
+
 def test_the_built_in_families() -> None:
     """Each is registered under its own name and states its foil and its corruption."""
     assert set(FAMILIES) == {

@@ -212,7 +212,8 @@ def test_broken_record_says_what_to_do(tmp_path: Path, text: str, message: str) 
         (0.0000123456, False, "1.23e-5"),
         (64, False, "64"),
         (3.8e-44, False, "<1e-6"),
-        (-2e-9, False, ">-1e-6"),
+        (-2e-9, False, "about 0"),
+        (-2e-9, True, "about 0%"),
         (3e-9, True, "<1e-6%"),
         (3e-8, True, "3e-6%"),
     ],
@@ -229,6 +230,7 @@ def test_rounding_never_moves_a_limit_across_its_bound() -> None:
     assert number(0.09996, True, beside=[0.1, None]) == "9.996%"
     assert number(2e-7, beside=[0, 1e-7]) == "2e-7"
     assert number(2e-7, beside=[0, 0.5]) == "<1e-6"
+    assert number(-2e-9, True, beside=[0, None]) == "just below 0%"
 
 
 def test_reading_a_record_imports_nothing_heavy() -> None:

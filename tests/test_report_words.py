@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circuits.report import words
+from circuits.report.terminal import failure_text
 
 
 def row(**more: Any) -> dict[str, Any]:
@@ -191,6 +192,41 @@ WHY = {
         "Supported by the bound top: 5; it would have been refuted had the measurement shown the opposite.",
     ),
 }  # fmt: skip
+
+
+UNDECIDED = {
+    "contains the bound": (row(low=0.3), "the 95% interval contains the bound, so these 64 prompts do not decide it"),
+    "refuted alone": (
+        row(low=0.3, high=0.39, corrected=STRICTER),
+        "the 95% interval refutes it alone, but not once corrected for the number of checks of the claim",
+    ),
+    "top": (
+        row(bound="top 3", k=3, rank=[4, 12], bound_low=None, corrected=STRICTER),
+        "these 64 prompts do not decide it: it is supported when it surely beats at least 9 of the other heads, compared head "
+        "by head, and refuted when at least 3 of them surely beat it; more prompts (sampling: max, or --circuit-n) may",
+    ),
+    "some head": (
+        row(any={"of": 12, "passing": 1, "best": "14.3"}, corrected=STRICTER),
+        "these 64 prompts do not decide it: it is supported when some head surely meets it",
+    ),
+}
+
+
+@pytest.mark.parametrize(("case", "expected"), UNDECIDED.values(), ids=UNDECIDED)
+def test_a_failure_says_why_a_check_is_undecided(case: dict[str, Any], expected: str) -> None:
+    """An interval is blamed only where it decides: heads are compared with one another, whatever the interval of one."""
+    told = {
+        "status": "measured",
+        "verdict": "inconclusive",
+        "expected": "supported",
+        "claim": "c",
+        "file": "f",
+        "line": 1,
+        "yaml": "",
+    }
+    text = failure_text({**told, "checks": [{**case, "verdict": "inconclusive"}]})
+    assert f"\n    {expected}" in text
+    assert ("refutes it alone" in text) == ("refutes it alone" in expected)
 
 
 @pytest.mark.parametrize(("case", "expected"), WHY.values(), ids=WHY)

@@ -14,6 +14,7 @@ from circuits.claims.load_parts import Asked, read_components, read_prompts
 from circuits.claims.sets import Selector
 from circuits.claims.source import Node
 from circuits.errors import did_you_mean
+from circuits.prompts.parameters import with_defaults
 
 MORE_KEYS = ("attends", "head", "prompts")
 
@@ -186,6 +187,8 @@ def names_known(asked: Asked, node: Node, parsed: Selector, prompt_set: PromptSe
         if role.name not in known:
             message = f"unknown role {role.name!r}: prompt set {prompt_set.name!r} has none of that name"
             hint = did_you_mean(role.name, (*known, *selector.STRUCTURE))
+            other = _elsewhere(asked, role.name, prompt_set.family)
+            hint += f"{'' if hint.endswith('?') else ';'} {other}" if other else ""
             faults.add(node, message, hint, offset=role.at, width=len(role.name))
     for back in selector.variables(parsed):
         variable = str(back.variable)
@@ -197,6 +200,14 @@ def names_known(asked: Asked, node: Node, parsed: Selector, prompt_set: PromptSe
         message = f"'bos' selects nothing: prompt set {prompt_set.name!r} has bos: false"
         at = re.search(r"\bbos\b", node.text)
         faults.add(node, message, "write first, or remove bos: false", offset=at.start() if at else 0, width=3)
+
+
+def _elsewhere(asked: Asked, role: str, family: str) -> str:
+    """Which families other than ``family`` give a role of that name (with their defaults); "" where none does."""
+    known = asked.context.dry.own.families
+    found = [name for name, each in known.items() if name != family and role in each.roles(with_defaults(each, {}))]
+    told = " and ".join(map(repr, found))
+    return f"famil{'y' if len(found) == 1 else 'ies'} {told} {'has' if len(found) == 1 else 'have'} it" if found else ""
 
 
 def unknown_names(asked: Asked, parsed: Selector, prompt_set: PromptSet) -> list[str]:

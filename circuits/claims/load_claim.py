@@ -56,7 +56,7 @@ class ClaimReader:
             if k.text in allowed:
                 continue
             if k in inline:
-                faults.add(k, f"{k.text!r} stands beside checks:", "put it into one of the checks")
+                faults.add(k, f"{k.text!r} stands beside 'checks'", "put it into one of the checks")
             else:
                 faults.add(
                     k, f"unknown key {k.text!r} in claim {base.id!r}", nearest_key(k.text, (*CLAIM_KEYS, *CHECK_KEYS))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".yaml", ".yml")
 OK, FOUND, USAGE, INTERRUPTED = 0, 1, 2, 130
-"""Fine; faults found, or nothing there; not to be understood; stopped with Ctrl-C."""
+"""Fine; faults found, or nothing to show; not to be understood, or nothing to work on; stopped with Ctrl-C."""
 
 
 def add(commands: Commands, name: str, help: str, examples: str, *, model: bool = False) -> argparse.ArgumentParser:

@@ -31,7 +31,7 @@ circuits lint --circuit-model gpt2=~/models/gpt2 hypotheses/gpt2""",
 
 
 def run(given: argparse.Namespace) -> int:
-    """1 when there is a fault, 2 for a path that is not there."""
+    """1 when there is a fault, 2 for a path that is not there and where there is no suite."""
     from circuits.errors import garbage_kept
 
     with garbage_kept():
@@ -39,7 +39,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def lint(paths: Sequence[str], places: Sequence[str] = (), *, as_json: bool = False) -> int:
-    """Print every fault and warning of the suites, then the counts. 1 when there is a fault, 2 for a bad path.
+    """Print every fault and warning of the suites, then the counts. 1 when there is a fault, 2 for a bad path or no suite.
 
     What a claim with ``expect: invalid`` is refused for is no fault; that it is not refused is one.
     """
@@ -48,6 +48,7 @@ def lint(paths: Sequence[str], places: Sequence[str] = (), *, as_json: bool = Fa
     from circuits.items import knowledge, load
     from circuits.models.source import parse_override
 
+    overrides = dict(parse_override(text) for text in places)
     files: list[Path] = []
     for text in paths or ["hypotheses"]:
         path = Path(text)
@@ -56,7 +57,9 @@ def lint(paths: Sequence[str], places: Sequence[str] = (), *, as_json: bool = Fa
             return fail(f"there is no {text}{hint}")
         files += sorted(suites_in(path)) if path.is_dir() else [path]
     files = list(dict.fromkeys(files))
-    know = knowledge(dict(parse_override(text) for text in places), project_extensions(files))
+    if not files:
+        return fail(f"there is no suite (.yaml or .yml) in {', '.join(paths or ['hypotheses'])}")
+    know = knowledge(overrides, project_extensions(files))
     if as_json:
         return _as_json(files, know)
     said: set[str] = set()

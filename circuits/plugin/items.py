@@ -139,20 +139,24 @@ class ClaimItem(CircuitItem):
 
 
 _OF_CLAIM = ("verdict", "expected", "status", "model", "heads", "digest", "vacuous", "reason")
-_OF_ROW = ("check", "head", "prompts", "estimate", "low", "high", "confidence", "bound", "n", "seed")
+_OF_ROW = ("check", "more_than", "head", "prompts", "estimate", "low", "high", "confidence", "bound", "n", "seed")
 
 
 def properties(entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Flat scalars for JUnit: what the claim came to, and its row's numbers; what is null is left out.
 
+    Numbers have the digits that they have in results.json, whether they were measured now or kept. ``more_than`` is the
+    other side of a comparison, with its head and prompt set where they are others.
     With several rows the names of theirs end in the row's number, from 1: ``estimate.2``, ``verdict.2``.
     """
+    from circuits.report.terminal import compared
+
     found = [(name, _flat(entry.get(name))) for name in _OF_CLAIM]
     rows = entry["checks"]
     for number, row in enumerate(rows, 1):
         suffix = f".{number}" if len(rows) > 1 else ""
         effect = row.get("effect") or {}
-        told = {name: row.get(name) for name in _OF_ROW}
+        told = {name: row.get(name) for name in _OF_ROW} | {"more_than": compared(row)}
         told |= {"effect": effect.get("value"), "effect_kind": effect.get("kind")}
         told |= {"verdict": row.get("verdict")} if suffix else {}
         found += [(f"{name}{suffix}", _flat(value)) for name, value in told.items()]
@@ -161,8 +165,12 @@ def properties(entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _flat(value: Any) -> Any:
     """A scalar that a JUnit file can hold; None for nothing."""
+    from circuits.report.record import DIGITS, clean_numbers
+
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value)) or None
+    if isinstance(value, float):
+        return clean_numbers(value, DIGITS)
     return str(value).lower() if isinstance(value, bool) else value
 
 

@@ -83,17 +83,18 @@ def _ci() -> bool:
 
 
 def _claims(reporter: Any, state: State) -> None:
-    from circuits.report.terminal import claims_section
+    from circuits.report.terminal import claims_section, with_required
 
     reporter.write_sep("=", "claims")
-    for line in claims_section(state.entries):
+    required = _required(reporter)
+    for line in claims_section(with_required(state.entries, required)):
         for text, colour in line:
             reporter.write(text, **({colour: True} if colour else {}))
         reporter.write_line("")
     for text in run_as_a_whole(state):
         reporter.write_line(text, yellow=True)
-    for text in _required(reporter):
-        reporter.write_line(text, red=True)
+    if required:
+        reporter.write_line(_told(len(required)), red=True)
     left = len(state.selected - state.entries.keys())
     if left:  # Ctrl-C, -x or --maxfail
         reporter.write_line(f"{left} selected claim{'s were' if left > 1 else ' was'} not run", yellow=True)
@@ -104,14 +105,13 @@ def _claims(reporter: Any, state: State) -> None:
 
 
 def _required(reporter: Any) -> list[str]:
-    """What the counts do not say: that claims without weights fail here, though nothing was found against them."""
-    failed = [getattr(report, "circuits", {}).get("entry", {}) for report in reporter.stats.get("failed", ())]
-    count = sum(entry.get("status") == "skipped" for entry in failed)
-    if not count:
-        return []
-    return [
-        f"{count} of the skipped claims fail{'s' if count == 1 else ''}: weights are required here (--circuit-require-models)"
-    ]
+    """The node ids of claims that fail without weights (--circuit-require-models), though nothing was found against them."""
+    failed = [getattr(report, "circuits", None) or {} for report in reporter.stats.get("failed", ())]
+    return [told["id"] for told in failed if told and told["entry"].get("status") == "skipped"]
+
+
+def _told(count: int) -> str:
+    return f"{count} of the skipped claims fail{'s' if count == 1 else ''}: weights are required here (--circuit-require-models)"
 
 
 def run_as_a_whole(state: State) -> list[str]:

@@ -33,7 +33,7 @@ def check_params(family: Family, params: Mapping[str, Any]) -> list[tuple[str, s
             found.append(
                 (
                     str(name),
-                    f"unknown key {str(name)!r} of family {family.name}: {did_you_mean(str(name), known)}",
+                    f"unknown key {str(name)!r} of family {family.name}: {did_you_mean(str(name), known) or 'it takes none'}",
                 )
             )
     sound: dict[str, Any] = {}

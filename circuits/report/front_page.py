@@ -139,7 +139,8 @@ def counts_table(entries: Sequence[Entry]) -> str:
         if met + missed + open_:
             skipped = verdict == "skipped"
             total = met + missed + open_
-            rows.append([verdict.upper(), str(total), DASH if skipped else str(met), DASH if skipped else str(missed)])
+            told = [DASH if skipped else str(met), DASH if skipped and not missed else str(missed)]
+            rows.append([verdict.upper(), str(total), *told])
     return table(["verdict", "claims", "as expected", "not as expected"], rows) if rows else ""
 
 

@@ -170,7 +170,7 @@ def number(value: Any, percent: bool = False, beside: Iterable[float | None] = (
 
     More digits (up to 6) are shown where rounding would move it onto or across one of the values
     ``beside`` it, so that a printed limit never contradicts a verdict. What is not zero but below 1e-6 is
-    said so: its digits are those of rounding errors.
+    said so: its digits are those of rounding errors. Below zero that is "about 0", and "just below 0" beside a limit of 0.
     """
     if value is None:
         return DASH
@@ -178,7 +178,9 @@ def number(value: Any, percent: bool = False, beside: Iterable[float | None] = (
     scale, unit = (100, "%") if percent else (1, "")
     near = any(edge and abs(edge * scale) <= TINY for edge in beside)
     if 0 < abs(value * scale) < TINY and not near:
-        return f"{'<' if value > 0 else '>-'}{TINY_TEXT}{unit}"
+        if value > 0:
+            return f"<{TINY_TEXT}{unit}"
+        return f"{'just below' if 0 in beside else 'about'} 0{unit}"
     text = ""
     for digits in (3, 4, 5, 6):
         text = _digits(value * scale, digits)

@@ -13,7 +13,7 @@ from circuits.report.front_page import COLUMNS, claim_row, counts_table
 from circuits.report.pages import claim_name, said, table, verdict_of
 from circuits.report.prose import code, prose
 from circuits.report.record import DASH
-from circuits.report.terminal import counts_line, label
+from circuits.report.terminal import counts_line, label, with_required
 
 Entry = Mapping[str, Any]
 
@@ -71,6 +71,7 @@ def step_summary(
     ``entries``: node id -> its part of results.json. ``failures``: the tests that failed. ``remarks``: lines about the
     run. ``link``: where a claim's words lead.
     """
+    entries = with_required(entries, [each.name for each in failures])
     parts = ["## Claims", f"**{prose(counts_line(entries))}**" if entries else "No claim was tested."]
     parts += ["\n".join(f"- {prose(_short(text))}" for text in remarks[:_MOST_LINES])] if remarks else []
     parts += [f"and {len(remarks) - _MOST_LINES} more remarks"] if len(remarks) > _MOST_LINES else []
@@ -95,7 +96,7 @@ def _sections(
     broken = [[prose(each.name), prose(_short(each.message))] for each in failures if each.entry is None]
     if broken:
         yield "### Failed without a result", table(["test", "what happened"], broken).splitlines()
-    missed = {each.name: each.entry for each in failures if each.entry is not None}
+    missed = {each.name: entries.get(each.name, each.entry) for each in failures if each.entry is not None}
     # What passes though its author said that it would not (xfail) fails no test, but belongs there too.
     missed |= {name: entry for name, entry in entries.items() if entry["met"] is False and name not in missed}
     if missed:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from circuits.report.record import number
+from circuits.report.words import any_rule, top_rule
 
 Entry = Mapping[str, Any]
 Line = tuple[tuple[str, str | None], ...]
@@ -33,17 +34,19 @@ def row_text(row: Mapping[str, Any]) -> str:
     some = row.get("any") or {}
     subject = f"some head of {some['of']} (best: {row['head']}) " if some else subject
     where = f" on {row['prompts']}" if row.get("prompts") else ""
-    more = f", more_than: {row['more_than']}{_elsewhere(row)}" if row.get("more_than") else ""
+    more = f", more_than: {compared(row)}" if row.get("more_than") else ""
     check = f"{row['check']}{how}{where}{more}"
     return f"{subject}{check} = {numbers(row)}; {row.get('bound') or 'observed'}{size}"
 
 
-def _elsewhere(row: Mapping[str, Any]) -> str:
-    """The other head and prompt set of a comparison, where they are others."""
+def compared(row: Mapping[str, Any]) -> str | None:
+    """The other side of a comparison, with its head and prompt set where they are others; None where there is none."""
+    if not row.get("more_than"):
+        return None
     other = row.get("other") or {}
     head = f" of {other['head']}" if other.get("head") and other["head"] != row.get("head") else ""
     prompts = f" on {other['prompts']}" if other.get("prompts") and other["prompts"] != row.get("prompts") else ""
-    return head + prompts
+    return f"{row['more_than']}{head}{prompts}"
 
 
 def numbers(row: Mapping[str, Any]) -> str:
@@ -127,6 +130,15 @@ def counts_line(entries: Mapping[str, Entry]) -> str:
     return f"{total} claim{'s' if total != 1 else ''}: {said}; {outcome}"
 
 
+def with_required(entries: Mapping[str, Entry], failed: Collection[str]) -> Mapping[str, Entry]:
+    """The entries as a run that requires weights takes them: a skipped claim whose test failed is not as expected.
+
+    ``failed``: node ids. Of the run alone: in the record nothing was found, so nothing is expected of it.
+    """
+    missed = [name for name in failed if name in entries and entries[name]["status"] == "skipped"]
+    return {**entries, **{name: {**entries[name], "met": False} for name in missed}}
+
+
 def failure_text(entry: Entry) -> str:
     """Why a claim failed: a first line for summaries, then the numbers of each check, then its YAML lines."""
     if entry["status"] == "invalid":
@@ -184,6 +196,11 @@ def _row_lines(row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _undecided(row: Mapping[str, Any]) -> str:
+    if row.get("k") is not None or row.get(
+        "any"
+    ):  # judged by other heads' values, too, of which the interval says nothing
+        rule = top_rule(row) if row.get("k") is not None else any_rule(row)
+        return f"these {row['n']} prompts do not decide it: {rule}; more prompts (sampling: max, or --circuit-n) may"
     low, high, confidence = row.get("low"), row.get("high"), row.get("confidence")
     level = f"{number(confidence, True)} interval" if confidence else "interval"
     if low is None or high is None:

@@ -14,6 +14,7 @@ from circuits.report.quantities import Row, head_name, metric, what
 from circuits.report.record import DASH, number
 
 __all__ = [
+    "any_rule",
     "beside",
     "bound",
     "code",
@@ -27,6 +28,7 @@ __all__ = [
     "ordinal",
     "prose",
     "reported_value",
+    "top_rule",
     "trust",
     "what",
     "why",
@@ -202,18 +204,30 @@ def _why_interval(row: Row) -> str:
 
 def _why_top(row: Row) -> str:
     verdict, (place, heads) = str(row.get("verdict")), row.get("rank") or (None, None)
-    others = number(heads - row["k"]) if heads is not None else "enough"
-    all_others = row["k"] == 1 and heads is not None
-    many = f"all {others} other heads" if all_others else f"at least {others} of the other heads"
-    rule = f"it is supported when it surely beats {many}, compared head by head"
-    few = "one of them surely beats it" if row["k"] == 1 else f"at least {number(row['k'])} of them surely beat it"
-    opposite = f"refuted when {few}"
     ranked = f"It ranks {ordinal(place)} of {number(heads)}. " if place is not None else ""
     if row.get("exact"):
         fewer = f"fewer than {number(row['k'])} heads have" if row["k"] != 1 else "no head has"
         rule = f"the scores are exact, so it is supported when {fewer} a higher one (a tie is no harm), else refuted"
         return f"{ranked}{verdict.capitalize()}: the bound is {bound(row)}; {rule}."
-    return f"{ranked}{verdict.capitalize()}: the bound is {bound(row)}; {rule}, and {opposite}."
+    return f"{ranked}{verdict.capitalize()}: the bound is {bound(row)}; {top_rule(row)}."
+
+
+def top_rule(row: Row) -> str:
+    """What supports and what refutes ``top: k``, in words: "it is supported when it surely beats ..., and refuted when ..."."""
+    heads = (row.get("rank") or (None, None))[1]
+    others = number(heads - row["k"]) if heads is not None else "enough"
+    all_others = row["k"] == 1 and heads is not None
+    many = f"all {others} other heads" if all_others else f"at least {others} of the other heads"
+    few = "one of them surely beats it" if row["k"] == 1 else f"at least {number(row['k'])} of them surely beat it"
+    return f"it is supported when it surely beats {many}, compared head by head, and refuted when {few}"
+
+
+def any_rule(row: Row) -> str:
+    """What supports and what refutes a bound on "some head", in words."""
+    return (
+        f"it is supported when some head surely meets it (each tested with the error divided by "
+        f"{number((row.get('any') or {}).get('of'))}), refuted when every head surely misses it"
+    )
 
 
 def _why_any(row: Row) -> str:
@@ -224,8 +238,7 @@ def _why_any(row: Row) -> str:
             f"{number(some.get('of'))} heads meet it, and the scores are exact."
         )
     return (
-        f"{verdict.capitalize()}: the bound is {bound(row)}; it is supported when some head surely meets it (each "
-        f"tested with the error divided by {number(some.get('of'))}), refuted when every head surely misses it. "
+        f"{verdict.capitalize()}: the bound is {bound(row)}; {any_rule(row)}. "
         f"{number(some.get('passing'))} of {number(some.get('of'))} have an estimate that meets it. The best head was "
         "chosen on these very prompts, so its estimate leans to the good side."
     )

@@ -81,7 +81,9 @@ def _of_suite(text: str, know: Knowledge) -> tuple[PromptSet, ...]:
     suite = load(Path(file), know, file)
     if name not in suite.prompts:
         broken = f" ({suite.faults[0].where}: {suite.faults[0].message})" if suite.faults else ""
-        raise CircuitsError(f"{file} has no prompt set {name!r}: {did_you_mean(name, suite.prompts)}{broken}")
+        raise CircuitsError(
+            f"{file} has no prompt set {name!r}: {did_you_mean(name, suite.prompts) or 'it has none'}{broken}"
+        )
     return suite.prompts[name]
 
 
