@@ -23,7 +23,7 @@ def test_the_record_is_as_designed(cold: Run) -> None:
     assert record["format"] == 1
     (run,) = record["runs"].values()
     assert {"started", "seconds", "circuits", "torch", "transformer_lens", "dtype", "device", "git"} <= set(run)
-    assert (run["dtype"], run["device"]) == ("float32", "cpu")
+    assert (run["dtype"], run["device"], run["checkout"]) == ("float32", "cpu", False)
     assert run["counts"] == {"measured": 15, "cached": 0, "skipped": 2, "invalid": 4, "error": 0}
     assert run["options"] == {
         "seed": None, "n": None, "permuted": 5, "robust": False, "fdr": None, "fresh": False, "models": []

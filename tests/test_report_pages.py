@@ -134,7 +134,7 @@ def commands(front: str) -> list[str]:
 def test_the_front_page_says_how_to_repeat_the_run(tmp_path: Path) -> None:
     """Commit, versions, suites, seed, size, models and switches of the run stand in the commands."""
     asked = options(seed=7, n=64, robust=True, models=["gpt2"])
-    front = front_of(tmp_path, claim(), runs=run_with(options=asked))
+    front = front_of(tmp_path, claim(), runs=run_with(options=asked, checkout=True))
     assert commands(front) == [
         "git checkout deadbee",
         'pip install -e . "torch==2.13.0" "transformer-lens==4.3.0" "transformers==5.24.0"',
@@ -142,6 +142,35 @@ def test_the_front_page_says_how_to_repeat_the_run(tmp_path: Path) -> None:
         "--circuit-permuted=5 --circuit-robust --circuit-model=gpt2=DIR",
     ]
     assert "DIR is the folder or file with the weights whose digest stands above." in front
+
+
+def test_a_project_of_its_own_installs_the_package_by_name(tmp_path: Path) -> None:
+    """Only in the package's own checkout is it installed from there; a record that does not say where it was made says that."""
+    named = 'pip install "pytest-circuits==0.1.0" "torch==2.13.0" "transformer-lens==4.3.0" "transformers==5.24.0"'
+    fronts = {
+        known: front_of(tmp_path / str(known), claim(), runs=run_with(options=options(), checkout=known))
+        for known in (True, False, None)
+    }
+    assert [commands(front)[0] for front in fronts.values()] == ["git checkout deadbee"] * 3
+    assert commands(fronts[True])[1].startswith("pip install -e . ")
+    assert commands(fronts[False])[1] == commands(fronts[None])[1] == named
+    told = {known: "was not recorded (an earlier version wrote the record)" in front for known, front in fronts.items()}
+    assert told == {True: False, False: False, None: True}
+
+
+def test_a_claims_line_carries_the_options_of_its_run(tmp_path: Path) -> None:
+    """Seed, size, device, precision and the claim's own model stand in it; another run's options do not."""
+    asked = options(seed=7, n=40, models=["gpt2", "smollm2-135m"])
+    two = {**run_with(options=asked, device="cuda:1", dtype="bfloat16"), "4": run_with(options=options(seed=9))["3"]}
+    page = pages(tmp_path, record(claim("a"), claim("b", run="4"), runs=two))[PAGE]
+    assert (
+        f"Measure it again: `pytest {FILE}::a --circuit-no-cache --circuit-device=cuda:1 --circuit-dtype=bfloat16 "
+        "--circuit-seed=7 --circuit-n=40 --circuit-permuted=5 --circuit-model=smollm2-135m=DIR`. DIR is the folder"
+    ) in page
+    assert (
+        f"`pytest {FILE}::b --circuit-no-cache --circuit-device=cpu --circuit-dtype=float32 --circuit-seed=9 " in page
+    )
+    assert page.count("DIR is the folder") == 1
 
 
 def test_what_the_commands_cannot_promise_is_said(tmp_path: Path) -> None:
@@ -206,7 +235,9 @@ QUESTIONS = {
     "What would a head do that looks everywhere alike?": ("under uniform attention", "| 0.0553 |"),
     "How sure is the number?": ("**0.618 [0.584, 0.642]**", "95% interval (betting interval, guaranteed)"),
     "What did others report?": ("| 1 | 16.8 | 0.7 (arXiv 2211.00593) | 0.618 [0.584, 0.642] |",),
-    "How do I measure it again?": (f"`pytest {FILE}::three-back --circuit-no-cache`",),
+    "How do I measure it again?": (
+        f"`pytest {FILE}::three-back --circuit-no-cache --circuit-device=cpu --circuit-dtype=float32`",
+    ),
 }
 
 

@@ -22,7 +22,6 @@ from circuits.report.pages import (
     verdict_of,
 )
 from circuits.report.prose import SPACE, code, prose
-from circuits.report.provenance import run_again
 from circuits.report.record import DASH, number
 from circuits.report.suite_page import VACUOUS, about, expectation, prompt_set
 
@@ -76,8 +75,7 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
     parts += [tag("div", block(prompt_set(key, prompts[key] or {})), class_="prompts") for key in sorted(prompts)]
     if entry.get("yaml"):
         parts.append(_folded("The claim as written", _code_block(str(entry["yaml"]))))
-    again = run_again(entry)
-    return [*parts, _paragraph(f"Measure it again: {code(again)}")] if again else parts
+    return [*parts, _paragraph(str(entry["again"]))] if entry.get("again") else parts
 
 
 def _paragraph(markdown: str) -> str:

@@ -71,6 +71,7 @@ def write_run(
         "dtype": dtype,
         "device": device,
         "git": commit(root),
+        "checkout": is_checkout(root),
         "options": None if options is None else dict(options),
         "counts": {name: counts.get(name, 0) for name in ("measured", "cached", "skipped", "invalid", "error")},
     }
@@ -82,6 +83,11 @@ def write_run(
     ledger.append(folder / ledger.NAME, ledger.lines_of(entries, record["models"], run))
     write_reports(folder, record, memo=memo_of(folder, kept) if kept is not None else None, clean=True, html=html)
     return record
+
+
+def is_checkout(root: Path) -> bool:
+    """Whether a project is this package's own source checkout, and the code that runs is the one in it."""
+    return Path(circuits.__file__).resolve().parent.parent == root.resolve() and (root / "pyproject.toml").is_file()
 
 
 def commit(root: Path) -> str | None:
