@@ -23,7 +23,7 @@ from circuits.report.pages import (
 )
 from circuits.report.prose import SPACE, code, prose
 from circuits.report.record import DASH, number
-from circuits.report.suite_page import VACUOUS, about, expectation, prompt_set
+from circuits.report.suite_page import VACUOUS, about, expectation, own_code, prompt_set
 
 Row = Mapping[str, Any]
 
@@ -59,6 +59,7 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
     parts += [_paragraph(f"History: {history}")] if history else []
     parts += [_paragraph(f"Reason: {prose(entry['reason'])}")] if entry.get("reason") else []
     parts += [_paragraph(VACUOUS)] if entry.get("vacuous") else []
+    parts += [_paragraph(own_code(own)) for own in entry.get("own") or []]
     parts += [_paragraph(line) for line in beside.whole_run(entry)]
     if entry.get("faults"):
         parts += [_paragraph("The loader refused this claim:"), _code_block("\n\n".join(map(str, entry["faults"])))]
