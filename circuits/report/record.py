@@ -23,6 +23,8 @@ ASKED = ("seed", "n", "permuted", "robust", "fdr", "fresh")
 DIGITS = 6  # significant digits of a float in the file: far below any interval's width
 DASH = "–"  # how null is shown
 TINY, TINY_TEXT = 1e-6, "1e-6"
+SUITE = "(suite)"
+"""The id of the entry for the faults that a suite has outside its claims: it stands among them, but is no claim."""
 _PARTS = ("runs", "models", "claims")
 
 
@@ -68,6 +70,18 @@ def load_record(path: Path) -> dict[str, Any]:
 def file_of(node_id: str, entry: Mapping[str, Any]) -> str:
     """The suite file of a claim entry: its ``file``, else the part of the node id before ``::``."""
     return str(entry.get("file") or node_id.partition("::")[0])
+
+
+def is_claim(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry is a claim's, and not that of the faults outside the claims of a suite."""
+    return bool(entry.get("id") != SUITE)
+
+
+def suites_at_fault(entries: Iterable[Mapping[str, Any]]) -> str:
+    """ "1 suite has faults outside its claims"; empty where none has. They are not counted among the claims."""
+    count = sum(not is_claim(entry) for entry in entries)
+    many = f"{count} suites have faults outside their claims"
+    return "1 suite has faults outside its claims" if count == 1 else many if count else ""
 
 
 def newest_run(record: Mapping[str, Any]) -> str | None:

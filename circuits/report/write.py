@@ -20,6 +20,7 @@ from circuits.report.record import (
     clean_numbers,
     file_of,
     flips,
+    is_claim,
     load_record,
     merge,
     write_record,
@@ -58,7 +59,7 @@ def write_run(
     old = load_record(path)
     gone = {file_of(node_id, entry) for node_id, entry in old["claims"].items()}
     gone = {file for file in gone if file not in files and not (root / file).exists()}
-    counts = Counter(str(entry["status"]) for entry in entries.values())
+    counts = Counter(str(entry["status"]) for entry in entries.values() if is_claim(entry))
     run = {
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 1),
