@@ -37,8 +37,8 @@ CONVENTIONS = (
     "applicable."
 )
 VACUOUS = (
-    "**VACUOUS**: every check of this claim also holds under uniform attention (or with shuffled weights), so a "
-    "head without any structure would pass. The verdict says nothing about what this head has learned."
+    "**VACUOUS**: every check of this claim also holds under uniform attention, or on every model with shuffled weights, so "
+    "a head without any structure would pass. The verdict says nothing about what this head has learned."
 )
 
 
