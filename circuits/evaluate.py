@@ -410,7 +410,7 @@ class Evaluator:
             by = (
                 "uniform attention"
                 if all(row.get("uniform_holds") for row in judged)
-                else "any model with shuffled weights"
+                else "every model with shuffled weights"
             )
             reasons.append(f"VACUOUS: {by} satisfies every bound (--circuit-strict)")
         entry |= {

@@ -65,9 +65,10 @@ def _drawn(path: str | None, alt: str) -> Figure:
 
 def _attention(row: Row, what: Attends, cell: Cell, here: Here) -> Figure:
     assert here.draw is not None
-    if cell.check.any or cell.check.bound.kind == "top":
-        return _map(row, _COLOURS[what.statistic], f"attention, {what.selector.text}", cell, here)
     asked, _ = questions(own_prompts(what, here))
+    if cell.check.any or cell.check.bound.kind == "top":
+        less = f" minus {asked.right.text}" if asked.right is not None else ""
+        return _map(row, _COLOURS[what.statistic], f"attention, {what.selector.text}{less}", cell, here)
     head, group = cell.place, here.prompts
     picture = group.picture(asked, head)
     other = _compared_selector(what, asked)
@@ -76,8 +77,18 @@ def _attention(row: Row, what: Attends, cell: Cell, here: Here) -> Figure:
         f"Attention on {row['prompts']}", asked.left.text, other,
     )  # fmt: skip
     path = here.draw(drawn, f"{cell.head}-attention-{group.key_of(asked.key + str(head) + str(row['prompts']))[:16]}")
-    alt = f"mean attention pattern of head {cell.head}, cells of {asked.left.text} outlined"
-    return _drawn(path, alt + (f" (statistic {what.statistic})" if what.statistic != "mass" else ""))
+    compared = f" and of {other} (compared)" if other else ""
+    elsewhere = f"; compared with {what.more_than.text}{_elsewhere(what)}" if what.more_than and not other else ""
+    alt = (
+        f"mean attention pattern of head {cell.head} on {row['prompts']}, cells of {asked.left.text}{compared} outlined"
+    )
+    return _drawn(path, alt + elsewhere + (f" (statistic {what.statistic})" if what.statistic != "mass" else ""))
+
+
+def _elsewhere(what: Attends) -> str:
+    """The head and the prompts of the other side of a comparison, where they are others."""
+    head = f" of head {what.other_head}" if what.other_head is not None else ""
+    return head + (f" on {what.other_prompts.title}" if what.other_prompts is not None else "")
 
 
 def _compared_selector(what: Attends | Score, asked: Question) -> str | None:
@@ -167,7 +178,7 @@ def _map_of(
     )  # fmt: skip
     path = here.draw(drawn, f"score-{digest([key, places])[:16]}")
     outlined = ", ".join(f"{layer}.{head}" for layer, head in places[:12]) + (" and more" if len(places) > 12 else "")
-    return _drawn(path, f"{title} by layer and head, {outlined or 'no head'} outlined")
+    return _drawn(path, f"{title}{on} by layer and head, {outlined or 'no head'} outlined")
 
 
 def _loss_map(row: Row, draw: Draw) -> Figure:
@@ -263,7 +274,8 @@ def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str,
         )  # fmt: skip
         name = json.dumps(["profile", head, prompts, entry["marked"]])
         path = draw(drawn, f"{head}-profile-{group.key_of(name)[:16]}")
-        entry["figure"] = _drawn(path, f"attention of head {head} by distance from the query and from class to class")
+        alt = f"attention of head {head} on {prompts} by distance from the query and from class to class"
+        entry["figure"] = _drawn(path, alt)
     return list(found.values())
 
 

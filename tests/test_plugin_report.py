@@ -23,7 +23,7 @@ def test_the_record_is_as_designed(cold: Run) -> None:
     assert record["format"] == 1
     (run,) = record["runs"].values()
     assert {"started", "seconds", "circuits", "torch", "transformer_lens", "dtype", "device", "git"} <= set(run)
-    assert (run["dtype"], run["device"]) == ("float32", "cpu")
+    assert (run["dtype"], run["device"], run["checkout"]) == ("float32", "cpu", False)
     assert run["counts"] == {"measured": 15, "cached": 0, "skipped": 2, "invalid": 4, "error": 0}
     assert run["options"] == {
         "seed": None, "n": None, "permuted": 5, "robust": False, "fdr": None, "fresh": False, "models": []
@@ -207,7 +207,11 @@ def test_a_suites_own_faults_are_in_the_record(pytester: pytest.Pytester) -> Non
     """What stands outside the claims has an entry of its own; the claims are judged all the same."""
     text = GOOD.replace("suite: Good", "suite: Good\nsamplings: {max: 3}")
     project(pytester.path, good=text)
-    pytester.runpytest_inprocess().assert_outcomes(passed=1, failed=1)
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["1 claim: 1 measured; all as expected; 1 suite has faults outside its claims"])
+    (run,) = results(pytester.path)["runs"].values()
+    assert run["counts"]["invalid"] == 0, "the suite itself is no claim"
     claims = results(pytester.path)["claims"]
     assert claims["hypotheses/good.yaml::yes"]["verdict"] == "supported"
     suite = claims["hypotheses/good.yaml::(suite)"]

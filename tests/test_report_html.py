@@ -117,6 +117,17 @@ def test_every_claim_is_on_the_page_with_verdict_and_numbers(tmp_path: Path) -> 
     assert "evidence 250" in tree.text  # e to the power of 5.52
 
 
+def test_own_code_of_a_claim_is_named(tmp_path: Path) -> None:
+    """What the package does not vouch for stands on this page as on the suite's."""
+    own = {
+        "kind": "metric", "name": "margin", "doc": "Answer less the best other.", "source": "Doe 2030", "file": "own.py", "code": "sha256:" + "ab" * 32,
+    }  # fmt: skip
+    tree = Tree(page_of(tmp_path, record(claim("a", own=[own]), claim("b"))))
+    assert tree.text.count("Own code") == 1
+    told = "the metric margin (from own.py , sha256 abababababab). Answer less the best other. Source: Doe 2030."
+    assert told in tree.text
+
+
 def test_nothing_is_made_up_where_nothing_was_measured(tmp_path: Path) -> None:
     """A claim of nothing but nulls gets no drawing, no zero and no None."""
     bare = {"id": "bare", "file": FILE, "checks": [dict.fromkeys(check()), {}]}

@@ -176,7 +176,8 @@ def test_section_of_a_claim_holds_its_evidence(tmp_path: Path) -> None:
         "- **Check 1** (16.8). Mean attention mass that head 16.8 puts, from every token (BOS aside), on the token 3 places back. "
         "Supported because the whole interval is at least 0.417; it would have been refuted had the whole corrected interval "
         "(97.5%) been below 0.417.",
-        "Measure it again: `pytest hypotheses/smollm2/heads.yaml::three-back --circuit-no-cache`.",
+        "Measure it again: `pytest hypotheses/smollm2/heads.yaml::three-back --circuit-no-cache --circuit-device=cpu "
+        "--circuit-dtype=float32`.",
         "![Pattern of head 16.8](figures/abc.png)",
         "- Answer: `␣2`",
         "- Foil: `␣1`. The last member shown.",

@@ -13,6 +13,11 @@ from typing import Any
 import pytest
 from test_report_markdown import FILE, check, claim, pages, record
 
+from circuits.plugin.options import _FLAGS
+from circuits.report.markdown import write_reports
+from circuits.report.terminal import claims_section, counts_line
+from circuits.report.write import is_checkout
+
 PAGE = "hypotheses--smollm2--heads.md"
 
 
@@ -78,9 +83,74 @@ def test_claims_that_missed_their_expectation_otherwise_are_named(tmp_path: Path
         ),
     )
     below = front.partition("## Not as expected")[2]
+    assert "REFUTED:" not in below
     assert f"- SUPPORTED though a known negative: [It held.]({PAGE}#held)" in below
     assert f"- INCONCLUSIVE, expected supported: [It stayed open.]({PAGE}#open)" in below
     assert "Not as expected" not in front_of(tmp_path / "none", claim())
+
+
+def test_refuted_claims_count_among_those_not_as_expected(tmp_path: Path) -> None:
+    """The section says how many were refuted and leads to their table, also where there is nothing else to list."""
+    surprises = [refuted(f"s{k}", 0.2, expected="supported", met=False) for k in range(2)]
+    line = "- REFUTED: {}, at the top of [the strongest refutations](#strongest-refutations)\n"
+    missed = claim("held", expected="refuted", met=False, claim="It held.")
+    for name, claims, listed in (
+        ("one", surprises[:1], [line.format("1 claim")]),
+        ("all", [*surprises, missed], [line.format("2 claims"), "- SUPPORTED though a known negative: [It held.]"]),
+    ):
+        front = front_of(tmp_path / name, *claims)
+        below = front.partition("\n## Not as expected\n")[2].partition("\n<a id")[0]
+        assert below.count("\n- ") == len(listed)
+        assert all(text in below for text in listed)
+        assert front.count('<a id="strongest-refutations"></a>') == 1
+        assert "Refutations that were not expected stand first, then the others" in front
+
+
+def test_faults_of_a_suite_are_no_claim(tmp_path: Path) -> None:
+    """They are shown and not counted: neither among the claims of the front page, its counts, nor those of the HTML page."""
+    faults = claim(
+        "(suite)", verdict=None, status="invalid", met=False, checks=[], prompts={}, yaml="", reason="unknown key 'x'",
+        claim="The suite itself.", faults=["x.yaml:3:1: unknown key 'x'"],
+    )  # fmt: skip
+    broken = claim("wrong", verdict=None, status="invalid", met=False, checks=[], faults=["x.yaml:9:1: no head"])
+    write_reports(tmp_path, record(claim("a"), broken, faults), html=True)
+    front, page = ((tmp_path / name).read_text() for name in ("README.md", "report.html"))
+    assert "1 of 2 claims was tested, on `smollm2-135m`. 1 suite has faults outside its claims." in front
+    assert "\n| INVALID | 1 | 0 | 1 |\n" in front
+    assert "1 supported, 1 invalid." in front
+    assert "- Not counted as a claim: [The suite itself.](" in front
+    assert "2 claims about <code>smollm2-135m</code>; 1 suite has faults outside its claims" in page
+    assert page.count("<b>1</b><span>invalid</span>") == 1
+    assert len(re.findall(r"<tr [^>]*data-outside", page)) == 1
+    assert counts_line(record(claim("a"), broken, faults)["claims"]) == (
+        "2 claims: 1 measured, 1 invalid; 1 not as expected; 1 suite has faults outside its claims"
+    )
+    assert counts_line({"x": faults, "y": faults}) == "0 claims; 2 suites have faults outside their claims"
+
+
+def test_figures_of_several_checks_have_texts_that_differ(tmp_path: Path) -> None:
+    """Each begins with the number of its check, one that two checks share with both; a single check needs none."""
+    figures = [{"path": f"figures/{name}.png", "alt": "Pattern of head 16.8"} for name in "abb"]
+    rows = [check(index=place, figure=figure) for place, figure in enumerate(figures, 1)]
+    page = pages(tmp_path, record(claim(checks=rows)))[PAGE]
+    assert "![check 1: Pattern of head 16.8](figures/a.png)" in page
+    assert "![checks 2 and 3: Pattern of head 16.8](figures/b.png)" in page
+    assert "![Pattern of head 16.8](figures/a.png)" in pages(tmp_path / "one", record(claim(checks=rows[:1])))[PAGE]
+
+
+def test_vacuous_is_defined_alike_wherever_it_is_explained(tmp_path: Path) -> None:
+    """Uniform attention or shuffled weights: in the report, on the terminal, in the option's help and in the README."""
+    page = pages(tmp_path, record(claim(vacuous=True)))
+    root = Path(__file__).resolve().parent.parent
+    shown = "".join(text for line in claims_section(record(claim(vacuous=True))["claims"]) for text, _ in line)
+    texts = {
+        "front page": page["README.md"].partition("## How to read this report")[2],
+        "suite page": page[PAGE], "terminal": shown, "help": dict(_FLAGS)["--circuit-strict"],
+        "README": (root / "README.md").read_text().partition("## Verdicts")[2],
+        "options": (root / "docs" / "options.md").read_text(),
+    }  # fmt: skip
+    for name, text in texts.items():
+        assert re.search("VACUOUS.{0,120}uniform attention.{0,30}shuffled weights", " ".join(text.split())), name
 
 
 def test_skipped_claims_do_not_bury_the_measured_ones(tmp_path: Path) -> None:
@@ -134,7 +204,7 @@ def commands(front: str) -> list[str]:
 def test_the_front_page_says_how_to_repeat_the_run(tmp_path: Path) -> None:
     """Commit, versions, suites, seed, size, models and switches of the run stand in the commands."""
     asked = options(seed=7, n=64, robust=True, models=["gpt2"])
-    front = front_of(tmp_path, claim(), runs=run_with(options=asked))
+    front = front_of(tmp_path, claim(), runs=run_with(options=asked, checkout=True))
     assert commands(front) == [
         "git checkout deadbee",
         'pip install -e . "torch==2.13.0" "transformer-lens==4.3.0" "transformers==5.24.0"',
@@ -142,6 +212,37 @@ def test_the_front_page_says_how_to_repeat_the_run(tmp_path: Path) -> None:
         "--circuit-permuted=5 --circuit-robust --circuit-model=gpt2=DIR",
     ]
     assert "DIR is the folder or file with the weights whose digest stands above." in front
+
+
+def test_a_project_of_its_own_installs_the_package_by_name(tmp_path: Path) -> None:
+    """Only in the package's own checkout is it installed from there; a record that does not say where it was made says that."""
+    named = 'pip install "pytest-circuits==0.1.0" "torch==2.13.0" "transformer-lens==4.3.0" "transformers==5.24.0"'
+    fronts = {
+        known: front_of(tmp_path / str(known), claim(), runs=run_with(options=options(), checkout=known))
+        for known in (True, False, None)
+    }
+    assert [commands(front)[0] for front in fronts.values()] == ["git checkout deadbee"] * 3
+    assert commands(fronts[True])[1].startswith("pip install -e . ")
+    assert commands(fronts[False])[1] == commands(fronts[None])[1] == named
+    told = {known: "was not recorded (an earlier version wrote the record)" in front for known, front in fronts.items()}
+    assert told == {True: False, False: False, None: True}
+    assert is_checkout(Path(__file__).resolve().parent.parent)
+    assert not is_checkout(tmp_path)
+
+
+def test_a_claims_line_carries_the_options_of_its_run(tmp_path: Path) -> None:
+    """Seed, size, device, precision and the claim's own model stand in it; another run's options do not."""
+    asked = options(seed=7, n=40, models=["gpt2", "smollm2-135m"])
+    two = {**run_with(options=asked, device="cuda:1", dtype="bfloat16"), "4": run_with(options=options(seed=9))["3"]}
+    page = pages(tmp_path, record(claim("a"), claim("b", run="4"), runs=two))[PAGE]
+    assert (
+        f"Measure it again: `pytest {FILE}::a --circuit-no-cache --circuit-device=cuda:1 --circuit-dtype=bfloat16 "
+        "--circuit-seed=7 --circuit-n=40 --circuit-permuted=5 --circuit-model=smollm2-135m=DIR`. DIR is the folder"
+    ) in page
+    assert (
+        f"`pytest {FILE}::b --circuit-no-cache --circuit-device=cpu --circuit-dtype=float32 --circuit-seed=9 " in page
+    )
+    assert page.count("DIR is the folder") == 1
 
 
 def test_what_the_commands_cannot_promise_is_said(tmp_path: Path) -> None:
@@ -206,7 +307,9 @@ QUESTIONS = {
     "What would a head do that looks everywhere alike?": ("under uniform attention", "| 0.0553 |"),
     "How sure is the number?": ("**0.618 [0.584, 0.642]**", "95% interval (betting interval, guaranteed)"),
     "What did others report?": ("| 1 | 16.8 | 0.7 (arXiv 2211.00593) | 0.618 [0.584, 0.642] |",),
-    "How do I measure it again?": (f"`pytest {FILE}::three-back --circuit-no-cache`",),
+    "How do I measure it again?": (
+        f"`pytest {FILE}::three-back --circuit-no-cache --circuit-device=cpu --circuit-dtype=float32`",
+    ),
 }
 
 

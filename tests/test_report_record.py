@@ -104,6 +104,30 @@ def test_cached_claim_keeps_the_run_that_measured_it() -> None:
     assert new["claims"][NODES[1]]["run"] == "2"
 
 
+def test_a_cached_claim_of_another_question_belongs_to_the_run_that_asked_it() -> None:
+    """Numbers of seed 0 from the cache are not filed under the run of seed 7 that the record knows; alike ones are."""
+    node = NODES[0]
+    asked = {"seed": 7, "n": None, "models": []}
+    cpu = {"dtype": "float32", "device": "cpu"}
+    old = merge(empty_record(), {**cpu, "options": asked}, {}, {node: entry(node)}, present={})
+    cached = {node: entry(node, status="cached", cached=True)}
+    found = {
+        name: merge(old, {**cpu, **run}, {}, cached, present={})["claims"][node]["run"]
+        for name, run in {
+            "alike": {"options": asked},
+            "another model's place": {"options": {**asked, "models": ["gpt2"]}},
+            "another seed": {"options": {**asked, "seed": None}},
+            "its model's place": {"options": {**asked, "models": ["m"]}},
+            "another precision": {"options": asked, "dtype": "bfloat16"},
+            "not recorded": {"options": None},
+        }.items()
+    }
+    assert found == {
+        "alike": "1", "another model's place": "1", "another seed": "2", "its model's place": "2",
+        "another precision": "2", "not recorded": "1",
+    }  # fmt: skip
+
+
 def test_run_ids_count_on_past_nine() -> None:
     """Run ids are ordered as numbers, so the run after 9 is 10 and then 11."""
     record = empty_record()

@@ -160,6 +160,28 @@ def test_the_highest_cells_are_outlined_on_a_map_of_all_heads(tmp_path: Path) ->
     assert np.isnan(weights.values[1, 3]), "1.3 writes nothing"
 
 
+def test_the_text_of_a_figure_names_both_sides_of_a_comparison(tmp_path: Path) -> None:
+    """The other selector, and where it lies in another pattern its head; without a comparison there is nothing of it."""
+    path = tmp_path / "s.yaml"
+    checks = (
+        "attends: any -> n-3, at_least: 0.4",
+        "attends: any -> n-3, more_than: any -> n-1, by_at_least: 0.1",
+        'attends: any -> n-3, more_than: {attends: any -> n-1, head: "0.2"}, by_at_least: 0.1',
+    )
+    listed = "".join(f"\n    - {{{each}}}" for each in checks)
+    path.write_text(
+        ABOUT.format(sampling="{max: 8}") + f'  c:\n    head: "0.1"\n    prompts: numerals\n    checks:{listed}\n'
+    )
+    item = items_of(load(path, knowledge(), "s.yaml"), tmp_path)[0]
+    rows = Evaluator(Options(permuted=0), draw=lambda figure, name: name).evaluate(item).entry["checks"]
+    begun = "mean attention pattern of head 0.1 on numerals, cells of any -> n-3"
+    assert [row["figure"]["alt"] for row in rows] == [
+        f"{begun} outlined",
+        f"{begun} and of any -> n-1 (compared) outlined",
+        f"{begun} outlined; compared with any -> n-1 of head 0.2",
+    ]
+
+
 def test_a_skipped_claim_keeps_what_was_asked_and_reported(tmp_path: Path) -> None:
     """Published values stand in results.json and on the page though nothing was measured."""
     from circuits.report.suite_page import suite_page

@@ -106,7 +106,9 @@ class GitHub:
 
     def _outputs(self, written: int) -> str:
         """Counts for the steps that follow, one NAME=VALUE a line."""
-        states = [entry["status"] for entry in self.state.entries.values()]
+        from circuits.report.record import is_claim
+
+        states = [entry["status"] for entry in self.state.entries.values() if is_claim(entry)]
         told = {"claims": len(states), "failed": len(self._failed)}
         told |= {name: states.count(name) for name in ("measured", "cached", "skipped")}
         return "".join(f"{name}={value}\n" for name, value in told.items())

@@ -48,7 +48,7 @@ _FLAGS = (
         "--circuit-robust",
         "each claim also with other ablation methods, with or without BOS, and on each template alone",
     ),
-    ("--circuit-strict", "a VACUOUS claim (uniform attention satisfies it too) fails"),
+    ("--circuit-strict", "a VACUOUS claim fails (uniform attention or shuffled weights satisfy it too)"),
     ("--circuit-html", "also write the report as one HTML page, report.html, which needs no other file"),
     ("--circuit-require-models", "a claim whose model's weights cannot be had fails, where it would be skipped"),
     ("--circuit-no-report", "write no report"),

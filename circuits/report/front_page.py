@@ -28,7 +28,7 @@ from circuits.report.pages import (
 from circuits.report.prose import code, prose
 from circuits.report.provenance import how_to_reproduce, runs_and_models
 from circuits.report.ranking import beyond, deciding, strength
-from circuits.report.record import DASH, number
+from circuits.report.record import DASH, is_claim, number, suites_at_fault
 
 _MOST_REFUTATIONS = 8
 _NOT_TESTED = ("skipped", "invalid")
@@ -52,7 +52,7 @@ Nothing is corrected for the number of claims in this report unless a table of d
 
 **Known negatives** are claims known to be false, kept to show that the tests can fail: they are expected to be
 REFUTED. A claim meets its expectation when its verdict is the expected one. VACUOUS marks a claim with
-a lower bound or a difference that would also hold under uniform attention."""
+a lower bound or a difference that would also hold under uniform attention, or on every model with shuffled weights."""
 
 _COLUMNS = """\
 A claim may have several checks and heads. Its row shows the one that decides: of a refuted claim the strongest
@@ -64,7 +64,8 @@ heads of the model by this value, *n* the number of prompts."""
 _ARMS = """\
 *Beyond its bound* is how far the interval that refutes (widened where a claim has several checks) ends on the wrong side
 of the bound, in the value's own unit and in arms: one arm is the distance from the estimate to that end of its interval.
-The list is in order of arms; exact values and ranks have none and come last."""
+Refutations that were not expected stand first, then the others; each of the two is in order of arms, and exact values and
+ranks, which have none, come last in it."""
 
 _BARS = f"The bars: {bars.LEGEND}"
 
@@ -121,10 +122,11 @@ def _asked(entries: Sequence[Entry]) -> str:
         return "No claim has been tested yet."
     models = sorted({str(entry["model"]) for entry in tested if entry.get("model")})
     on = f", on {words.listing(map(code, models))}" if models else ""
+    outside = f"{suites_at_fault(entries)}. " if suites_at_fault(entries) else ""
     return (
         "Researchers' sentences about attention heads and other parts of a transformer, each with a bound that can be missed: "
-        f"do they hold on prompts made for the purpose? {number(len(tested))} of {number(len(entries))} claims "
-        f"{'was' if len(tested) == 1 else 'were'} tested{on}. "
+        f"do they hold on prompts made for the purpose? {number(len(tested))} of {number(sum(map(is_claim, entries)))} claims "
+        f"{'was' if len(tested) == 1 else 'were'} tested{on}. {outside}"
         "[How to read this report](#how-to-read), [where the numbers come from](#where-the-numbers-come-from)"
         + (", [how to reproduce it](#how-to-reproduce)." if tested else ".")
     )
@@ -132,7 +134,7 @@ def _asked(entries: Sequence[Entry]) -> str:
 
 def counts_table(entries: Sequence[Entry]) -> str:
     """How many claims came to each verdict, and how many of them as their authors expected."""
-    counts = Counter((verdict_of(entry), entry.get("met")) for entry in entries)
+    counts = Counter((verdict_of(entry), entry.get("met")) for entry in entries if is_claim(entry))
     rows = []
     for verdict in VERDICTS:
         met, missed, open_ = (counts[verdict, met] for met in (True, False, None))
@@ -146,17 +148,21 @@ def counts_table(entries: Sequence[Entry]) -> str:
 
 def _tally(entries: Sequence[Entry]) -> str:
     """ "12 supported, 3 refuted, 1 skipped" """
-    counts = Counter(map(verdict_of, entries))
+    counts = Counter(map(verdict_of, filter(is_claim, entries)))
     return ", ".join(f"{number(counts[verdict])} {verdict}" for verdict in VERDICTS if counts[verdict])
 
 
 def _unexpected(entries: Sequence[Entry]) -> list[str]:
-    """Claims that did not come out as expected without being refuted: the refuted ones have a table of their own."""
-    found = [entry for entry in entries if entry.get("met") is False and verdict_of(entry) != "refuted"]
-    if not found:
-        return []
-    lines = [f"- {verdict_of(entry).upper()}{_though(entry)}: {_link(entry)}{_because(entry)}" for entry in found]
-    return ["## Not as expected", "\n".join(lines)]
+    """Claims that did not come out as expected; of the refuted ones how many, for they have a table of their own."""
+    missed = [entry for entry in entries if entry.get("met") is False]
+    refuted = sum(verdict_of(entry) == "refuted" for entry in missed)
+    below = "at the top of [the strongest refutations](#strongest-refutations)"
+    lines = [f"- REFUTED: {refuted} claim{'s' if refuted > 1 else ''}, {below}"] if refuted else []
+    for entry in sorted(missed, key=is_claim, reverse=True):
+        if verdict_of(entry) != "refuted":
+            told = f"{verdict_of(entry).upper()}{_though(entry)}" if is_claim(entry) else "Not counted as a claim"
+            lines.append(f"- {told}: {_link(entry)}{_because(entry)}")
+    return ["## Not as expected", "\n".join(lines)] if lines else []
 
 
 def _though(entry: Entry) -> str:
@@ -182,7 +188,7 @@ def _refutations(entries: Sequence[Entry]) -> list[str]:
         return []
     surprising = sum(entry.get("met") is False for entry in found)
     most = max(_MOST_REFUTATIONS, surprising)
-    parts = ["## The strongest refutations"]
+    parts = ['<a id="strongest-refutations"></a>\n\n## The strongest refutations']
     if not surprising:
         parts.append(
             "No claim was refuted that was expected to hold. These are the known negatives: claims known to be false, here to "

@@ -22,9 +22,8 @@ from circuits.report.pages import (
     verdict_of,
 )
 from circuits.report.prose import SPACE, code, prose
-from circuits.report.provenance import run_again
 from circuits.report.record import DASH, number
-from circuits.report.suite_page import VACUOUS, about, expectation, prompt_set
+from circuits.report.suite_page import VACUOUS, about, expectation, own_code, prompt_set
 
 Row = Mapping[str, Any]
 
@@ -60,6 +59,7 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
     parts += [_paragraph(f"History: {history}")] if history else []
     parts += [_paragraph(f"Reason: {prose(entry['reason'])}")] if entry.get("reason") else []
     parts += [_paragraph(VACUOUS)] if entry.get("vacuous") else []
+    parts += [_paragraph(own_code(own)) for own in entry.get("own") or []]
     parts += [_paragraph(line) for line in beside.whole_run(entry)]
     if entry.get("faults"):
         parts += [_paragraph("The loader refused this claim:"), _code_block("\n\n".join(map(str, entry["faults"])))]
@@ -76,8 +76,7 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
     parts += [tag("div", block(prompt_set(key, prompts[key] or {})), class_="prompts") for key in sorted(prompts)]
     if entry.get("yaml"):
         parts.append(_folded("The claim as written", _code_block(str(entry["yaml"]))))
-    again = run_again(entry)
-    return [*parts, _paragraph(f"Measure it again: {code(again)}")] if again else parts
+    return [*parts, _paragraph(str(entry["again"]))] if entry.get("again") else parts
 
 
 def _paragraph(markdown: str) -> str:

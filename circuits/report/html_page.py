@@ -35,7 +35,7 @@ from circuits.report.pages import (
 )
 from circuits.report.provenance import how_to_reproduce, runs_and_models
 from circuits.report.ranking import strength
-from circuits.report.record import DASH, number
+from circuits.report.record import DASH, is_claim, number, suites_at_fault
 from circuits.report.suite_page import CONVENTIONS, scope
 
 TITLE = "Claims and what they came to"
@@ -130,8 +130,11 @@ def _in_short(entries: Sequence[Entry]) -> str:
     models = sorted({str(entry["model"]) for entry in entries if entry.get("model")})
     if not entries:
         return "No claim has been tested yet."
-    count = f"{number(len(entries))} {'claim' if len(entries) == 1 else 'claims'}"
-    return f"{count} about {', '.join(map(_code, models))}" if models else count
+    claims = sum(map(is_claim, entries))
+    count = f"{number(claims)} {'claim' if claims == 1 else 'claims'}"
+    about = f"{count} about {', '.join(map(_code, models))}" if models else count
+    outside = suites_at_fault(entries)
+    return f"{about}; {outside}" if outside else about
 
 
 def _code(text: Any) -> str:
@@ -140,8 +143,9 @@ def _code(text: Any) -> str:
 
 def _tally(entries: Sequence[Entry]) -> str:
     """How many claims came to each verdict, as a bar of their shares and as numbers that filter the table."""
-    counts = Counter(map(verdict_of, entries))
-    missed = Counter(verdict_of(entry) for entry in entries if entry.get("met") is False)
+    claims = [entry for entry in entries if is_claim(entry)]
+    counts = Counter(map(verdict_of, claims))
+    missed = Counter(verdict_of(entry) for entry in claims if entry.get("met") is False)
     found = [verdict for verdict in VERDICTS if counts[verdict]]
     shares = "".join(tag("span", class_=verdict, style=f"flex-grow:{counts[verdict]}") for verdict in found)
     tiles = ""
@@ -246,7 +250,7 @@ def _claim_row(file: str, entry: Entry) -> str:
         "tr", "".join(tag("td", cells[name], class_=f"c-{name.split()[0]}") for name in _COLUMNS), class_=f"v-{verdict}",
         data_for=section_id(file, entry), data_verdict=verdict, data_suite=file, data_model=entry.get("model") or "",
         data_estimate=first.get("estimate"), data_n=first.get("n"),
-        data_evidence=f"{evidence(entry):.6g}" if evidence(entry) > -math.inf else None,
+        data_evidence=f"{evidence(entry):.6g}" if evidence(entry) > -math.inf else None, data_outside=not is_claim(entry),
     )  # fmt: skip
 
 

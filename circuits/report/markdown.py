@@ -15,6 +15,7 @@ from circuits.report.front_page import claims_table, front_page
 from circuits.report.ledger import NAME, history_of, read_ledger
 from circuits.report.memo import Memo, inputs_of
 from circuits.report.pages import MARKER, Entry, anchor, figures_of, page_name, verdict_of
+from circuits.report.provenance import measure_again
 from circuits.report.record import DIGITS, clean_numbers, file_of, write_atomically
 from circuits.report.suite_page import suite_page
 
@@ -37,7 +38,7 @@ def write_reports(
     folder = Path(folder)
     memo = memo or Memo()
     data = record if clean else clean_numbers(record, DIGITS)
-    claims = _with_history(data.get("claims") or {}, folder)
+    claims = _for_pages(data.get("claims") or {}, data.get("runs") or {}, folder)
     suites: dict[str, list[Entry]] = {}
     for node_id in sorted(claims, key=lambda key: (file_of(key, claims[key]), claims[key].get("line") or 0, key)):
         suites.setdefault(file_of(node_id, claims[node_id]), []).append(claims[node_id])
@@ -72,11 +73,19 @@ def write_reports(
     return list(pages)
 
 
-def _with_history(claims: Mapping[str, Entry], folder: Path) -> Mapping[str, Entry]:
-    """The entries, each with its ``history`` where the folder's ledger tells of other versions of the claim."""
+def _for_pages(claims: Mapping[str, Entry], runs: Mapping[str, Any], folder: Path) -> dict[str, Entry]:
+    """The entries with what the record says of them elsewhere.
+
+    ``again``: the line that measures the claim again as its run did. ``history``: what the folder's ledger tells of other
+    versions of the claim, where it does.
+    """
     ledger = read_ledger(folder / NAME, claims)
-    found = {name: history_of(entry, ledger) for name, entry in claims.items()} if ledger.lines else {}
-    return {name: {**entry, **(found.get(name) or {})} for name, entry in claims.items()} if found else claims
+    found: dict[str, Entry] = {}
+    for name, entry in claims.items():
+        history = history_of(entry, ledger) if ledger.lines else None
+        again = measure_again(entry, runs.get(str(entry.get("run"))) or {})
+        found[name] = {**entry, **(history or {}), "again": again}
+    return found
 
 
 def _owned(path: Path) -> bool:

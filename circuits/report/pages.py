@@ -57,13 +57,26 @@ def verdict_of(entry: Entry) -> str:
 
 
 def figures_of(entry: Entry) -> list[Mapping[str, Any]]:
-    """The figures of a claim's checks and profiles, each once."""
+    """The figures of a claim's checks and profiles, each once; of several checks, the text says which a figure is of."""
     found: dict[str, Mapping[str, Any]] = {}
+    of: dict[str, list[str]] = {}
+    several = len({row.get("index") for row in entry.get("checks") or []}) > 1
     for row in [*(entry.get("checks") or []), *(entry.get("profiles") or [])]:
         figure = row.get("figure")
         if figure and figure.get("path"):
             found.setdefault(figure["path"], figure)
-    return list(found.values())
+            checks = of.setdefault(figure["path"], [])
+            if several and row.get("index") is not None and str(row["index"]) not in checks:
+                checks.append(str(row["index"]))
+    return [_numbered(figure, of[path]) for path, figure in found.items()]
+
+
+def _numbered(figure: Mapping[str, Any], checks: Sequence[str]) -> Mapping[str, Any]:
+    """A figure whose text begins with the numbers of its checks; as it is where there are none to tell."""
+    if not checks:
+        return figure
+    told = f"check{'s' if len(checks) > 1 else ''} {words.listing(checks)}"
+    return {**figure, "alt": f"{told}: {figure.get('alt') or 'figure'}"}
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from circuits.report import words
-from circuits.report.pages import Entry, model_lines, table
+from circuits.report.pages import Entry, model_lines, table, verdict_of
 from circuits.report.prose import code, prose
 from circuits.report.record import DASH, file_of, newest_run, number
 
@@ -20,6 +20,12 @@ _STATUS = {
     "skipped": "skipped",
     "invalid": "invalid",
 }
+_FRESH = (
+    "The run was of fresh prompts (`--circuit-fresh`): those that the seeds of earlier records give were left out, so "
+    "the seed alone draws a few others."
+)
+_FDR = "Alone it is a run of one claim, which `--circuit-fdr` may settle on fewer prompts."
+_DIR = "DIR is the folder or file with the weights whose digest stands above."
 _MOST_FILES = 3
 _SHORT_COMMIT = 12
 
@@ -53,7 +59,9 @@ def how_to_reproduce(record: Mapping[str, Any]) -> str:
     parts = []
     for told, runs in groups.items():
         which = f"Run{'s' if len(runs) > 1 else ''} {words.listing(runs)}"
-        parts.append(f"{which if len(groups) > 1 else 'In a checkout of the repository'}:\n\n{told}")
+        known = (record["runs"].get(runs[0]) or {}).get("git")
+        where = "In a checkout of the repository" if known else "In the project's folder"
+        parts.append(f"{which if len(groups) > 1 else where}:\n\n{told}")
     parts.append(
         "One claim alone: `pytest 'FILE::ID'` with the same options; its page gives the line. The prompts come from the "
         "seed in each suite (the option overrides it) and are the same on every machine, so on the same device and "
@@ -111,12 +119,23 @@ def _commands(run: Mapping[str, Any], entries: Mapping[str, Entry]) -> str:
     """A block of shell commands, and what the record cannot say."""
     commit, plus, _ = str(run.get("git") or "").partition("+")
     lines = [f"git checkout {commit}"] if commit else []
-    pins = [f'"{name}=={str(run[key]).partition("+")[0]}"' for key, name in _PACKAGES.items() if run.get(key)]
-    lines.append(" ".join(["pip install -e .", *pins]))
+    pins = [f'"{name}=={_release(run[key])}"' for key, name in _PACKAGES.items() if run.get(key)]
+    package = "-e ." if run.get("checkout") else f'"{_package(run)}"'
+    lines.append(" ".join(["pip install", package, *pins]))
     places = _places(file_of(name, entry) for name, entry in entries.items())
     lines.append(" ".join(["pytest", *places, *_options(run)]))
     block = "```sh\n" + "\n".join(lines) + "\n```"
     return "\n\n".join([block, *_gaps(run, commit, plus)])
+
+
+def _package(run: Mapping[str, Any]) -> str:
+    """This package as pip is asked for it, in the version of the run where that is known."""
+    return f"pytest-circuits=={_release(run['circuits'])}" if run.get("circuits") else "pytest-circuits"
+
+
+def _release(version: Any) -> str:
+    """A version without what a local build adds to it."""
+    return str(version).partition("+")[0]
 
 
 def _places(files: Iterable[str]) -> list[str]:
@@ -129,7 +148,7 @@ def _places(files: Iterable[str]) -> list[str]:
 def _options(run: Mapping[str, Any]) -> list[str]:
     options = run.get("options") or {}
     found = ["--circuit-no-cache"]
-    found += [f"--circuit-{key}={run[key]}" for key in ("device", "dtype") if run.get(key)]
+    found += [f"--circuit-{key}={shlex.quote(str(run[key]))}" for key in ("device", "dtype") if run.get(key)]
     found += [
         f"--circuit-{key}={options[key]}" for key in ("seed", "n", "permuted", "fdr") if options.get(key) is not None
     ]
@@ -142,6 +161,11 @@ def _gaps(run: Mapping[str, Any], commit: str, plus: str) -> list[str]:
     options, found = run.get("options"), []
     if not commit:
         found.append("The commit of this run was not recorded.")
+    if run.get("checkout") is None:
+        found.append(
+            "Whether the project is the source of pytest-circuits itself was not recorded (an earlier version wrote the record); "
+            "there write `-e .` for the package's name."
+        )
     if plus:
         found.append("The working tree had uncommitted changes: the commit alone may give other numbers.")
     if not commit or plus:
@@ -152,19 +176,26 @@ def _gaps(run: Mapping[str, Any], commit: str, plus: str) -> list[str]:
             "command line shows in the rows of the suites' pages."
         )
     elif options.get("fresh"):
-        found.append(
-            "The run was of fresh prompts (`--circuit-fresh`): those that the seeds of earlier records give were left out, so "
-            "the seed alone draws a few others."
-        )
+        found.append(_FRESH)
     if (options or {}).get("models"):
-        found.append("DIR is the folder or file with the weights whose digest stands above.")
+        found.append(_DIR)
     return [" ".join(text for text in found if text)] if any(found) else []
 
 
-def run_again(entry: Entry) -> str:
-    """The line that measures one claim again; empty where the record does not know its file."""
+def measure_again(entry: Entry, run: Mapping[str, Any]) -> str:
+    """The line that measures one claim again with the options of its run; empty where the record does not know its file.
+
+    ``run``: that run's part of the record, empty where it is not known.
+    """
     if not entry.get("file"):
         return ""
     variant = f"[{entry['variant']}]" if entry.get("variant") else ""
     node = f"{entry['file']}::{entry.get('id') or 'unnamed'}{variant}"
-    return f"pytest {shlex.quote(node)} --circuit-no-cache"
+    options = run.get("options") or {}
+    models = [name for name in options.get("models") or [] if name == entry.get("model")]
+    asked = _options({**run, "options": {**options, "models": models}})
+    verb = "Measure it" if verdict_of(entry) == "skipped" else "Measure it again"
+    found = [f"{verb}: {code(' '.join(['pytest', shlex.quote(node), *asked]))}."]
+    found += [_FRESH] if options.get("fresh") else []
+    found += [_FDR] if options.get("fdr") is not None else []
+    return " ".join([*found, *([_DIR] if models else [])])

@@ -18,9 +18,13 @@ from circuits.errors import CircuitsError
 
 FORMAT = 1
 DECIDED = ("supported", "refuted")
+ASKED = ("seed", "n", "permuted", "robust", "fdr", "fresh")
+"""The options of a run that decide its numbers, by their names in the record; the models' places apart."""
 DIGITS = 6  # significant digits of a float in the file: far below any interval's width
 DASH = "–"  # how null is shown
 TINY, TINY_TEXT = 1e-6, "1e-6"
+SUITE = "(suite)"
+"""The id of the entry for the faults that a suite has outside its claims: it stands among them, but is no claim."""
 _PARTS = ("runs", "models", "claims")
 
 
@@ -68,6 +72,18 @@ def file_of(node_id: str, entry: Mapping[str, Any]) -> str:
     return str(entry.get("file") or node_id.partition("::")[0])
 
 
+def is_claim(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry is a claim's, and not that of the faults outside the claims of a suite."""
+    return bool(entry.get("id") != SUITE)
+
+
+def suites_at_fault(entries: Iterable[Mapping[str, Any]]) -> str:
+    """ "1 suite has faults outside its claims"; empty where none has. They are not counted among the claims."""
+    count = sum(not is_claim(entry) for entry in entries)
+    many = f"{count} suites have faults outside their claims"
+    return "1 suite has faults outside its claims" if count == 1 else many if count else ""
+
+
 def newest_run(record: Mapping[str, Any]) -> str | None:
     """The id of the last run in the record, None when there is none."""
     return max(record.get("runs") or {}, key=_run_order, default=None)
@@ -85,7 +101,8 @@ def merge(
     """The record after a run; nothing passed in is changed, and what did not change is shared with it.
 
     ``claims`` are the entries of this run by node id, with ``run`` null: it is filled with the new run's
-    id, except that a cached claim keeps the run it was measured in where the record still knows it.
+    id, except that a cached claim keeps the run it was measured in where the record still knows it and that run asked for
+    the same numbers (seed, n, precision, ...).
     ``present`` maps each suite file that was collected to the node ids it defines now: other entries of
     that file are dropped. ``gone`` are files that no longer exist: all their entries are dropped. Runs
     that no claim refers to any more are dropped, except the new one; so are models no claim names.
@@ -101,7 +118,7 @@ def merge(
     for node_id, entry in claims.items():
         measured_in = before.get(node_id, {}).get("run")
         was_cached = bool(entry.get("cached")) or entry.get("status") == "cached"
-        keep = was_cached and measured_in in runs
+        keep = was_cached and measured_in in runs and _asked_alike(runs[measured_in], run, entry.get("model"))
         kept[node_id] = {**entry, "run": measured_in if keep else run_id}
     used = {entry.get("run") for entry in kept.values()} | {run_id}
     named = {entry.get("model") for entry in kept.values()} | set(models)
@@ -112,6 +129,17 @@ def merge(
         "models": {name: known[name] for name in sorted(known) if name in named},
         "claims": {node_id: kept[node_id] for node_id in sorted(kept)},
     }
+
+
+def _asked_alike(one: Mapping[str, Any], other: Mapping[str, Any], model: Any) -> bool:
+    """Whether two runs were asked for the same numbers of a model, as far as both say what they were asked for."""
+    if any(one.get(key) != other.get(key) for key in ("dtype", "device") if one.get(key) and other.get(key)):
+        return False
+    asked, again = one.get("options"), other.get("options")
+    if asked is None or again is None:
+        return True
+    given = model in (asked.get("models") or []), model in (again.get("models") or [])
+    return given[0] == given[1] and all(asked.get(key) == again.get(key) for key in ASKED)
 
 
 def flips(

@@ -11,7 +11,7 @@ from circuits.report import beside, words
 from circuits.report.pages import claim_name, figures_of
 from circuits.report.plain import Look, bars, plain, shade, wrapped
 from circuits.report.record import DASH, number
-from circuits.report.terminal import Entry, Line, colour, label, numbers
+from circuits.report.terminal import VACUOUS_BY, Entry, Line, colour, label, numbers
 
 _MOST_NAMED = 5
 _CELL = 7
@@ -93,7 +93,7 @@ def _flags(entry: Entry) -> str:
     """What is said beside the verdict: another expectation, VACUOUS, not as expected."""
     flags = [] if entry.get("expected") in (None, "supported") else [f"expected: {entry['expected']}"]
     flags += ["NOT as expected"] if entry.get("met") is False else []
-    flags += ["VACUOUS: uniform attention satisfies it too"] if entry.get("vacuous") else []
+    flags += [f"VACUOUS: {VACUOUS_BY}"] if entry.get("vacuous") else []
     return f"  ({'; '.join(flags)})" if flags else ""
 
 

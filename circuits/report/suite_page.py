@@ -25,7 +25,6 @@ from circuits.report.pages import (
     verdict_of,
 )
 from circuits.report.prose import code, prose
-from circuits.report.provenance import run_again
 from circuits.report.ranking import deciding
 from circuits.report.record import DASH, number
 
@@ -38,8 +37,8 @@ CONVENTIONS = (
     "applicable."
 )
 VACUOUS = (
-    "**VACUOUS**: every check of this claim also holds under uniform attention (or with shuffled weights), so a "
-    "head without any structure would pass. The verdict says nothing about what this head has learned."
+    "**VACUOUS**: every check of this claim also holds under uniform attention, or on every model with shuffled weights, so "
+    "a head without any structure would pass. The verdict says nothing about what this head has learned."
 )
 
 
@@ -174,9 +173,7 @@ def _closed(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[st
     parts += [_profile(profile) for profile in entry.get("profiles") or []]
     if entry.get("yaml"):
         parts.append(details("The claim as written", _fenced(str(entry["yaml"]), "yaml")))
-    again = run_again(entry)
-    verb = "Measure it" if verdict_of(entry) == "skipped" else "Measure it again"
-    return [*parts, f"{verb}: {code(again)}. [Contents](#contents)"] if again else parts
+    return [*parts, f"{entry['again']} [Contents](#contents)"] if entry.get("again") else parts
 
 
 def _figure(figure: Mapping[str, Any]) -> str:

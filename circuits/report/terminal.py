@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from circuits.report.record import number
+from circuits.report.record import is_claim, number, suites_at_fault
 from circuits.report.words import any_rule, top_rule
 
 Entry = Mapping[str, Any]
@@ -14,6 +14,7 @@ Line = tuple[tuple[str, str | None], ...]
 """Pieces of text, each with a colour or None."""
 
 STATUSES = ("measured", "cached", "skipped", "invalid", "error")
+VACUOUS_BY = "uniform attention or shuffled weights satisfy it too"
 _INDENT = " " * 16
 
 
@@ -98,7 +99,7 @@ def claims_section(entries: Mapping[str, Entry]) -> Iterator[Line]:
 
 def _claim(name: str, entry: Entry) -> Iterator[Line]:
     notes = [] if entry["expected"] == "supported" else [f"expected: {entry['expected']}"]
-    notes += ["VACUOUS: uniform attention satisfies it too"] if entry.get("vacuous") else []
+    notes += [f"VACUOUS: {VACUOUS_BY}"] if entry.get("vacuous") else []
     notes += ["cached"] if entry.get("cached") else []
     noted = f"  ({'; '.join(notes)})" if notes else ""
     yield (f"  {label(entry):<14}", colour(entry)), (f"{name}{noted}", None)
@@ -122,12 +123,14 @@ def colour(entry: Entry) -> str:
 
 def counts_line(entries: Mapping[str, Entry]) -> str:
     """How many claims, by how they came to their verdict, and how many did not come out as expected."""
-    statuses = Counter(str(entry["status"]) for entry in entries.values())
+    claims = [entry for entry in entries.values() if is_claim(entry)]
+    statuses = Counter(str(entry["status"]) for entry in claims)
     said = ", ".join(f"{statuses[name]} {name}" for name in STATUSES if statuses[name])
-    missed = sum(entry["met"] is False for entry in entries.values())
+    missed = sum(entry["met"] is False for entry in claims)
     outcome = f"{missed} not as expected" if missed else "all as expected"
-    total = len(entries)
-    return f"{total} claim{'s' if total != 1 else ''}: {said}; {outcome}"
+    counted = f"{len(claims)} claim{'s' if len(claims) != 1 else ''}: {said}; {outcome}" if claims else "0 claims"
+    outside = suites_at_fault(entries.values())
+    return f"{counted}; {outside}" if outside else counted
 
 
 def with_required(entries: Mapping[str, Entry], failed: Collection[str]) -> Mapping[str, Entry]:

@@ -20,6 +20,7 @@ from circuits.report.record import (
     clean_numbers,
     file_of,
     flips,
+    is_claim,
     load_record,
     merge,
     write_record,
@@ -58,7 +59,7 @@ def write_run(
     old = load_record(path)
     gone = {file_of(node_id, entry) for node_id, entry in old["claims"].items()}
     gone = {file for file in gone if file not in files and not (root / file).exists()}
-    counts = Counter(str(entry["status"]) for entry in entries.values())
+    counts = Counter(str(entry["status"]) for entry in entries.values() if is_claim(entry))
     run = {
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 1),
@@ -71,6 +72,7 @@ def write_run(
         "dtype": dtype,
         "device": device,
         "git": commit(root),
+        "checkout": is_checkout(root),
         "options": None if options is None else dict(options),
         "counts": {name: counts.get(name, 0) for name in ("measured", "cached", "skipped", "invalid", "error")},
     }
@@ -82,6 +84,11 @@ def write_run(
     ledger.append(folder / ledger.NAME, ledger.lines_of(entries, record["models"], run))
     write_reports(folder, record, memo=memo_of(folder, kept) if kept is not None else None, clean=True, html=html)
     return record
+
+
+def is_checkout(root: Path) -> bool:
+    """Whether a project is this package's own source checkout, and the code that runs is the one in it."""
+    return Path(circuits.__file__).resolve().parent.parent == root.resolve() and (root / "pyproject.toml").is_file()
 
 
 def commit(root: Path) -> str | None:

@@ -6,6 +6,8 @@
   const FIELDS = ["text", "verdict", "suite", "model"], NUMBERS = ["estimate", "n", "evidence"];
   const rows = table ? all("tbody tr", table) : [];
   const sectionOf = new Map(rows.map((row) => [row, document.getElementById(row.dataset.for)]));
+  const isClaim = (row) => !("outside" in row.dataset); // faults outside a suite's claims have a row, but are no claim
+  const claims = rows.filter(isClaim).length;
   const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
   let order = { by: "", down: false };
   document.documentElement.classList.add("js");
@@ -31,7 +33,7 @@
       const fits = ["verdict", "suite", "model"].every((name) => !chosen[name] || row.dataset[name] === chosen[name]);
       row.hidden = !(fits && wanted.every((word) => texts.get(row).includes(word)));
       sectionOf.get(row).hidden = row.hidden;
-      shown += !row.hidden;
+      shown += !row.hidden && isClaim(row);
     }
     for (const suite of all("section.suite")) suite.hidden = !suite.querySelector("details.claim:not([hidden])");
     table.tBodies[0].append(...(order.by ? [...rows].sort(compare) : rows));
@@ -39,7 +41,7 @@
       if (head.dataset.sort === order.by) head.ariaSort = order.down ? "descending" : "ascending";
       else head.removeAttribute("aria-sort");
     }
-    form.querySelector("output").value = shown === rows.length ? `${shown} claims` : `${shown} of ${rows.length} claims`;
+    form.querySelector("output").value = shown === claims ? `${shown} claims` : `${shown} of ${claims} claims`;
   }
 
   function remember() {
