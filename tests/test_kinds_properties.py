@@ -47,6 +47,9 @@ def measured(
 
 def numbers(row: Any, name: str = "") -> Any:
     """A row's numbers with their names, rounded as far as the order of float32 sums may change them."""
+    if isinstance(row, dict) and row.get("kind") == "d_z":
+        # It divides by the spread of differences that may be as small as a hundred times the rounding of a logit.
+        return {**row, "value": pytest.approx(row["value"], rel=5e-3, nan_ok=True)}
     if isinstance(row, dict):
         return {key: numbers(value, key) for key, value in row.items()}
     if isinstance(row, (list, tuple)):
