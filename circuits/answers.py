@@ -67,7 +67,7 @@ class Answers:
         source = self.source(item)
         if claim.faults or self.folder is None or source is None or source.digest is None:
             return None
-        own = sorted(f"{each.kind} {each.own.name} {each.code}" for each in own_code(item, self.own))
+        own = [each.plain() for each in own_code(item, self.own)]  # its prose stands in the answer
         self._held.append(item)  # ``_seen`` knows prompt sets by identity
         about = [
             meaning(item, self._seen), item.node_id, suite.title, claim.yaml, dict(claim.source or suite.source or {}),

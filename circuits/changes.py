@@ -18,8 +18,10 @@ from typing import Any
 
 from circuits.claims.load import Knowledge
 from circuits.errors import CircuitsError
-from circuits.items import Item, items_of, load, own_code
+from circuits.extensions import Extensions
+from circuits.items import Item, items_of, load, named_own, own_code
 from circuits.meaning import meaning
+from circuits.report.record import own_digest
 
 NEW, ASKS, MODEL, CODE, OWN, UNKNOWN = (
     "new or renamed", "another meaning", "another model", "other measuring code or libraries", "other code of the project's own",
@@ -93,6 +95,18 @@ class Repository:
         except (ValueError, CircuitsError):
             return None
 
+    def ignores(self, path: Path) -> bool:
+        """Whether git is told to ignore a file (a virtual environment's, say); so is what lies outside the repository."""
+        try:
+            inside = path.resolve().relative_to(self.top.resolve()).as_posix()
+        except ValueError:
+            return True
+        try:
+            self._git(self.top, "check-ignore", "--quiet", "--", inside)
+        except CircuitsError:
+            return False
+        return True
+
     def yaml_files(self, into: Path) -> None:
         """Every YAML file of the commit, below ``into``."""
         names = self._git(self.top, "ls-tree", "-r", "-z", "--name-only", self.commit).decode().split("\0")
@@ -128,7 +142,7 @@ def changes_since(
     why: dict[str, str] = {}
     for item in items:
         reason = _why(item, then, record, code, digest_of_model)
-        if reason is None and files[item.node_id] & edited:
+        if reason is None and (files[item.node_id] & edited or _recoded(record, item, know.own)):
             reason = OWN
         if reason is not None:
             why[item.node_id] = reason
@@ -185,6 +199,16 @@ def _record(repository: Repository, report: Path | None) -> dict[str, Any] | Non
 
 
 def _edited(repository: Repository, path: Path) -> bool:
-    """Whether a file of a project's own code differs from the commit's (outside the repository nobody can tell)."""
+    """Whether a file of a project's own code differs from the commit's, or is not in it: code that moved may be other code.
+
+    Of what lies outside the repository, or is ignored, nobody can tell.
+    """
     before = repository.text(path)
-    return before is not None and before != path.read_bytes()
+    return before != path.read_bytes() if before is not None else not repository.ignores(path)
+
+
+def _recoded(record: Mapping[str, Any] | None, item: Item, own: Extensions) -> bool:
+    """Whether what a claim uses of the project's own has another digest than in the record's entry of it."""
+    if record is None:
+        return False
+    return own_digest(record["claims"][item.node_id].get("own") or []) != own_digest(named_own(item, own))

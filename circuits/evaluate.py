@@ -23,7 +23,7 @@ from circuits.entries import entry_of, invalid, located
 from circuits.errors import CircuitsError, ModelInvalid, ModelUnavailable, PromptFault, Unmeasurable
 from circuits.evidence import figure_of, patterns_of, profiles_of
 from circuits.extensions import Extensions, Metric, Score, extensions, own_of
-from circuits.items import Item, Options, Outcome, items_of, knowledge, load, model_facts, names_role, own_code
+from circuits.items import Item, Options, Outcome, items_of, knowledge, load, model_facts, named_own
 from circuits.kinds.controls import controls_of, plan_controls
 from circuits.kinds.kind import Cell, Draw, Here, Quantity
 from circuits.kinds.registry import REGISTRY
@@ -117,9 +117,7 @@ class Evaluator:
         except ModelInvalid as problem:
             return invalid(item, (located(item.base, item.suite, claim.where, str(problem)),))
         entry = entry_of(item) | {"prompts": facts, "profiles": profiles, "patterns": patterns}
-        own = [
-            each.plain() for each in own_code(item, self.own) if each.kind != "role" or names_role(item, each.own.name)
-        ]
+        own = named_own(item, self.own)
         entry |= {"own": own} if own else {}
         if self.options.robust:
             entry["robust"] = strip(self, item, entry)

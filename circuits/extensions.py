@@ -16,6 +16,7 @@ from circuits.claims import bounds
 from circuits.claims.claim import Check, PromptSet
 from circuits.claims.claim import Score as ScoreCheck
 from circuits.claims.keys import SCORES
+from circuits.claims.load_prompts import REQUIRABLE, requirable
 from circuits.claims.selector import SelectorError, parse
 from circuits.errors import CircuitsError
 from circuits.prompts.own import (
@@ -47,7 +48,7 @@ def extensions(extra: Iterable[Any] = ()) -> Extensions:
     """All families by name, and the roles, scores and metrics that ``extra`` and the entry points add.
 
     Raises CircuitsError for what is no record, for a name that is taken or cannot be written in a claim, for a score or
-    metric that says nothing sensible of itself, and for an entry point that cannot be loaded.
+    metric that says nothing sensible of itself, for a family that requires what cannot be required, and for an entry point that cannot be loaded.
     """
     offered = [(each, _OFFERED) for each in extra]
     for group, kind in ENTRY_POINTS.items():
@@ -58,6 +59,10 @@ def extensions(extra: Iterable[Any] = ()) -> Extensions:
                 f"an extension {origin} is no Family, Role, Score or Metric but {type(record).__name__}: {record!r}"
             )
     known = families(record for record, _ in offered if isinstance(record, Family))
+    for family in known.values():
+        problem = _requires_problem(family)
+        if problem:
+            raise CircuitsError(f"the prompt family {family.name!r} ({place_of(family)}) {problem}")
     found = {
         kind: _by_name([each for each in offered if isinstance(each[0], kind)], kind, known)
         for kind in ENTRY_POINTS.values()
@@ -77,6 +82,18 @@ def _by_name(offered: list[tuple[Any, str]], kind: type, known: Mapping[str, Fam
             raise CircuitsError(f"{about} ({place_of(record)}) {problem}")
         found[record.name] = record
     return found
+
+
+def _requires_problem(family: Family) -> str:
+    """What is wrong with what a family requires of the clean model; "" where nothing is."""
+    for name, least in (family.requires or {"top1": family.requires_top1}).items():
+        span = requirable(str(name))
+        if span is None:
+            return f"requires {name!r}, which cannot be required; it takes top1, top5, ..., {', '.join(REQUIRABLE)}"
+        number = isinstance(least, (int, float)) and not isinstance(least, bool)
+        if not number or not span[0] <= least < span[1]:
+            return f"requires {name}: {least!r}; write a number that is at least {span[0]:g} and less than {span[1]:g}"
+    return ""
 
 
 def _name_problem(record: Role | Score | Metric, known: Mapping[str, Family]) -> str:
@@ -152,8 +169,8 @@ def used(own: Extensions, sets: Iterable[PromptSet], checks: Iterable[Check]) ->
     for check in checks:
         for record in own_of(check):
             found[_NOUNS[type(record)], record.name] = record
-    each = [Used(kind, record, code_of(record)) for (kind, _), record in sorted(found.items())]
-    return [one for one in each if one.code]
+    by_name = sorted(found.items(), key=lambda each: each[0])
+    return [Used(kind, record, code_of(record)) for (kind, _), record in by_name]
 
 
 def own_of(check: Check) -> tuple[Score | Metric, ...]:

@@ -126,6 +126,12 @@ def own_code(item: Item, own: Extensions) -> list[Used]:
     return used(own, prompt_sets(item), item.claim.checks)
 
 
+def named_own(item: Item, own: Extensions) -> list[dict[str, Any]]:
+    """The same as it stands in results.json, without the roles that the claim itself does not name."""
+    found = own_code(item, own)
+    return [each.plain() for each in found if each.kind != "role" or names_role(item, each.own.name)]
+
+
 def names_role(item: Item, role: str) -> bool:
     """Whether the claim itself names a role: its prompts have every own role that the suite names anywhere."""
     scores = (

@@ -145,6 +145,30 @@ def in_words(size: int) -> str:
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.3g} {unit}"
 
 
+@contextlib.contextmanager
+def alone(place: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a work against other processes by the lock file ``place``: True while it is held.
+
+    Not to ``wait`` gives False where another process holds it. Where no lock can be made, there is nobody to wait for.
+    The operating system frees the lock of a process that dies.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(str(place))
+    held = True
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        held = False
+    except OSError:
+        pass
+    try:
+        yield held
+    finally:
+        lock.release()
+
+
 def digest_of(data: Any) -> str:
     """sha256 of plain data in canonical JSON, as hex."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests_of_plugin import NUMERALS, project, run_pytest
 
+from circuits.changes import Repository, _edited
+
 SUITE = """\
 suite: Two
 model: reference
@@ -105,12 +107,63 @@ def test_an_own_family_that_was_edited_is_what_is(repository: Path) -> None:
     )
     git(repository, "add", "-A")
     git(repository, "commit", "-qm", "conftest")
-    from circuits.changes import Repository
-
     found = Repository(repository, "HEAD")
     assert found.text(conftest) == conftest.read_bytes()
     assert found.text(repository / "nothing.py") is None
     assert found.text(Path("/etc/hostname")) is None
+
+
+OWN = """\
+from circuits.extensions import Score
+from mine import score_of
+
+def pytest_circuits_extensions():
+    return [Score("mine", doc="Mine.", value=score_of(0.9))]
+"""
+MINE = """\
+def score_of(k):
+    def value(attention, prompt):
+        return attention[:, -1, 0] * 0 + k
+    return value
+"""
+
+
+@pytest.fixture
+def with_own_code(repository: Path) -> Path:
+    """A project with one claim on a score of its own, made by a factory in another file."""
+    (repository / "conftest.py").write_text(OWN)
+    (repository / "mine.py").write_text(MINE)
+    claim = '  own: {claim: It is., head: "0.0", prompts: numerals, score: mine, at_least: 0.5}\n'
+    (repository / "hypotheses" / "two.yaml").write_text(SUITE + claim)
+    assert run_pytest(repository).status == 0
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "own code")
+    return repository
+
+
+def test_own_code_that_moved_to_a_new_file_is_what_is(with_own_code: Path) -> None:
+    """The file is not in the commit, so what is in it may be anything; one that git ignores cannot be judged by that."""
+    assert "none of 3 claims is tested" in run_pytest(with_own_code, "--circuit-changed").out
+    text = MINE.replace("+ k", "+ k / 2")
+    (with_own_code / "other.py").write_text(text)
+    (with_own_code / "conftest.py").write_text(OWN.replace("from mine", "from other"))
+    run = run_pytest(with_own_code, "-v", "--circuit-changed")
+    assert "1 of 3 claims are tested (1 other code of the project's own)" in run.out
+    assert any(line.startswith("hypotheses/two.yaml::own ") for line in run.lines)
+    repository = Repository(with_own_code, "HEAD")
+    assert _edited(repository, with_own_code / "other.py") and not _edited(repository, with_own_code / "mine.py")
+    with (with_own_code / ".gitignore").open("a") as ignored:
+        ignored.write("other.py\n")
+    assert not _edited(repository, with_own_code / "other.py")
+    assert not _edited(repository, Path("/etc/hostname"))
+
+
+def test_another_argument_of_own_code_is_what_is(with_own_code: Path) -> None:
+    """The file of the function is as it was, and what the function was made with is not: the record's digest tells."""
+    (with_own_code / "conftest.py").write_text(OWN.replace("0.9", "0.3"))
+    run = run_pytest(with_own_code, "-v", "--circuit-changed")
+    assert "1 of 3 claims are tested (1 other code of the project's own)" in run.out
+    assert any(line.startswith("hypotheses/two.yaml::own ") for line in run.lines)
 
 
 def test_what_is_no_commit_is_a_usage_error(repository: Path, tmp_path: Path) -> None:

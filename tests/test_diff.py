@@ -19,7 +19,7 @@ from tests_of_plugin import HEAD, environment, project, results, run_pytest
 from circuits.cli import main
 from circuits.diff.asked import OTHER, STRENGTHENED, WEAKENED, asked, changes
 from circuits.diff.compare import BOTH, Difference, compare
-from circuits.diff.show import MARKER, as_data, as_markdown, as_text, summary
+from circuits.diff.show import MARKER, _safe, as_data, as_markdown, as_text, summary
 from circuits.diff.side import Side, read_side
 from circuits.items import knowledge
 from circuits.report.record import empty_record
@@ -232,6 +232,77 @@ def test_a_claim_that_became_vacuous_is_told(differ: Callable[..., Difference]) 
     assert found.matters
     assert "Another verdict (1)\n  f::a  SUPPORTED -> SUPPORTED (VACUOUS)" in as_text(found)
     assert as_data(found)["verdicts"][0]["vacuous"] == {"before": False, "after": True}
+
+
+@pytest.mark.parametrize(("old", "new"), [(12345671, 12345672), (1, 10**12)])
+def test_long_seeds_are_told_apart(differ: Callable[..., Difference], old: int, new: int) -> None:
+    """All digits of a seed count, and a record that holds no number in its place is compared all the same."""
+
+    def of_seed(seed: object, digest: str) -> dict[str, Any]:
+        found = claim(digest=digest)
+        found["checks"][0]["seed"] = seed
+        return found
+
+    found = differ(record({"f::a": of_seed(old, "sha256:1")}), record({"f::a": of_seed(new, "sha256:2")}))
+    assert [change.text for change in found.edited[0].changes] == [f"sampling: seed: {old} -> {new}"]
+    odd = differ(record({"f::a": of_seed(old, "sha256:1")}), record({"f::a": of_seed(["x"], "sha256:2")}))
+    assert [change.text for change in odd.edited[0].changes] == [f'sampling: seed: {old} -> ["x"]']
+
+
+def test_a_confidence_that_is_no_number_is_another_one(differ: Callable[..., Difference]) -> None:
+    """It is neither more nor less."""
+    odd = claim(digest="sha256:odd")
+    odd["checks"][0]["confidence"] = "much"
+    (edited,) = differ(record({"f::a": claim()}), record({"f::a": odd})).edited
+    assert (edited.direction, edited.changes[0].text) == (OTHER, "sampling: confidence: 0.95 -> much")
+
+
+def with_own(code: str, **more: Any) -> dict[str, Any]:
+    return claim(own=[{"kind": "metric", "name": "mine", "code": f"sha256:{code}"}], **more)
+
+
+def test_other_own_code_asks_otherwise(differ: Callable[..., Difference]) -> None:
+    """The claim reads alike and its metric is another; digests by two versions of the program tell nothing."""
+    old, new = record({"f::a": with_own("1" * 64)}), record({"f::a": with_own("2" * 64)})
+    found = differ(old, new)
+    (edited,) = found.edited
+    assert (found.matters, edited.direction) == (True, OTHER)
+    assert edited.changes[0].text == f"own code: metric mine: sha256:{'1' * 16} -> sha256:{'2' * 16}"
+    assert not differ(old, old).matters
+    assert not differ(old, record({"f::a": with_own("2" * 64)}, code="d")).matters
+
+
+OWN_SUITE = SUITE + '  own: {claim: It is., head: "0.0", prompts: numerals, score: mine, at_least: 0.5}\n'
+
+
+def test_own_code_that_was_edited_since_leaves_no_verdict(tmp_path: Path) -> None:
+    """In the folder that the command runs in; what its report says of a commit's own code cannot be checked, and that is said."""
+    folder = project(tmp_path, two=OWN_SUITE)
+    conftest = (
+        "from circuits.extensions import Score\n\n"
+        "def pytest_circuits_extensions():\n"
+        "    return [Score('mine', doc='Mine.', value=lambda attention, prompt: attention[:, -1, 0] * 0 + 0.9)]\n"
+    )
+    (folder / "conftest.py").write_text(conftest)
+    assert run_pytest(folder).status == 0
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "first")
+    status, text = said(folder, "HEAD")
+    assert (status, text.splitlines()[1]) == (0, "No difference that matters: 3 claims as before.")
+    assert "): 1 claim was measured by code of the project's own; whether that was edited after the report" in text
+    (folder / "conftest.py").write_text(conftest.replace("0.9", "0.8"))
+    status, text = said(folder, "HEAD")
+    assert status == 1
+    assert "verdict: SUPPORTED (VACUOUS) -> NOT MEASURED" in text and "own code: score mine: sha256:" in text
+    assert "the working tree: the project's own code that 1 claim uses was edited after the report was written" in text
+
+
+def test_text_renders_as_written() -> None:
+    """A number sign links no issue, wherever it stands, and a backslash of the user's is one."""
+    assert [_safe(text) for text in ("# x", "a # b", "#1", r"\# x")] == [
+        "&#35; x", "a &#35; b", "&#35;1", r"\\&#35; x",
+    ]  # fmt: skip
 
 
 def test_a_renamed_claim_is_neither_added_nor_removed(differ: Callable[..., Difference]) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +23,7 @@ from circuits.commands.lint import lint
 from circuits.errors import CircuitsError, PromptFault
 from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
 from circuits.extensions import ENTRY_POINTS, Family, Metric, Role, Score, extensions
+from circuits.items import own_code
 from circuits.prompts import registry
 from circuits.prompts.own import MetricName, code_of, files_of, marked
 from circuits.prompts.prompt import Prompt, PromptPair, Span
@@ -89,6 +93,10 @@ def test_a_session_knows_what_was_handed_to_it_and_nothing_else() -> None:
         ((replace(LOOKS, selector=None),), "needs one of the two: selector, or value(attention, prompt)"),
         ((replace(MASS, selector="any -> n-1"),), "needs one of the two"),
         ((replace(LOOKS, selector="any -> "),), "has a selector that cannot be read: 'any -> '"),
+        ((replace(FAMILIES["ioi"], name="mine", requires={"logit_diff": 0.0}),), "the prompt family 'mine' (no code) requires 'logit_diff', which cannot be required; it takes top1, top5, ..., answer_prob"),
+        ((replace(FAMILIES["ioi"], name="mine", requires={"topmost": 0.0}),), "requires 'topmost', which cannot be required"),
+        ((replace(FAMILIES["ioi"], name="mine", requires={"top5": 50}),), "requires top5: 50; write a number that is at least 0 and less than 1"),
+        ((replace(FAMILIES["ioi"], name="mine", requires_top1="0.5"),), "requires top1: '0.5'; write a number"),
         ((replace(LOOKS, families=("ioii",)),), "names the family 'ioii', which there is not"),
     ],
 )  # fmt: skip
@@ -233,7 +241,159 @@ def test_an_edited_function_is_another_code(tmp_path: Path, kind: str) -> None:
     file.write_text("def f(*given):\n    return 2.00\n")
     assert code_of(first) == before and files_of(first) == [file]
     assert code_of(MAKERS[kind](imported(file).f)) != before
-    assert code_of(FAMILIES["ioi"]) == ""
+    assert code_of(FAMILIES["ioi"]) == code_of(replace(FAMILIES["ioi"], doc="Prose decides nothing."))
+
+
+MADE = """\
+import functools, re
+from dataclasses import dataclass
+
+def maker(k):
+    def value(logits, prompt):
+        return float(k)
+    return value
+
+def taking(k, logits, prompt):
+    return float(k)
+
+@dataclass
+class Made:  # it has an __eq__ and so no hash
+    k: object
+
+    def __call__(self, logits, prompt):
+        return float(self.k)
+
+    def method(self, logits, prompt):
+        return float(self.k)
+
+class Slotted:
+    __slots__ = ("k", "never")
+
+    def __init__(self, k):
+        self.k = k
+
+    def __call__(self, logits, prompt):
+        return float(self.k)
+
+def within(k):
+    inner = maker(k)
+    return lambda logits, prompt: inner(logits, prompt)
+
+def of_array(k):
+    import numpy
+    weights = numpy.full(3, k)
+    return lambda logits, prompt: float(weights[0])
+
+def of_pattern(k):
+    pattern = re.compile(f"a{k}")
+    return lambda text: [match.span() for match in pattern.finditer(text)]
+
+def by_default(k):
+    return lambda logits, prompt, k=k: float(k)
+
+def half_made(k):
+    def value(logits, prompt):
+        return float(k) + later
+    if k < 0:
+        later = 1.0
+    return value
+
+ways = {
+    "closure": maker, "partial": lambda k: functools.partial(taking, k), "object": Made, "method": lambda k: Made(k).method,
+    "slots": Slotted, "function in a closure": within, "array": of_array, "pattern": of_pattern, "default": by_default,
+    "cached": lambda k: functools.cache(maker(k)), "object in a partial": lambda k: functools.partial(Made(k)),
+    "empty cell": half_made, "set": lambda k: maker(frozenset({"x", "y", str(k)})),
+}
+"""
+
+
+def made(folder: Path) -> ModuleType:
+    (folder / "made.py").write_text(MADE)
+    return imported(folder / "made.py")
+
+
+WAYS = ("closure", "partial", "object", "method", "slots", "function in a closure", "array", "pattern", "default", "cached",
+        "object in a partial", "empty cell", "set")  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", ["metric", "role", "family"])
+def test_what_is_baked_into_a_function_is_part_of_its_code(tmp_path: Path, way: str, kind: str) -> None:
+    """One file, two arguments: two codes, and the same one for the same argument, however the function was made."""
+    make = made(tmp_path).ways[way]
+    one, again, other = (code_of(MAKERS[kind](make(k))) for k in (1, 1, 2))
+    assert one == again != other
+
+
+def test_every_way_of_making_a_function_is_tried(tmp_path: Path) -> None:
+    """No way of the file is left out above."""
+    assert tuple(made(tmp_path).ways) == WAYS
+
+
+def test_the_code_is_the_same_in_every_process(tmp_path: Path) -> None:
+    """Neither addresses nor the order of sets are part of it."""
+    made(tmp_path)
+    text = (
+        "import made; from circuits.prompts.own import Metric, code_of\n"
+        "print(*(code_of(Metric('m', 'M.', made.ways[way](1))) for way in made.ways))"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", text], cwd=tmp_path, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(found) == 1 and len(found.pop().split()) == len(WAYS)
+
+
+@pytest.mark.parametrize("way", ["closure", "object"])
+def test_another_argument_of_a_factory_is_measured_again(tmp_path: Path, way: str) -> None:
+    """An answer that the cache has for one argument is not believed of another."""
+    make = made(tmp_path).ways[way]
+    claim = "ablate: ['1.2', '2.1'], after: margin, at_most: 0.5"
+    found = [answered(tmp_path, (replace(MARGIN, value=make(k)),), claim, cache=True)[0] for k in (0.0, 1.0, 1.0)]
+    assert [(each["verdict"], each["status"]) for each in found] == [
+        ("supported", "measured"),
+        ("refuted", "measured"),
+        ("refuted", "cached"),
+    ]
+
+
+IOI = FAMILIES["ioi"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        *((MARGIN, replace(MARGIN, **change)) for change in ({"low": -1.0}, {"high": 2.0}, {"zero": False}, {"rises": True},
+                                                             {"answer": False}, {"foil": False})),
+        (LOOKS, replace(LOOKS, selector="any -> n-2")),
+        (LOOKS, replace(LOOKS, families=("ioi",))),
+        (replace(IOI, name="mine"), replace(IOI, name="mine", requires_top1=0.1)),
+        (replace(IOI, name="mine"), replace(IOI, name="mine", requires={"prob_diff": 0.1})),
+        (replace(IOI, name="mine"), replace(IOI, name="mine", exhaustive=True)),
+        (replace(IOI, name="mine"), replace(IOI, name="mine", parameters=(replace(IOI.parameters[0], default="x"), *IOI.parameters[1:]))),
+        (replace(IOI, name="mine"), replace(IOI, name="mine", marks=(ROLE,))),
+    ],
+)  # fmt: skip
+def test_what_a_record_says_beside_its_function_is_part_of_its_code(old: Any, new: Any) -> None:
+    """Each field that decides a value or a verdict; a family that a project made of the package's has a code too."""
+    assert code_of(old) != code_of(new)
+    assert code_of(old) == code_of(replace(old, doc="Other words."))
+
+
+def test_a_family_of_the_package_under_other_requirements_is_own_code(tmp_path: Path) -> None:
+    """What it requires is in the answer's key, and what it says is told in the report."""
+    keys = []
+    for least in (0.1, 0.9, 0.9):
+        family = replace(FAMILIES["named_sequence"], name="mine", requires_top1=least)
+        know = knowledge(extra=[family])
+        path = written(tmp_path, "ablate: '1.2', drop_in: logit_diff, at_least: 5%")
+        path.write_text(path.read_text().replace("named_sequence", "mine"))
+        (item,) = items_of(load(path, know, "own.yaml"), tmp_path)
+        assert [each.own for each in own_code(item, know.own)] == [family]
+        keys.append(Answers(tmp_path, Options(), tmp_path, None, know.own).key(item))
+    assert keys[0] != keys[1] == keys[2] is not None
 
 
 def test_an_edited_metric_is_measured_again_and_nothing_else(tmp_path: Path) -> None:

@@ -277,6 +277,40 @@ def test_prompts_that_changed_the_verdict_are_told() -> None:
     )
 
 
+def test_a_line_without_a_count_spoils_nothing(tmp_path: Path) -> None:
+    """Somebody's odd line, with neither n nor expectation, is told as far as it goes."""
+    odd = {key: value for key, value in line("q1").items() if key not in ("n", "expected", "seed", "rows")}
+    append(tmp_path / NAME, [odd, line("q2", verdict="supported")])
+    assert history_text(entry("q2"), read_ledger(tmp_path / NAME)) == (
+        "edited once before this version was decided: at_least 0.5 REFUTED; "
+        "then at_least 0.5 (the same bounds, asked otherwise) SUPPORTED (n 64)"
+    )
+
+
+def test_an_edit_of_own_code_is_told() -> None:
+    """A function that was edited until the claim passed; of lines that do not tell nothing is said."""
+    found = ledger(line("q1"), line("q1", own="a"), line("q1", own="b", verdict="supported"))
+    assert history_text(entry(), found) == (
+        "decided more than once: at_least 0.5 REFUTED (n 64, seed 0) then SUPPORTED (n 64, seed 0) "
+        "(the project's own code was edited once in between)"
+    )
+    alike = ledger(*(line("q1", own=own) for own in "aba"))
+    assert history_text(entry(), alike) == (
+        "decided more than once: at_least 0.5 REFUTED (n 64) (the project's own code was edited 2 times in between)"
+    )
+    assert history_text(entry(), ledger(line("q1"), line("q1", own="a"))) is None
+
+
+def test_another_own_code_is_another_line(tmp_path: Path) -> None:
+    """The same claim and verdict by other code of the project's own is a decision of its own."""
+    run = {"started": "t", "code": "sha256:c"}
+    claim = {"status": "measured", "verdict": "supported", "digest": "sha256:q", "model": "m", "checks": []}
+    own = [claim | {"own": [{"kind": "metric", "name": "mine", "code": f"sha256:{code}"}]} for code in "ab"]
+    counts = [append(tmp_path / NAME, lines_of({ID: each}, {}, run)) for each in (claim, own[0], own[1], own[0])]
+    assert counts == [1, 1, 1, 0]
+    assert ["own" in each for each in read_ledger(tmp_path / NAME).lines] == [False, True, True]
+
+
 def test_an_expectation_that_was_turned_round_is_told() -> None:
     """The same bound, refuted, and now a known negative; and an edit that leaves the bounds alone."""
     found = ledger(line("q1"), line("q2", expected="refuted"), line("q3", expected="refuted"))

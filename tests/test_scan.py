@@ -335,6 +335,16 @@ def test_a_control_is_the_median_head() -> None:
     assert median_head(measured([[0.9, 0.0, float("nan")], [0.2, 0.2, 0.1]])) != (0, 2)
 
 
+def test_a_control_is_never_a_claimed_head() -> None:
+    """Half the heads are high: a claimed one is as near to the median as a low one, and a low one is taken."""
+    half = measured([[0.9, 0.9], [0.1, 0.1]])
+    assert half.usual == 0.5
+    assert median_head(half) == (1, 0)
+    assert median_head(half, {(1, 0)}) == (1, 1)
+    assert median_head(half, {(1, 0), (1, 1)}) is None
+    assert median_head(measured([[0.6, 0.5], [0.4, 0.1]])) == (1, 0)
+
+
 def test_a_control_must_be_refuted() -> None:
     """A control that is supported, or not decided, stands for nothing."""
     finding = Finding(measured([[1.0]]).topic, "0.0", 1.0, 0.9, 1.0, N, 0.1, 10.0, 0.9, 1, 1)

@@ -105,3 +105,20 @@ def test_the_command_says_and_empties(folder: Path, capsys: pytest.CaptureFixtur
     assert [part.files for part in store.parts()] == [0, 0, 1, 0]
     assert main(["cache", "clear", "--models"]) == 0
     assert not model.exists()
+
+
+def test_a_work_is_held_by_one(tmp_path: Path) -> None:
+    """Whoever does not wait is told; the lock is free again afterwards, and where none can be made nobody is waited for."""
+    place = tmp_path / "locks" / "work.lock"
+    with store.alone(place) as held, store.alone(place, wait=False) as other:
+        assert (held, other) == (True, False)
+    with (
+        ValueCache(tmp_path / "values").alone("x") as held,
+        ValueCache(tmp_path / "values").alone("x", wait=False) as other,
+    ):
+        assert (held, other) == (True, False)
+    with store.alone(place, wait=False) as held:
+        assert held
+    (tmp_path / "file").write_text("")
+    with store.alone(tmp_path / "file" / "work.lock") as held, ValueCache(None).alone("x") as nowhere:
+        assert (held, nowhere) == (True, True)

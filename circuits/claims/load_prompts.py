@@ -294,6 +294,12 @@ def _label(parameters: Mapping[str, Any]) -> str:
     return ",".join(f"{k}={re.sub(r'[^0-9A-Za-z_.-]+', '_', str(v)).strip('_')}" for k, v in shown.items())
 
 
+def requirable(name: str) -> tuple[float, float] | None:
+    """The lowest and the highest value of a metric that can be required; None for every other name."""
+    facts = bounds.metric(name)
+    return facts[:2] if facts is not None and (name in REQUIRABLE or name.startswith("top")) else None
+
+
 def read_requires(node: Node | None, faults: Faults) -> dict[str, float] | None:
     """``requires: {top1: 0.5}``: what the lower bound of the clean mean of each metric must exceed.
 
@@ -308,10 +314,10 @@ def read_requires(node: Node | None, faults: Faults) -> dict[str, float] | None:
         faults.add(node, "requires is empty", "write requires: {top1: 0.5}")
     found = {}
     for key, value in node.entries:
-        facts = bounds.metric(key.text)
-        if facts is None or not (key.text in REQUIRABLE or key.text.startswith("top")):
+        span = requirable(key.text)
+        if span is None:
             valid = f"it takes top1, top5, ..., {', '.join(REQUIRABLE)}"
-            if facts is not None:
+            if bounds.metric(key.text) is not None:
                 faults.add(key, f"{key.text} cannot be required: its range has no end; {valid}", "write top1: 0.5")
                 continue
             close = nearest(key.text, ("top1", "top5", *REQUIRABLE))
@@ -321,7 +327,7 @@ def read_requires(node: Node | None, faults: Faults) -> dict[str, float] | None:
         read = values.number(value, faults, f"requires: {key.text}")
         if read is None:
             continue
-        low, high = facts[:2]
+        low, high = span
         if not low <= read[0] < high:
             message = f"requires: {key.text} must be at least {low:g} and less than {high:g}, not {value.text}"
             meant = f"did you mean {read[0]:g}%?" if 2 <= read[0] < 100 and not read[1] else ""

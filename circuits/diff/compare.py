@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from circuits.diff.asked import OTHER, STRENGTHENED, WEAKENED, AskedCheck, Change, asked, changes
-from circuits.diff.side import UNMEASURED, ClaimState, Side, facts_changed
+from circuits.diff.side import OWN_CODE, UNMEASURED, ClaimState, Side, facts_changed, own_changed
 from circuits.report.record import DECIDED
 
 BOTH = "weakened and strengthened"
@@ -137,16 +137,17 @@ def _renamed(old: Side, new: Side) -> tuple[list[Pair], tuple[ClaimState, ...], 
 def _edited(pair: Pair) -> tuple[list[Change], bool]:
     """What a claim asks otherwise; and whether it reads alike while its digests, made by other code, differ."""
     old, new = pair.old, pair.new
+    own = [Change(OTHER, text) for text in own_changed(old, new)] if old.code == new.code else []
     if old.digest == new.digest and (old.digest is not None or old.yaml == new.yaml):
-        return [], False
+        return own, False
     before, after = asked(old.yaml), asked(new.yaml)
     found: list[Change] = []
     if before is not None and after is not None:
         found += changes(before, after, lambda one, two: _width(pair, one, two))
     elif old.yaml != new.yaml:
         found.append(Change(OTHER, "its text, which cannot be compared check by check"))
-    facts = [_of_fact(text) for text in facts_changed(old, new, leave=("sampling: seed",))]
-    found += facts
+    others = facts_changed(old, new, leave=("sampling: seed",))
+    found += [_of_fact(text) for text in others if not text.startswith(OWN_CODE)] + own
     if pair.turned:
         found.append(Change(OTHER, f"expected: {old.expected} -> {new.expected}"))
     if found:
@@ -167,7 +168,10 @@ def _of_fact(text: str) -> Change:
     name, _, values = text.partition(": confidence: ")
     if name != "sampling":
         return Change(OTHER, text)
-    before, after = (float(value) for value in values.split(" -> "))
+    try:
+        before, after = (float(value) for value in values.split(" -> "))
+    except ValueError:  # a record that somebody else wrote
+        return Change(OTHER, text)
     return Change(STRENGTHENED if after > before else WEAKENED, text)
 
 

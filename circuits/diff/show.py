@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,7 +86,8 @@ def _markdown_block(block: Block) -> str:
 
 def _safe(text: str) -> str:
     """Text that renders as written; nobody is called by an @ and no issue linked by a # in it."""
-    return prose(text).replace("#", "&#35;").replace("@", "&#64;")
+    line = re.sub(r"^\\#", "#", prose(text))  # an entity needs no backslash, which would be shown
+    return line.replace("#", "&#35;").replace("@", "&#64;")
 
 
 def summary(found: Difference) -> str:

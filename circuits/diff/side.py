@@ -15,7 +15,7 @@ from circuits.claims.claim import PromptSet
 from circuits.claims.load import Knowledge
 from circuits.entries import expectation, model_name, suite_entry
 from circuits.errors import CircuitsError
-from circuits.items import Item, items_of, load, prompt_sets
+from circuits.items import Item, items_of, load, named_own, prompt_sets
 from circuits.meaning import meaning
 from circuits.prompts.registry import with_defaults
 from circuits.report.pages import verdict_of
@@ -26,6 +26,7 @@ RECORD = "results.json"
 REPORTS = "reports"
 SUITES = "hypotheses"
 UNMEASURED = "not measured"
+OWN_CODE = "own code: "
 _SUFFIXES = (".yaml", ".yml")
 
 Entry = Mapping[str, Any]
@@ -95,7 +96,8 @@ def read_side(text: str, here: Path, know: Knowledge) -> Side:
                 "name a report folder, or a project's folder"
             )
         name = "the working tree" if text == "." else text
-        return _of_project(name, place, load_record(place / REPORTS / RECORD), know)
+        current = place.resolve() == here.resolve()
+        return _of_project(name, place, load_record(place / REPORTS / RECORD), know, current)
     return _of_commit(text, here, know)
 
 
@@ -152,10 +154,11 @@ def _recorded(node_id: str, entry: Entry, record: Mapping[str, Any]) -> ClaimSta
     # The confidence of "some head does it" is corrected for the number of heads: it is not the suite's.
     rows = [row for row in entry.get("checks") or [] if not row.get("observe") and not row.get("any")]
     for key in ("confidence", "seed"):
-        known = {row[key] for row in rows if row.get(key) is not None}
-        facts |= {f"sampling: {key}": f"{known.pop():g}"} if len(known) == 1 else {}
+        known = {_number(row[key]) for row in rows if row.get(key) is not None}
+        facts |= {f"sampling: {key}": known.pop()} if len(known) == 1 else {}
     for title, about in (entry.get("prompts") or {}).items():
         facts |= _prompt_facts(title, str((about or {}).get("family")), (about or {}).get("parameters") or {})
+    facts |= _own_facts(entry.get("own") or [])
     return ClaimState(
         node_id, entry.get("digest"), str(entry.get("yaml") or ""), str(entry.get("expected") or "supported"), entry,
         _code(entry, record), _code(entry, record), facts, entry.get("status") == "invalid",
@@ -173,15 +176,28 @@ def _prompt_facts(title: str, family: str, parameters: Mapping[str, Any]) -> dic
     return told | {f"prompts {title}: {key}": _text(value) for key, value in parameters.items()}
 
 
+def _own_facts(own: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The digest of each thing of the project's own, which only the code that made it can tell from another."""
+    return {f"{OWN_CODE}{each.get('kind')} {each.get('name')}": str(each.get("code"))[:23] for each in own}
+
+
+def _number(value: Any) -> str:
+    """A number as records keep it: seeds whole, others by six digits; whatever else stands there as it is."""
+    return f"{value:g}" if isinstance(value, float) else _text(value)
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
-def _of_project(name: str, root: Path, record: Mapping[str, Any], know: Knowledge) -> Side:
-    """Suites and record of a project, the record's entries only where they answer the suites as they are."""
+def _of_project(name: str, root: Path, record: Mapping[str, Any], know: Knowledge, current: bool = False) -> Side:
+    """Suites and record of a project, the record's entries only where they answer the suites as they are.
+
+    ``current``: what is known of a project's own code is this project's, as it is now.
+    """
     claims: dict[str, ClaimState] = {}
     seen: dict[int, Any] = {}
-    stale = unsure = 0
+    stale = recoded = unsure = unseen = 0
     suites = [load(path, know, path.relative_to(root).as_posix()) for path in _suites(root, record)]
     if not suites:
         return _of_record(name, record)
@@ -193,22 +209,38 @@ def _of_project(name: str, root: Path, record: Mapping[str, Any], know: Knowledg
             )
         for item in items_of(suite, (root / suite.path).parent):
             entry = record["claims"].get(item.node_id)
-            state = _asked(item, meaning(item, seen), know)
+            state = _asked(item, meaning(item, seen), know, current)
             answers, sure = _answers(state, entry, record)
-            stale += entry is not None and not answers
+            if entry is not None and not answers:
+                recoded += entry.get("digest") == state.digest
+                stale += entry.get("digest") != state.digest
             unsure += answers and not sure
             if entry is not None and answers:
-                state = replace(state, entry=entry, measured_by=_code(entry, record), invalid=False)
+                own = _own_facts(entry.get("own") or []) if _code(entry, record) == state.code else {}
+                unseen += bool(entry.get("own")) and not current
+                state = replace(
+                    state, entry=entry, measured_by=_code(entry, record), facts=own | dict(state.facts), invalid=False
+                )
             elif entry is not None and entry.get("status") != "invalid":
                 state = replace(state, invalid=False)  # the run could read it, so it may be sound still: not measured
             claims[item.node_id] = state
     notes = []
     if stale:
         notes.append(f"{name}: {_claims(stale)} edited after the report was written; their verdicts are not known")
+    if recoded:
+        notes.append(
+            f"{name}: the project's own code that {recoded} claim{' uses' if recoded == 1 else 's use'} was edited after the "
+            "report was written; what comes of that is not known"
+        )
     if unsure:
         notes.append(
             f"{name}: {_claims(unsure)} measured by another version of the program; that the report answers them is "
             "judged by their text alone"
+        )
+    if unseen:
+        notes.append(
+            f"{name}: {_claims(unseen)} measured by code of the project's own; whether that was edited after the report was "
+            "written is not known"
         )
     return Side(name, claims, _models(record), tuple(notes))
 
@@ -234,23 +266,27 @@ def _answers(state: ClaimState, entry: Entry | None, record: Mapping[str, Any]) 
 
     Another version of the program may digest the same meaning otherwise: then the text and the facts that are recorded
     must tell. Claims that have a fault here are told by their text too: the run may know a family of the project's own.
+    Where the project's own code is known as it is now, it must be that which was measured with.
     """
     if entry is None:
         return False, True
-    if entry.get("digest") == state.digest:
-        return True, True
     known = _recorded(state.node_id, entry, record)
-    alike = known.yaml == state.yaml and not facts_changed(known, state, leave=("sampling: seed",))
+    if entry.get("digest") == state.digest:
+        comparable = known.code == state.code
+        return not (comparable and own_changed(known, state)), comparable or not entry.get("own")
+    own = [name for name in state.facts if name.startswith(OWN_CODE)]
+    alike = known.yaml == state.yaml and not facts_changed(known, state, leave=("sampling: seed", *own))
     if state.invalid:
         return alike, True
     return alike and known.code not in (None, state.code), False
 
 
-def _asked(item: Item, digest: str, know: Knowledge) -> ClaimState:
+def _asked(item: Item, digest: str, know: Knowledge, current: bool) -> ClaimState:
     """A claim of a suite, before the record is asked what it came to."""
     claim, suite = item.claim, item.suite
     facts = {"model": str(model_name(suite)), "model spec": _text(suite.model)}
-    facts |= {f"sampling: {key}": f"{value:g}" for key, value in asdict(suite.sampling).items()}
+    facts |= {f"sampling: {key}": _number(value) for key, value in asdict(suite.sampling).items()}
+    facts |= _own_facts(named_own(item, know.own)) if current and not claim.faults else {}
     for prompts in () if claim.faults else prompt_sets(item):
         family = know.families.get(prompts.family)
         parameters = with_defaults(family, prompts.parameters) if family is not None else prompts.parameters
@@ -266,6 +302,11 @@ def _beside(prompts: PromptSet) -> dict[str, str]:
     """What a prompt set says apart from its family's parameters; records do not hold it."""
     about = {"bos": prompts.bos, "roles": dict(prompts.roles), "requires": prompts.requires}
     return {f"prompts {prompts.title}: {key}": _text(value) for key, value in about.items()}
+
+
+def own_changed(old: ClaimState, new: ClaimState) -> list[str]:
+    """What of the project's own code is other, where both sides know it; it counts only where one program digested both."""
+    return [text for text in facts_changed(old, new) if text.startswith(OWN_CODE)]
 
 
 def facts_changed(old: ClaimState, new: ClaimState, leave: Iterable[str] = ()) -> list[str]:

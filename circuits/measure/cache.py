@@ -14,14 +14,15 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.store import code_digest
+from circuits.store import alone, code_digest
 
 __all__ = ["Arrays", "ValueCache", "code_digest", "digest"]
 
@@ -98,32 +99,11 @@ class ValueCache:
         except OSError:
             return
 
-    @contextlib.contextmanager
-    def alone(self, name: str, *, wait: bool = True) -> Iterator[bool]:
-        """Hold a work against other processes with this cache: True while it is held.
-
-        Not to ``wait`` gives False where another process holds it. Where there is no folder, or no lock can be made,
-        there is nobody to wait for. The operating system frees the lock of a process that dies.
-        """
+    def alone(self, name: str, *, wait: bool = True) -> AbstractContextManager[bool]:
+        """Hold a work against other processes with this cache (see ``store.alone``); without a folder there are none."""
         if self.folder is None:
-            yield True
-            return
-        from filelock import FileLock, Timeout
-
-        place = self.folder.parent / "locks" / f"{digest(name)[:32]}.lock"
-        lock = FileLock(str(place))
-        held = True
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=-1 if wait else 0)
-        except Timeout:
-            held = False
-        except OSError:
-            pass
-        try:
-            yield held
-        finally:
-            lock.release()
+            return contextlib.nullcontext(True)
+        return alone(self.folder.parent / "locks" / f"{digest(name)[:32]}.lock", wait=wait)
 
     def load_json(self, key: str) -> Any:
         """Plain data kept with ``save_json``, or None."""

@@ -1,22 +1,21 @@
 """What a project may add of its own: prompt families, roles, scores and metrics, each one frozen record.
 
 Records hold functions, never names of functions: nothing is looked up by text, and no code comes from YAML. What a value
-depends on is the *file* that a function is written in, so an edited function is measured again (``code_of``).
+depends on is the *file* that a function is written in, with what is baked into it and the record's other fields, so what
+was edited is measured again (``code_of``).
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import inspect
-import marshal
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from circuits.errors import PromptFault
+from circuits.prompts.digests import baked, code_digest_of, file_of, of_package, text_of
 from circuits.prompts.prompt import Family, PromptPair, Span, TokenPrompt
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Spans = Callable[[str], Iterable[tuple[int, int]]]
+
+_ASIDE = ("doc", "source", "marks")  # prose, and roles that count with their own code
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def marked(pair: PromptPair, roles: Iterable[Role]) -> PromptPair:
 
 def functions_of(own: Own) -> list[Any]:
     """The functions of a record that are not this package's, those of a family's own roles aside."""
-    return [each for each in _all_functions(own) if not _of_package(each)]
+    return [each for each in _all_functions(own) if not of_package(each)]
 
 
 def _all_functions(own: Own) -> list[Any]:
@@ -153,13 +154,9 @@ def _all_functions(own: Own) -> list[Any]:
     return [own.value] if own.value is not None else []
 
 
-def _of_package(function: Any) -> bool:
-    return str(getattr(_plain(function), "__module__", "")).startswith("circuits.")
-
-
 def files_of(own: Own) -> list[Path]:
     """The files in which the functions of a record are written; none for what was typed at a prompt."""
-    found = [_file(function) for function in functions_of(own)]
+    found = [file_of(function) for function in functions_of(own)]
     return list(dict.fromkeys(path for path in found if path is not None))
 
 
@@ -170,64 +167,21 @@ def place_of(own: Own) -> str:
 
 
 def code_of(own: Own) -> str:
-    """Digest of what a project's own record computes; "" for those of the package, whose code is known.
+    """Digest of what a record computes and of what it says of that: its functions, and its other fields but the prose.
 
-    That of a function is its file's bytes; where it has no file (it was typed in a notebook) its
-    byte code. Of a score by selector it is the selector, and of a family that a function of the package made what that
-    function was given (its word pool, its template).
+    A function of the project's is its file's bytes (where it has no file, as in a notebook, its byte code). To every
+    function, this package's too, belongs what is baked into it: what it closes over, its defaults, the arguments of a
+    partial call, the fields of an object that can be called.
     """
-    parts = [_digest_of(function) for function in functions_of(own)]
-    parts += [text for function in _all_functions(own) if _of_package(function) and (text := _baked(function))]
+    parts = [code_digest_of(function) for function in functions_of(own)]
+    parts += [baked(function) for function in _all_functions(own)]
+    parts += [text_of(_plain_fields(own))]
     if isinstance(own, Family):
         parts += [f"{role.name}={code_of(role)}" for role in own.marks]
-    elif isinstance(own, Score) and own.selector is not None:
-        parts.append(own.selector)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
+    return hashlib.sha256("\n".join(parts).encode("utf-8", errors="replace")).hexdigest()
 
 
-def _baked(value: Any, deep: int = 4) -> str:
-    """What is baked into a function: the values of its closure and of a partial call; "" where there is nothing.
-
-    Only plain values count; others are known by their type, and functions by what is baked into them (``deep`` levels:
-    a function may hold itself).
-    """
-    if isinstance(value, functools.partial):
-        return "|".join(_text(each, deep) for each in (value.func, value.args, sorted(value.keywords.items())))
-    cells = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()] if deep else []
-    return "|".join(_text(each, deep) for each in cells)
-
-
-def _text(value: Any, deep: int) -> str:
-    if isinstance(value, (str, int, float, bool, type(None))):
-        return repr(value)
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join(_text(each, deep) for each in value)}]"
-    if isinstance(value, (set, frozenset)):
-        return f"[{','.join(sorted(_text(each, deep) for each in value))}]"
-    if isinstance(value, Mapping):
-        return f"[{','.join(f'{_text(key, deep)}:{_text(each, deep)}' for key, each in value.items())}]"
-    return f"{getattr(value, '__qualname__', type(value).__qualname__)}({_baked(value, deep - 1)})"
-
-
-def _plain(function: Any) -> Any:
-    """A function without its wrappers; of an object that can be called, its method."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    function = inspect.unwrap(function)
-    return function if hasattr(function, "__code__") or hasattr(function, "__func__") else type(function).__call__
-
-
-def _file(function: Any) -> Path | None:
-    code = getattr(_plain(function), "__code__", None)
-    path = Path(code.co_filename) if code is not None else None
-    return path if path is not None and path.is_file() else None
-
-
-@functools.cache
-def _digest_of(function: Any) -> str:
-    """By the function, not by its file: one that was imported anew is read anew, an edit amid a run is not."""
-    path = _file(function)
-    if path is not None:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    code = getattr(_plain(function), "__code__", None)
-    return hashlib.sha256(marshal.dumps(code) if code is not None else repr(function).encode()).hexdigest()
+def _plain_fields(own: Own) -> dict[str, Any]:
+    """The fields of a record that are no functions: a range, a selector, what is required. Prose decides nothing."""
+    values = {each.name: getattr(own, each.name) for each in fields(own)}
+    return {name: value for name, value in values.items() if name not in _ASIDE and not callable(value)}

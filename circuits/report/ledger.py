@@ -6,27 +6,27 @@ moved until it passed can be told from one that was set beforehand.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from circuits.report.pages import claim_name
 from circuits.report.prose import listing
-from circuits.report.record import clean_numbers, file_of
-from circuits.store import digest_of, values_folder
+from circuits.report.record import clean_numbers, file_of, own_digest
+from circuits.store import alone, digest_of, values_folder
 
 NAME = "ledger.jsonl"
 MOST_ROWS = 4
 """How many rows and bounds of a claim stand in a line, which stays below 600 bytes; the rest are counted."""
 _MOST_TOLD = 6
-_SAME = ("id", "claim", "seed", "n", "code", "model", "verdict")
+_SAME = ("id", "claim", "seed", "n", "code", "model", "verdict", "own")
 """What two lines must have in common for the second not to be written."""
 
 Line = Mapping[str, Any]
@@ -70,13 +70,17 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Version:
-    """One question that was decided under a claim's id: its bounds, and each decision (verdict, n, seed) in turn."""
+    """One question that was decided under a claim's id: its bounds, and each decision (verdict, n, seed) in turn.
+
+    ``recoded``: how often the project's own code that it rests on was edited between two of them.
+    """
 
     question: str
     bounds: tuple[str, ...]
     decisions: tuple[tuple[str, int | None, Any], ...]
     since: str
     expected: str = "supported"
+    recoded: int = 0
 
     @property
     def verdict(self) -> str:
@@ -154,6 +158,8 @@ def _line(node_id: str, entry: Mapping[str, Any], model: Mapping[str, Any], run:
         "prompts": _short(digest_of(prompts)) if prompts else None,
         "git": git[:12] + ("+changes" if "+" in git else "") or None,
     }  # fmt: skip
+    own = own_digest(entry.get("own") or [])
+    line |= {"own": _short(own)} if own is not None else {}
     more = {"more_bounds": len(bounds) - MOST_ROWS, "more_rows": len(rows) - MOST_ROWS}
     found: dict[str, Any] = clean_numbers(line | {key: count for key, count in more.items() if count > 0}, 4)
     return found
@@ -173,7 +179,8 @@ def append(path: Path, lines: Iterable[Line]) -> int:
     What is there is never changed: each line is one write at the end, under a lock, and one that a crash cut short
     stays as it is, with the next beginning on a line of its own. Raises OSError when writing fails.
     """
-    with _alone(path):
+    place = values_folder().parent / "locks" / f"ledger-{digest_of(str(path.absolute()))[:32]}.lock"
+    with alone(place):
         known = {_key(line) for line in read_ledger(path).lines}
         new: dict[tuple[str, ...], Line] = {}
         for line in lines:
@@ -207,22 +214,6 @@ def _write(path: Path, lines: Iterable[Line]) -> None:
         os.close(file)
 
 
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the ledger against other processes, where a lock can be made; the lock lies in the cache folder."""
-    from filelock import FileLock
-
-    place = values_folder().parent / "locks" / f"ledger-{digest_of(str(path.absolute()))[:32]}.lock"
-    lock = FileLock(str(place))
-    with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def history(entry: Mapping[str, Any], ledger: Ledger) -> History:
     """What was decided under the id of a claim's entry, and under ids that it had before (see ``Ledger.present``)."""
     own = f"{file_of('', entry)}::{claim_name(entry)}"
@@ -252,11 +243,15 @@ def _lines_of_claim(own: str, ledger: Ledger) -> list[Line]:
 
 
 def _version(question: str, lines: list[Line]) -> Version:
-    decisions = dict.fromkeys((line["verdict"], line["n"], _hashable(line.get("seed"))) for line in lines)
+    decisions = dict.fromkeys((line["verdict"], line.get("n"), _hashable(line.get("seed"))) for line in lines)
     last = lines[-1]
     left = last.get("more_bounds")
     bounds = (*map(str, last["bounds"]), *([f"{left} more"] if left else []))
-    return Version(question, bounds, tuple(decisions), str(lines[0]["time"]), str(last.get("expected")))
+    own = [line["own"] for line in lines if line.get("own") is not None]  # lines of earlier versions do not tell
+    recoded = sum(one != two for one, two in pairwise(own))
+    return Version(
+        question, bounds, tuple(decisions), str(lines[0]["time"]), str(last.get("expected") or "supported"), recoded
+    )
 
 
 def _hashable(seed: Any) -> Any:
@@ -285,7 +280,8 @@ def history_of(entry: Mapping[str, Any], ledger: Ledger) -> dict[str, Any] | Non
 def history_text(entry: Mapping[str, Any], ledger: Ledger) -> str | None:
     """How often a claim was edited before it came to its verdict, and to what each version came; plain text.
 
-    None where only this version was ever decided, and always alike. Other seeds are no edit.
+    None where only this version was ever decided, always alike and by the same code of the project's own. Other seeds
+    are no edit.
     """
     found = history(entry, ledger)
     if found.now is None:
@@ -296,7 +292,7 @@ def history_text(entry: Mapping[str, Any], ledger: Ledger) -> str | None:
         times = "once" if len(found.before) == 1 else f"{len(found.before)} times"
         told.append(f"edited {times} before this version was decided: {_listed(found.before)}")
         told.append(f"then {_told(present, found.before[-1])}")
-    elif len({verdict for verdict, _, _ in present.decisions}) > 1:
+    elif present.recoded or len({verdict for verdict, _, _ in present.decisions}) > 1:
         told.append(f"decided more than once: {_told(present)}")
     if found.after:
         told.append(f"decided in other versions since, which were taken back: {_listed(found.after)}")
@@ -315,7 +311,12 @@ def _told(version: Version, previous: Version | None = None) -> str:
     alike = len({verdict for verdict, _, _ in version.decisions}) == 1
     shown = version.decisions[-1:] if alike else version.decisions
     decided = " then ".join(_decision(each, not alike) for each in shown)
-    return f"{listing(version.bounds) or 'no bound'}{_aside(version, previous)} {decided}"
+    return f"{listing(version.bounds) or 'no bound'}{_aside(version, previous)} {decided}{_recoded(version)}"
+
+
+def _recoded(version: Version) -> str:
+    times = "once" if version.recoded == 1 else f"{version.recoded} times"
+    return f" (the project's own code was edited {times} in between)" if version.recoded else ""
 
 
 def _aside(version: Version, previous: Version | None) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from circuits.errors import CircuitsError
+from circuits.store import digest_of
 
 FORMAT = 1
 DECIDED = ("supported", "refuted")
@@ -31,6 +32,12 @@ _PARTS = ("runs", "models", "claims")
 def empty_record() -> dict[str, Any]:
     """A record without runs, models or claims."""
     return {"format": FORMAT, "runs": {}, "models": {}, "claims": {}}
+
+
+def own_digest(own: Iterable[Mapping[str, Any]]) -> str | None:
+    """Digest of a project's own code that a claim rests on, from ``own`` of its entry; None where there is none."""
+    facts = [[each.get("kind"), each.get("name"), each.get("code")] for each in own]
+    return digest_of(facts) if facts else None
 
 
 def load_record(path: Path) -> dict[str, Any]:

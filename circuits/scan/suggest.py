@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -129,18 +129,31 @@ def candidates(scanner: Scanner, scan: Scan, most: int, seeds: Seeds) -> list[Ca
 
 
 def _controls(chosen: Sequence[tuple[Measured, Finding, float]]) -> list[tuple[Finding, Place, float]]:
-    """For each question the head with the median value, with the lowest bound that is claimed of any head."""
+    """For each question the head with the median value, with the lowest bound that is claimed of any head.
+
+    None for a question of which no head is left that could be one.
+    """
     lowest: dict[int, tuple[Measured, Finding, float]] = {}
+    claimed: dict[int, set[Place]] = {}
     for each, finding, bound in chosen:
+        claimed.setdefault(id(each), set()).add(finding.place)
         if id(each) not in lowest or bound < lowest[id(each)][2]:
             lowest[id(each)] = (each, finding, bound)
-    return [(finding, median_head(each), bound) for each, finding, bound in lowest.values()]
+    found = [(finding, median_head(each, claimed[id(each)]), bound) for each, finding, bound in lowest.values()]
+    return [(finding, place, bound) for finding, place, bound in found if place is not None]
 
 
-def median_head(each: Measured) -> Place:
-    """The head whose value is nearest to the median of all; of several the first."""
-    distance = np.abs(each.means - each.usual)
-    layer, head = np.unravel_index(int(np.nanargmin(distance)), distance.shape)
+def median_head(each: Measured, claimed: Collection[Place] = ()) -> Place | None:
+    """The head with the highest value at or below the median of all, but none that is ``claimed``; of several the first.
+
+    Nearest to the median would not do: where half the heads have high values, one of those can be it.
+    """
+    fit = each.means <= each.usual
+    for place in claimed:
+        fit[place] = False
+    if not fit.any():
+        return None
+    layer, head = np.unravel_index(int(np.argmax(np.where(fit, each.means, -np.inf))), fit.shape)
     return int(layer), int(head)
 
 
