@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,7 @@ def test_an_interrupted_run_keeps_what_was_finished(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest"], cwd=folder, env=environment(folder), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # what runs in the background ignores it
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 120
