@@ -169,8 +169,11 @@ def replacing(heads: list[int], value: torch.Tensor | None) -> Callable[..., tor
     return hook
 
 
-def plain(model: LoadedModel, items: Sequence[Item], most: int) -> list[float]:
-    """(a): every check by itself, on the prompts that the engine sees. The estimates in the order of the rows."""
+def plain(model: LoadedModel, items: Sequence[Item], used: Sequence[int]) -> list[float]:
+    """(a): every check by itself, on the prompts that the engine saw. The estimates in the order of the rows.
+
+    ``used``: how many prompts each row of the engine used (whole cycles of templates, so not always the most that there may be).
+    """
     known = families()
     estimates: list[float] = []
     for item in items:
@@ -178,7 +181,7 @@ def plain(model: LoadedModel, items: Sequence[Item], most: int) -> list[float]:
             for prompt_set in check.prompts or ((item.variant,) if item.variant else ()):
                 family, tokenizer, seed = known[prompt_set.family], model.tokenizer, item.suite.sampling.seed
                 about = (family, prompt_set.parameters, tokenizer, seed)
-                prompts = build(*about, "prompts", most, prompt_set.bos, prompt_set.roles)
+                prompts = build(*about, "prompts", used[len(estimates)], prompt_set.bos, prompt_set.roles)
                 if isinstance(check.what, Attends):
                     estimates += plain_attention(model, prompts, check, prompt_set)
                 else:
@@ -409,6 +412,7 @@ def measure(names: Sequence[str], most: int, skip: Sequence[str], say: Callable[
     with tempfile.TemporaryDirectory() as name, timed_passes(model) as passes:
         took, entries = seconds_of(lambda: engine.run(items, n=most, cache=Path(name)))
         here = [row["estimate"] for entry in entries for row in entry["checks"]]
+        seen = [row["n"] for entry in entries for row in entry["checks"]]
         in_passes, calls = passes.seconds, passes.calls
     seconds: dict[str, float] = {"engine": took, "engine_passes": in_passes}
     say(f"(b) engine: {took:.1f} s, of them {in_passes:.1f} s in {calls} passes")
@@ -436,7 +440,7 @@ def measure(names: Sequence[str], most: int, skip: Sequence[str], say: Callable[
     }
     found |= {"ratio": {}, "max_abs_difference": None}
     if "plain" not in skip:
-        took, there = seconds_of(lambda: plain(model, items, most))
+        took, there = seconds_of(lambda: plain(model, items, seen))
         seconds["plain"] = took
         found["max_abs_difference"] = float(np.abs(np.array(here) - np.array(there)).max())
         found["ratio"] = {
