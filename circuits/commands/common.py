@@ -115,6 +115,12 @@ def family_words(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
     return sorted(known) if family is None else [f"{each.name}=" for each in family.parameters]
 
 
+def tell(text: str) -> None:
+    """A line on standard error at once: what is going on."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
 def plural(count: int, noun: str) -> str:
     """``1 claim``, ``2 claims``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

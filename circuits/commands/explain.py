@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from circuits.commands.common import (
     model_names,
     pairs,
     say_json,
+    tell,
 )
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _explained(given: argparse.Namespace) -> Explained | None:
         if given.text is not None and any("unknown role" in fault.message for fault in faults):
             fail(r"a text has the roles that you give it: --role 'member=\d+'")
         return None
-    tokenizer = tokenizer_of(model_named(given.model, given.circuit_model), _progress)
+    tokenizer = tokenizer_of(model_named(given.model, given.circuit_model), tell)
     found = explain(parsed, prompt_set, known[name], tokenizer, given.seed)
     _say_unknown(found, tokenizer, given.model)
     return found
@@ -123,7 +123,3 @@ def _say_unknown(found: Explained, tokenizer: HFTokenizer, model: str) -> None:
     if unknown is not None and unknown != tokenizer.bos_id and unknown in found.prompt.ids:
         count = found.prompt.ids.count(unknown)
         fail(f"note: {count} token{'' if count == 1 else 's'} unknown to {model}, shown as {tokenizer.decode(unknown)}")
-
-
-def _progress(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

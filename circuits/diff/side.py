@@ -226,7 +226,7 @@ def _of_project(name: str, root: Path, record: Mapping[str, Any], know: Knowledg
             claims[item.node_id] = state
     notes = []
     if stale:
-        notes.append(f"{name}: {_claims(stale)} edited after the report was written; their verdicts are not known")
+        notes.append(f"{name}: {claims_were(stale)} edited after the report was written; their verdicts are not known")
     if recoded:
         notes.append(
             f"{name}: the project's own code that {recoded} claim{' uses' if recoded == 1 else 's use'} was edited after the "
@@ -234,18 +234,19 @@ def _of_project(name: str, root: Path, record: Mapping[str, Any], know: Knowledg
         )
     if unsure:
         notes.append(
-            f"{name}: {_claims(unsure)} measured by another version of the program; that the report answers them is "
+            f"{name}: {claims_were(unsure)} measured by another version of the program; that the report answers them is "
             "judged by their text alone"
         )
     if unseen:
         notes.append(
-            f"{name}: {_claims(unseen)} measured by code of the project's own; whether that was edited after the report was "
+            f"{name}: {claims_were(unseen)} measured by code of the project's own; whether that was edited after the report was "
             "written is not known"
         )
     return Side(name, claims, _models(record), tuple(notes))
 
 
-def _claims(count: int) -> str:
+def claims_were(count: int) -> str:
+    """``1 claim was``, ``2 claims were``."""
     return f"{count} claim{' was' if count == 1 else 's were'}"
 
 

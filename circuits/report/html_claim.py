@@ -7,7 +7,7 @@ from typing import Any
 
 from circuits.report import beside, check_tables, words
 from circuits.report.html_marks import heat_map, interval_mark, label_parts, pattern_top, profile_bars
-from circuits.report.html_text import block, claim_id, escape, inline, tag
+from circuits.report.html_text import block, claim_id, code_span, escape, inline, tag
 from circuits.report.pages import (
     Entry,
     anchor,
@@ -207,9 +207,9 @@ def _profile(profile: Mapping[str, Any]) -> str:
     classes = profile.get("classes") or []
     title = f"Where head {profile.get('head') or '?'} looks on {profile.get('prompts')}, whatever was claimed"
     bos = f"Mean attention by distance from the query (BOS apart: {number(profile.get('bos'))}):"
-    head = tag("tr", "".join(tag("th", text, scope="col") for text in ["from", *map(_code, classes)]))
+    head = tag("tr", "".join(tag("th", text, scope="col") for text in ["from", *map(code_span, classes)]))
     rows = "".join(
-        tag("tr", tag("th", _code(query), scope="row") + "".join(map(_shaded, values)))
+        tag("tr", tag("th", code_span(query), scope="row") + "".join(map(_shaded, values)))
         for query, values in zip(classes, profile.get("matrix") or [], strict=False)
         if any(value is not None for value in values)
     )
@@ -222,10 +222,6 @@ def _profile(profile: Mapping[str, Any]) -> str:
 def _scrolling(content: str) -> str:
     """What may be wider than a phone: its box scrolls, by keyboard, too."""
     return tag("div", content, class_="scroll", tabindex="0")
-
-
-def _code(text: Any) -> str:
-    return tag("code", escape(text))
 
 
 def _shaded(value: float | None) -> str:

@@ -21,7 +21,7 @@ from circuits.report import beside, words
 from circuits.report.front_page import READING
 from circuits.report.html_claim import claim_section, pill, section_id
 from circuits.report.html_marks import interval_mark
-from circuits.report.html_text import block, escape, inline, tag
+from circuits.report.html_text import block, code_span, escape, inline, tag
 from circuits.report.memo import Memo
 from circuits.report.pages import (
     MARKER,
@@ -132,13 +132,9 @@ def _in_short(entries: Sequence[Entry]) -> str:
         return "No claim has been tested yet."
     claims = sum(map(is_claim, entries))
     count = f"{number(claims)} {'claim' if claims == 1 else 'claims'}"
-    about = f"{count} about {', '.join(map(_code, models))}" if models else count
+    about = f"{count} about {', '.join(map(code_span, models))}" if models else count
     outside = suites_at_fault(entries)
     return f"{about}; {outside}" if outside else about
-
-
-def _code(text: Any) -> str:
-    return tag("code", escape(text))
 
 
 def _tally(entries: Sequence[Entry]) -> str:
@@ -183,7 +179,7 @@ def _card(file: str, entry: Entry) -> str:
             tag("a", escape(entry.get("claim") or claim_name(entry)), href=f"#{section_id(file, entry)}"),
             interval_mark(row) if row else "",
             tag("p", " · ".join(facts)) if facts else "",
-            tag("p", f"{_code(claim_name(entry))} {unmet}", class_="from"),
+            tag("p", f"{code_span(claim_name(entry))} {unmet}", class_="from"),
         ]
     )
 
@@ -288,7 +284,7 @@ def _select(name: str, choices: Iterable[tuple[str, str]]) -> str:
 def _suite(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
     """A suite's scope and the sections of its claims, in the order of its file."""
     title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
-    heading = tag("h2", escape(title)) + tag("p", _code(file), class_="from")
+    heading = tag("h2", escape(title)) + tag("p", code_span(file), class_="from")
     tested = tag("summary", "What was tested, and what was not") + tag("p", inline(scope(entries, models)))
     about = tag("details", tested, class_="more")
     claims = "\n".join(claim_section(file, entry) for entry in entries)

@@ -23,6 +23,11 @@ def escape(text: Any) -> str:
     return html.escape(str(text), quote=True)
 
 
+def code_span(text: Any) -> str:
+    """A text as code within a line."""
+    return tag("code", escape(text))
+
+
 def tag(name: str, content: str = "", /, **attributes: Any) -> str:
     """An element with ready HTML inside; attributes are escaped, None and False left out, True without a value.
 

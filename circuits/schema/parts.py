@@ -34,17 +34,18 @@ ENDS: Schema = {
     "maxItems": 2,
     "errorMessage": "write two numbers, such as [-10%, 10%]",
 }
+_HEAD = r"[Ll][0-9]{1,4}[Hh][0-9]{1,4}|[0-9]{1,4}\.[0-9]{1,4}"
 HEAD: Schema = {
     "title": "head",
     "type": ["string", "number"],
-    "pattern": r"^\s*([Ll][0-9]{1,4}[Hh][0-9]{1,4}|[0-9]{1,4}\.[0-9]{1,4})\s*$",
+    "pattern": rf"^\s*({_HEAD})\s*$",
     "minimum": 0,
     "errorMessage": "write layer.head, such as \"6.9\" (or L6H9)",
 }  # fmt: skip
 COMPONENT: Schema = {
     "title": "head or MLP",
     "type": ["string", "number"],
-    "pattern": r"^\s*([Ll][0-9]{1,4}[Hh][0-9]{1,4}|[0-9]{1,4}\.[0-9]{1,4}|(MLP|mlp|Mlp)\s*[0-9]{1,4})\s*$",
+    "pattern": rf"^\s*({_HEAD}|(MLP|mlp|Mlp)\s*[0-9]{{1,4}})\s*$",
     "minimum": 0,
     "errorMessage": "write layer.head, such as \"6.9\", or MLP3",
 }  # fmt: skip
