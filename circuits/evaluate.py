@@ -32,6 +32,7 @@ from circuits.measure.fill_controls import fill_controls
 from circuits.measure.memory import LEAST_BATCH, free_memory, out_of_memory
 from circuits.measure.ov import OVGroup
 from circuits.measure.plan import Settings
+from circuits.measure.room import Room
 from circuits.measure.series import Series
 from circuits.models.source import ModelSource, resolve
 from circuits.prompts.own import functions_of
@@ -76,7 +77,7 @@ class Evaluator:
         self.with_controls = True
         self.batch_tokens = options.batch_tokens
         self._stores: dict[str, Any] = {}  # shared with copies of this evaluator
-        self._last: Series | None = None
+        self._room = Room()
 
     def plan(self, items: Iterable[Item]) -> None:
         """Tell every group what will be asked of it. Faulty claims and unknown models wait for ``evaluate``."""
@@ -205,7 +206,7 @@ class Evaluator:
             family = self.own.family(prompts.family, prompts.own_roles)
             self.series[key] = Series(
                 prompts, family, seed, most, model_digest, model, self._settings, self.cache, self.progress,
-                unseen=unseen, template=item.template, fill_controls=self._fill_controls, own=own,
+                unseen=unseen, template=item.template, fill_controls=self._fill_controls, own=own, room=self._room,
             )  # fmt: skip
         return self.series[key]
 
@@ -253,10 +254,6 @@ class Evaluator:
 
         ``fixed``: their number was fixed before anything was measured.
         """
-        series = looks[0].measured
-        if self._last is not None and self._last is not series:
-            self._last.release()  # clean residuals of one prompt set at a time
-        self._last = series
         here, kept, row = looks[0], None, dict[str, Any]()
         how = self._how(item, cell, here, count, fixed)
         for number, here in enumerate(looks, 1):

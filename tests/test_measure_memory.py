@@ -90,20 +90,57 @@ def test_what_no_batch_cures_is_raised(tmp_path: Path, monkeypatch: pytest.Monke
 def test_clean_runs_keep_within_their_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With room for one block the earlier ones are forgotten and run again, with the same numbers."""
     roomy, _ = run(tmp_path, n=64)
-    import circuits.measure.series as module
+    import circuits.measure.room as module
     from circuits.measure.group import Group
 
-    most: list[int] = []
+    kept: list[int] = []
 
-    def watched(self: module.Series, block: Group) -> None:
+    def watched(self: module.Room, block: Group) -> None:
         whole(self, block)
-        most.append(sum(each.nbytes > 0 for each in self._blocks))
+        kept.append(sum(each.nbytes > 0 for each in self.blocks))
 
-    whole = module.Series._make_room
+    whole = module.Room.use
     monkeypatch.setattr(module, "CLEAN_BYTES", 1)
-    monkeypatch.setattr(module.Series, "_make_room", watched)
+    monkeypatch.setattr(module.Room, "use", watched)
     tight, _ = run(tmp_path, n=64)
-    assert most
-    assert max(most) == 1
+    assert kept
+    assert max(kept) == 1
     for name, entry in roomy.items():
         assert tight[name]["checks"][0]["estimate"] == entry["checks"][0]["estimate"], name
+
+
+def test_going_back_to_a_prompt_set_runs_nothing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claims that take turns between two prompt sets: each block's clean run is made once."""
+    import circuits.measure.group as module
+
+    made: list[tuple[str, int]] = []
+    whole = module.clean_run
+
+    def counted(model: Any, prompts: Any, *args: Any, **kwargs: Any) -> Any:
+        made.append((prompts[0].text, len(prompts)))
+        return whole(model, prompts, *args, **kwargs)
+
+    monkeypatch.setattr(module, "clean_run", counted)
+    suite = tmp_path / "turns.yaml"
+    suite.write_text("""\
+suite: Turns
+model: reference
+sampling: {min: 64, max: 64}
+prompts:
+  one: {family: named_sequence, members: numerals}
+  other: {family: named_sequence, members: numerals, order: random}
+claims:
+  a: {claim: a, prompts: one, ablate: ["1.2"], drop_in: logit_diff, at_most: 1000%}
+  b: {claim: b, prompts: other, ablate: ["1.2"], drop_in: answer_prob, at_most: 99%}
+  c: {claim: c, prompts: one, ablate: ["2.1"], drop_in: logit_diff, at_most: 1000%}
+  d: {claim: d, prompts: other, ablate: ["2.1"], drop_in: answer_prob, at_most: 99%}
+""")
+    evaluator = Evaluator(Options(), None)
+    evaluator.with_controls = False
+    items = items_of(load(suite, knowledge(), suite.name), tmp_path)
+    evaluator.plan(items)
+    for item in items:
+        entry = evaluator.evaluate(item).entry
+        assert entry["checks"][0]["n"] == 64, entry
+    assert [n for _, n in made] == [32] * 4
+    assert len({text for text, _ in made}) == 4

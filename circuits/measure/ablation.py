@@ -38,6 +38,8 @@ Hook = tuple[str, Callable[..., Any]]
 
 #: The most memory that the partners' activations of one prompt set may keep, in bytes.
 PARTNER_BYTES = 2**28
+#: The hook at what is unembedded.
+UNEMBED = "unembed.hook_in"
 #: A prompt set without variables.
 NO_VARIABLES: Mapping[str, int] = MappingProxyType({})
 
@@ -403,17 +405,31 @@ def forward(
     import torch
 
     extra = {} if all_positions else {"logits_to_keep": 1}
+    hooks = [*hooks, *end_hooks(model)]
     with torch.no_grad():
         if residual is None or start == 0:
-            logits = model.bridge.run_with_hooks(tokens, return_type="logits", fwd_hooks=list(hooks), **extra)
+            logits = model.bridge.run_with_hooks(tokens, return_type="logits", fwd_hooks=hooks, **extra)
         else:
             with skipped_below(model, start):
                 logits = model.bridge.run_with_hooks(
-                    residual, return_type="logits", fwd_hooks=list(hooks), start_at_layer=start, **extra
+                    residual, return_type="logits", fwd_hooks=hooks, start_at_layer=start, **extra
                 )
     # Some bridges take logits_to_keep and ignore it; the last position is the same either way.
     assert isinstance(logits, torch.Tensor)
     return logits if all_positions else logits[:, -1:]
+
+
+def end_hooks(model: LoadedModel) -> list[Hook]:
+    """A hook that lays the positions to be unembedded side by side.
+
+    The last position of each prompt is a view with gaps, of which the unembedding makes one product a prompt, each reading
+    the whole matrix: a fifth of a pass of SmolLM2-135M on 32 prompts of 24 tokens.
+    """
+
+    def dense(value: Any, hook: Any) -> Any:
+        return value.contiguous()
+
+    return [(UNEMBED, dense)] if UNEMBED in model.bridge.hook_dict else []
 
 
 @contextmanager

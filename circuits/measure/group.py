@@ -25,6 +25,7 @@ from circuits.measure.paths import PathPatch, measure_path
 from circuits.measure.picture import Picture, picture, picture_arrays, picture_from, picture_key
 from circuits.measure.plan import Plan, Settings, askable, group_key, name_of
 from circuits.measure.profile import Profile, profile_arrays, profile_from, profile_key
+from circuits.measure.room import Room
 from circuits.measure.variants import measure_variants
 from circuits.prompts.own import Metric, Score
 from circuits.prompts.prompt import Family, TokenPrompt
@@ -48,7 +49,7 @@ class Group:
     """See the module. ``model`` loads the model when it is first needed (and may raise).
 
     ``first``: the place of its first prompt in the series, ``n`` how many there are; ``draw`` gives them; ``total``
-    is how many the series may have; ``make_room(block)`` is told when a block has a clean run. ``base``: the
+    is how many the series may have; ``room`` holds the clean runs of all blocks. ``base``: the
     series' first block, whose reference means serve all (None: this is it). ``own``: scores and metrics of the project's
     that are measured here.
     """
@@ -69,7 +70,7 @@ class Group:
     base: Group | None = None
     draw: Callable[[], list[TokenPrompt]] = list
     total: int = 0
-    make_room: Callable[[Group], None] = lambda block: None
+    room: Room = field(default_factory=Room)
     own: tuple[Metric | Score, ...] = ()
     _prompts: list[TokenPrompt] | None = None
     _attention: dict[Question, AttentionValues] = field(default_factory=dict)
@@ -265,6 +266,7 @@ class Group:
         if self._clean is None or (self._loss and not self._clean.loss):
             self._run_clean(f"clean run on {self.prompt_set.title}: {len(self.prompts)} prompts", None)
         assert self._clean is not None
+        self.room.use(self)
         return self._clean
 
     def _run_clean(self, title: str, watch: Watch | None) -> None:
@@ -281,7 +283,7 @@ class Group:
         )  # fmt: skip
         run.values["top_text"] = self._token_texts(run.values)
         self._clean = run
-        self.make_room(self)
+        self.room.use(self)
         self._cached_values(CLEAN_RUN, loss, lambda: run.values)
 
     def _kept_layers(self) -> list[int]:

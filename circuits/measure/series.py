@@ -30,6 +30,7 @@ from circuits.measure.paths import PathPatch
 from circuits.measure.picture import Picture
 from circuits.measure.plan import Plan, Settings, group_key
 from circuits.measure.profile import Profile
+from circuits.measure.room import Room
 from circuits.prompts.own import Metric, Score
 from circuits.prompts.prompt import Family, TokenPrompt
 from circuits.prompts.tokens import build
@@ -37,8 +38,6 @@ from circuits.prompts.tokens import build
 if TYPE_CHECKING:
     from circuits.models.load import LoadedModel
 
-CLEAN_BYTES = 3 * 2**28
-"""The most memory that the clean runs of a series keep, in bytes: residual streams, end logits, what partners write."""
 CYCLED = 64
 """How many prompts are looked at for a cycle of templates."""
 FIRST = 32
@@ -74,7 +73,8 @@ class Series:
 
     ``unseen``: seeds of which as many prompts are left out, so that none of these was used with them. ``template``: only
     prompts of this template. ``own``: the project's own scores or metrics that are measured here, so that what fails or is
-    edited there touches no other value. ``fill_controls(model_digest)`` measures the controls of all that is planned.
+    edited there touches no other value. ``fill_controls(model_digest)`` measures the controls of all that is planned. ``room``: the
+    memory of clean runs, shared with other series.
     """
 
     prompt_set: PromptSet
@@ -93,6 +93,7 @@ class Series:
     template: str | None = None
     own: tuple[Metric | Score, ...] = ()
     fill_controls: Callable[[str], None] = lambda model_digest: None
+    room: Room = field(default_factory=Room)
     known_controls: dict[Question, Controls] = field(default_factory=dict)
     control_parts: dict[tuple[Question, int | None, int], NDArray[np.float64]] = field(default_factory=dict)
     _prompts: list[TokenPrompt] | None = None
@@ -235,19 +236,8 @@ class Series:
             self.prompt_set, self.family, self.seed, count, self.model_digest, self.model, self.settings, self.cache,
             self.progress, self.plan, self.measured,
             chosen=self._chosen, first=first, base=base, draw=lambda: self.prompts[first : first + count],
-            total=self._whole, make_room=self._make_room, own=self.own,
+            total=self._whole, room=self.room, own=self.own,
         )  # fmt: skip
-
-    def _make_room(self, block: Group) -> None:
-        """Keep the clean runs of all blocks within their memory, however many prompts there are: the earliest ones go.
-
-        What goes is run again when an ablation needs it.
-        """
-        for other in self._blocks:
-            if sum(each.nbytes for each in self._blocks) <= CLEAN_BYTES:
-                break
-            if other is not block:
-                other.release()
 
     @property
     def first(self) -> Group:

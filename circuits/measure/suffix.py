@@ -75,7 +75,7 @@ def forward_from(
     """
     import torch
 
-    from circuits.measure.ablation import skipped_below
+    from circuits.measure.ablation import end_hooks, skipped_below
 
     length = residual.shape[1]
 
@@ -89,7 +89,7 @@ def forward_from(
     layers = list(range(start, model.shape.layers))
     with torch.no_grad(), skipped_below(model, start), _instead(model, layers, extend):
         logits = model.bridge.run_with_hooks(
-            residual[:, first:], return_type="logits", fwd_hooks=list(hooks), start_at_layer=start, logits_to_keep=1,
+            residual[:, first:], return_type="logits", fwd_hooks=[*hooks, *end_hooks(model)], start_at_layer=start, logits_to_keep=1,
             position_ids=places, attention_mask=mask[None, None],
         )  # fmt: skip
     assert isinstance(logits, torch.Tensor)
