@@ -60,6 +60,12 @@ class _Sink:
     uniform_left: NDArray[np.float64]
     uniform_right: NDArray[np.float64] | None
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    sums: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a value is a sum of weights over a number that no weight changes."""
+        return self.asked.own is None and not self.asked.excluding and self.asked.statistic in ("mass", "lift")
 
 
 class Watch:
@@ -103,15 +109,18 @@ class Watch:
             sink.uniform_left[index], right = uniform(sink.asked, found, batch)
             if sink.uniform_right is not None and right is not None:
                 sink.uniform_right[index] = right
-            sink.tensors = _tensors(found, self.model.device)
+            sink.tensors, sink.sums = _tensors(found, self.model.device), {}
         shown = torch.tensor([self._alike[i] for i in chunk], device=self.model.device)
 
         def reduce(pattern: Any, hook: Any, *, layer: int) -> None:
             weights = pattern.to(torch.float32) if pattern.dtype in (torch.float16, torch.bfloat16) else pattern
             sound = torch.isfinite(weights.sum(-1))  # [batch, head, query]
+            flat = weights.flatten(2) if bool(sound.all()) else None
             for sink in self._sinks:
                 if sink.asked.own is not None:
                     _reduce_own(sink, sink.asked.own, weights, sound, layer, index, batch)
+                elif flat is not None and sink.is_plain:
+                    _reduce_plain(sink, flat, layer, index)
                 else:
                     _reduce(sink, weights, sound, layer, index)
             for at_layer, head in self._pictured:
@@ -264,6 +273,31 @@ def _reduce(sink: _Sink, pattern: torch.Tensor, sound: torch.Tensor, layer: int,
         if asked.statistic != "lift":
             value = value.clamp(0.0, 1.0)  # rows of 16-bit softmax sum to 1 only roughly
         value = torch.where((rows & ~sound).any(-1), torch.full_like(value, float("inf")), value)
+        target[layer][:, index] = precise(value).cpu().numpy().T
+
+
+def _reduce_plain(sink: _Sink, flat: torch.Tensor, layer: int, index: NDArray[np.int64]) -> None:
+    """What ``_reduce`` does for a plain question and finite weights, Float[batch, head, query * key], in one product a side.
+
+    A product of its own for each question: side by side they would change each other's last digit.
+    """
+    import torch
+
+    for name, target in (("left", sink.left), ("right", sink.right)):
+        if target is None:
+            continue
+        if name not in sink.sums:
+            cell, rows = sink.tensors[name], sink.tensors[f"rows_{name}"]
+            share = cell.sum(-1) / sink.tensors["kept"].sum(-1).clamp_min(1)
+            per_row = share if sink.asked.statistic == "lift" else rows
+            sink.sums[name] = (
+                cell.flatten(1)[..., None].to(flat.dtype),
+                (per_row * rows).sum(-1)[:, None].to(flat.dtype),
+            )
+        cells_of, below = sink.sums[name]
+        value = torch.bmm(flat, cells_of)[..., 0] / below  # no row: 0 / 0, NaN
+        if sink.asked.statistic != "lift":
+            value = value.clamp(0.0, 1.0)
         target[layer][:, index] = precise(value).cpu().numpy().T
 
 
