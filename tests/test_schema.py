@@ -99,9 +99,9 @@ TABLES: list[tuple[str, Iterable[str], Iterable[str]]] = [
     ("circuit", load_top.CIRCUIT_KEYS, SCHEMA["definitions"]["circuit"]["properties"]),
     ("prompt set", load_prompts.COMMON, SCHEMA["definitions"]["prompt_set"]["properties"]),
     ("text", load_prompts.TEXT_KEYS, words.TEXT),
-    ("model", REGISTRY, SCHEMA["properties"]["model"]["anyOf"][0]["enum"]),
+    ("model", REGISTRY, SCHEMA["definitions"]["model"]["anyOf"][0]["enum"]),
     ("model: {}", {key for allowed, _ in FORMS.values() for key in allowed}, words.MODEL),
-    ("patterns", PATTERNS, {key for key, value in SCHEMA["properties"]["model"]["anyOf"][1]["properties"].items() if "pattern" in value}),
+    ("patterns", PATTERNS, {key for key, value in SCHEMA["definitions"]["model"]["anyOf"][1]["properties"].items() if "pattern" in value}),
     ("family", FAMILIES, SCHEMA["definitions"]["prompt_set"]["properties"]["family"]["enum"]),
     ("requires", (*load_prompts.REQUIRABLE, "top1"), SCHEMA["definitions"]["requires"]["properties"]),
 ]  # fmt: skip
@@ -181,7 +181,7 @@ def test_the_examples_are_what_may_stand_there(table: Mapping[str, words.Word]) 
     places = {id(words.CHECK): CHECK, id(words.CLAIM): CLAIM, id(words.SUITE): SCHEMA["properties"],
               id(words.PROMPT_SET): SCHEMA["definitions"]["prompt_set"]["properties"],
               id(words.CIRCUIT): SCHEMA["definitions"]["circuit"]["properties"],
-              id(words.MODEL): SCHEMA["properties"]["model"]["anyOf"][1]["properties"]}  # fmt: skip
+              id(words.MODEL): SCHEMA["definitions"]["model"]["anyOf"][1]["properties"]}  # fmt: skip
     for key, word in table.items():
         rules = {**places[id(table)][key], "definitions": SCHEMA["definitions"]}
         assert word.examples
