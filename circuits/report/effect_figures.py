@@ -163,7 +163,7 @@ def _place_labels(canvas: Figure, axes: Axes, points: Sequence[tuple[str, float,
         extent = text.get_window_extent()
         half = np.array([extent.width / 2 + 2, extent.height / 2 + 1])
         best, least = np.array([x, y]), math.inf
-        for radius in range(9, 400, 9):
+        for radius in range(14 if strong else 9, 400, 9):  # the clean model's diamond is larger
             for angle in np.arange(16) * np.pi / 8:
                 way = np.array([math.cos(angle), math.sin(angle)])
                 centre = np.array([x, y]) + way * (radius + half)
