@@ -1,7 +1,7 @@
 """Whole answers kept between runs: an unchanged claim is answered without numpy, torch or the model.
 
 The key of an answer is everything that it depends on: what the claim asks and says (not the line where it stands), the
-options of the run, the model's digest and all code of this package, with the libraries that run the model. An answer
+options of the run, the digests of the models and all code of this package, with the libraries that run the model. An answer
 rests on values that were measured; it is no measurement itself, and is labelled as cached.
 
 One file a suite, with a checksum: a damaged file counts as absent. Figures are part of an answer: where one is missing
@@ -17,7 +17,7 @@ from typing import Any
 
 from circuits.errors import CircuitsError
 from circuits.extensions import Extensions
-from circuits.items import Item, Options, Outcome, own_code
+from circuits.items import Item, Options, Outcome, other_models, own_code
 from circuits.meaning import meaning
 from circuits.models.source import ModelSource, resolve
 from circuits.store import digest_of, package_digest, read_kept, write_kept
@@ -45,6 +45,7 @@ class Answers:
         self._about = {name: value for name, value in asdict(options).items() if name not in _ASIDE}
         self._suites: dict[str, dict[str, Any]] = {}
         self._sources: dict[int, ModelSource | None] = {}
+        self._others: dict[str, ModelSource | None] = {}
         self._seen: dict[int, Any] = {}
         self._held: list[Any] = []
 
@@ -67,11 +68,15 @@ class Answers:
         source = self.source(item)
         if claim.faults or self.folder is None or source is None or source.digest is None:
             return None
+        others = self.others(item)
+        if any(other is None or other.digest is None for other in others):
+            return None
         own = [each.plain() for each in own_code(item, self.own)]  # its prose stands in the answer
         self._held.append(item)  # ``_seen`` knows prompt sets by identity
         about = [
             meaning(item, self._seen), item.node_id, suite.title, claim.yaml, dict(claim.source or suite.source or {}),
             [check.text for check in claim.checks], list(claim.warnings), source.digest, source.where, source.name,
+            [[other.digest, other.where, other.name] for other in others if other is not None],
             self._about, self.figures is not None, own, package_digest(),
         ]  # fmt: skip
         try:
@@ -84,12 +89,23 @@ class Answers:
         known = id(item.suite)
         if known not in self._sources:
             self._held.append(item.suite)
-            try:
-                assert item.suite.model is not None
-                self._sources[known] = resolve(item.suite.model, self.options.models, item.base)
-            except (AssertionError, CircuitsError):
-                self._sources[known] = None
+            self._sources[known] = self._resolved(item.suite.model, item.base)
         return self._sources[known]
+
+    def others(self, item: Item) -> list[ModelSource | None]:
+        """The sources of the models that an item is measured on besides its suite's; None where one cannot be made out."""
+        specs = other_models(item)
+        keys = [digest_of([spec, str(item.base)]) for spec in specs]
+        for key, spec in zip(keys, specs, strict=True):
+            if key not in self._others:
+                self._others[key] = self._resolved(spec, item.base)
+        return [self._others[key] for key in keys]
+
+    def _resolved(self, spec: str | Mapping[str, str] | None, base: Path) -> ModelSource | None:
+        try:
+            return resolve(spec, self.options.models, base) if spec is not None else None
+        except CircuitsError:
+            return None
 
     def keep(self, entries: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
         """Add answers: suite path and node id -> (key, entry of plain data). A full or read-only disk is no error."""

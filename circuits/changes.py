@@ -11,7 +11,7 @@ import json
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -125,13 +125,13 @@ def changes_since(
     *,
     report: Path | None,
     code: str,
-    digest_of_model: Callable[[Item], str | None],
+    digests_of_models: Callable[[Item], Sequence[str | None]],
 ) -> Changes:
     """What of ``items`` is not as it was at ``ref`` (any name of a commit).
 
     ``root``: the folder that suites' paths start from; ``report``: where the record lies; ``code``: today's digest of the
-    measuring code; ``digest_of_model``: today's digest of an item's model. Raises CircuitsError outside git or for a
-    name that is no commit.
+    measuring code; ``digests_of_models``: today's digests of the models that an item is measured on, its suite's first.
+    Raises CircuitsError outside git or for a name that is no commit.
     """
     repository = Repository(root, ref)
     items = list(items)
@@ -141,7 +141,7 @@ def changes_since(
     edited = {path for path in set[Path]().union(*files.values()) if _edited(repository, path)}
     why: dict[str, str] = {}
     for item in items:
-        reason = _why(item, then, record, code, digest_of_model)
+        reason = _why(item, then, record, code, digests_of_models)
         if reason is None and (files[item.node_id] & edited or _recoded(record, item, know.own)):
             reason = OWN
         if reason is not None:
@@ -154,7 +154,7 @@ def _why(
     then: Mapping[str, str],
     record: Mapping[str, Any] | None,
     code: str,
-    digest_of_model: Callable[[Item], str | None],
+    digests_of_models: Callable[[Item], Sequence[str | None]],
 ) -> str | None:
     if item.claim.faults or item.node_id not in then:
         return NEW
@@ -168,8 +168,9 @@ def _why(
         return UNKNOWN
     if run["code"] != code:
         return CODE
-    known = (record.get("models") or {}).get(entry.get("model")) or {}
-    return MODEL if known.get("digest") is None or known["digest"] != digest_of_model(item) else None
+    known = [(record.get("models") or {}).get(entry.get("model")) or {}, *(entry.get("other_models") or [])]
+    digests = [model.get("digest") for model in known]
+    return MODEL if None in digests or digests != list(digests_of_models(item)) else None
 
 
 def _meanings(repository: Repository, items: Iterable[Item], root: Path, know: Knowledge) -> dict[str, str]:

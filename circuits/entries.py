@@ -9,6 +9,7 @@ from typing import Any
 
 from circuits.claims.claim import Ablate, Expect, Keep, LossMap, Suite
 from circuits.claims.claim import Path as PathCheck
+from circuits.claims.describe import spec_name
 from circuits.claims.heads import Component
 from circuits.errors import Fault, Position
 from circuits.items import Item, Outcome
@@ -17,11 +18,7 @@ from circuits.meaning import meaning, question
 
 def model_name(suite: Suite) -> str | None:
     """The name that a suite's model goes by: of the registry, or its hub id, path, file or package."""
-    spec = suite.model
-    if spec is None or isinstance(spec, str):
-        return spec
-    name = next((spec[form] for form in ("hub", "path", "gguf", "wheel") if form in spec), None)
-    return name.partition("==")[0] if name is not None else None
+    return spec_name(suite.model) if suite.model is not None else None
 
 
 def expectation(expect: Expect) -> str:

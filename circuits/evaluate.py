@@ -8,24 +8,25 @@ check asks and how its row is made lies in ``kinds``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from circuits.claims.claim import Ablate, Attends, Keep, PromptSet
+from circuits.claims.claim import Ablate, Attends, Keep, LossMap, PromptSet
 from circuits.claims.claim import Path as PathCheck
 from circuits.claims.claim import Score as ScoreCheck
+from circuits.claims.describe import model_labels
 from circuits.claims.heads import Component
 from circuits.claims.keys import WEIGHT_SCORES
-from circuits.entries import entry_of, invalid, located
+from circuits.entries import entry_of, invalid, located, model_name
 from circuits.errors import CircuitsError, ModelInvalid, ModelUnavailable, PromptFault, Unmeasurable
 from circuits.evidence import figure_of, patterns_of, profiles_of
 from circuits.extensions import Extensions, Metric, Score, extensions, own_of
 from circuits.items import Item, Options, Outcome, items_of, knowledge, load, model_facts, named_own
 from circuits.kinds.controls import controls_of, plan_controls
-from circuits.kinds.kind import Cell, Draw, Here, Quantity
+from circuits.kinds.kind import Cell, Draw, Here, Other, Quantity
 from circuits.kinds.registry import REGISTRY
 from circuits.measure.cache import ValueCache, digest
 from circuits.measure.fill_controls import fill_controls
@@ -73,7 +74,8 @@ class Evaluator:
         self.notice = notice or self.progress
         self.series: dict[str, Series] = {}
         self.ov: dict[str, OVGroup] = {}
-        self.sources: dict[str, ModelSource] = {}
+        self.sources: dict[str, ModelSource] = {}  # of suites, by name
+        self._known: dict[str, ModelSource] = {}
         self.with_controls = True
         self.batch_tokens = options.batch_tokens
         self._stores: dict[str, Any] = {}  # shared with copies of this evaluator
@@ -120,6 +122,8 @@ class Evaluator:
         entry = entry_of(item) | {"prompts": facts, "profiles": profiles, "patterns": patterns}
         own = named_own(item, self.own)
         entry |= {"own": own} if own else {}
+        beside = {other.name: {"name": other.name, **other.facts} for here in places for other in here.others}
+        entry |= {"other_models": list(beside.values())} if beside else {}
         if self.options.robust:
             entry["robust"] = strip(self, item, entry)
         return self._answered(item, entry, rows, [quantity for each in read for quantity in each])
@@ -161,10 +165,26 @@ class Evaluator:
         other = None
         if isinstance(what, Attends) and what.other_prompts is not None:
             other = self._series(item, what.other_prompts)
+        others = self._others(item, cell)
         model_digest = source.digest or model().digest
         if model_digest not in self.ov:
             self.ov[model_digest] = OVGroup(model_digest, model, self._settings, self.cache, self.progress)
-        return Here(series, other, self.ov[model_digest], shape.layers, shape.heads, self.draw, cut=_cut(cell))
+        return Here(
+            series, other, self.ov[model_digest], shape.layers, shape.heads, self.draw,
+            cut=_cut(cell), model=source.name, others=others,
+        )  # fmt: skip
+
+    def _others(self, item: Item, cell: Cell) -> tuple[Other, ...]:
+        """The other models of a map of losses, each on the cell's prompts as its own tokenizer makes them."""
+        what, prompts = cell.check.what, cell.prompts
+        if not isinstance(what, LossMap) or prompts is None:
+            return ()
+        found = []
+        for name, spec in zip(model_labels(what.models, model_name(item.suite)), what.models, strict=True):
+            source = self._resolved(spec, item.base)
+            series = self._series(item, prompts, source=source)
+            found.append(Other(name, model_facts(source) | {"digest": series.model_digest}, series))
+        return tuple(found)
 
     @staticmethod
     def _shown(cell: Cell, here: Here) -> list[tuple[PromptSet, Series]]:
@@ -190,11 +210,13 @@ class Evaluator:
     def _settings(self) -> Settings:
         return Settings(self.options.dtype, self.options.device.partition(":")[0], self.batch_tokens)
 
-    def _series(self, item: Item, prompts: PromptSet, own: tuple[Metric | Score, ...] = ()) -> Series:
+    def _series(
+        self, item: Item, prompts: PromptSet, own: tuple[Metric | Score, ...] = (), source: ModelSource | None = None
+    ) -> Series:
         sampling = item.suite.sampling
         seed = self.options.seed if self.options.seed is not None else sampling.seed
         most = self._most(item)
-        source = self._source(item)
+        source = source or self._source(item)
         model = partial(self._model, source)
         model_digest = source.digest or model().digest
         # A set's name and place in a file do not matter to its values; its seed and size do.
@@ -211,11 +233,16 @@ class Evaluator:
         return self.series[key]
 
     def _source(self, item: Item) -> ModelSource:
-        key = digest([item.suite.model, str(item.base) if isinstance(item.suite.model, dict) else ""])
-        if key not in self.sources:
-            assert item.suite.model is not None
-            self.sources[key] = resolve(item.suite.model, self.options.models, item.base)
-        return self.sources[key]
+        assert item.suite.model is not None
+        source = self._resolved(item.suite.model, item.base)
+        self.sources[source.name] = source
+        return source
+
+    def _resolved(self, spec: str | Mapping[str, str], base: Path) -> ModelSource:
+        key = digest([spec, str(base) if isinstance(spec, dict) else ""])
+        if key not in self._known:
+            self._known[key] = resolve(spec, self.options.models, base)
+        return self._known[key]
 
     def _model(self, source: ModelSource) -> Any:
         from circuits.models.load import ModelStore
@@ -391,10 +418,12 @@ class Evaluator:
         judged = [row for row in rows if not row.get("observe")]
         count = self._count(item, self._cells(item))
         verdict = claim_verdict(judged, item.suite.sampling.confidence, count) if judged else None
+        if not judged and all(row["verdict"] == str(Verdict.UNMEASURABLE) for row in rows):
+            verdict = Verdict.UNMEASURABLE  # nothing of what was to be shown could be
         if verdict is None:  # only observed: nothing was claimed, so nothing can fail and nothing is supported
             entry["warnings"].append("every check is only observed: this claim asserts nothing")
         cached = bool(read) and not any(name in holder.measured or self._fresh(holder, name) for holder, name in read)
-        reasons = [row["reason"] for row in judged if row.get("reason")]
+        reasons = [row["reason"] for row in judged or rows if row.get("reason")]
         met, vacuous = self._met(item, verdict, rows), is_vacuous(rows)
         if verdict is Verdict.REFUTED and all(row["verdict"] != str(verdict) for row in judged):
             reasons.append(
@@ -442,7 +471,7 @@ class Evaluator:
     @property
     def models(self) -> dict[str, Any]:
         """The models of this run for results.json: digest, source, shape, whether verified."""
-        return {source.name: model_facts(source) for source in self.sources.values()}
+        return {name: model_facts(source) for name, source in self.sources.items()}
 
 
 def _cut(cell: Cell) -> tuple[str, float, float] | None:

@@ -182,10 +182,21 @@ def _map_of(
 
 
 def _loss_map(row: Row, draw: Draw) -> Figure:
-    points = tuple((_few(str(p["name"])), p["x"], p["y"], p["loss"]) for p in row["points"])
-    drawn = LossMapFigure(points, tuple(row["explained"]), f"Losses of every token on {row['prompts']}")
+    points = tuple((_short_name(p), p["x"], p["y"], p["loss"]) for p in row["points"])
+    kinds = tuple(str(p["kind"]) for p in row["points"])
+    title = f"Losses of every token on {row['prompts']}"
+    drawn = LossMapFigure(points, tuple(row["explained"]), title, kinds)
     path = draw(drawn, f"loss-map-{digest([row['points'], row['explained'], row['prompts']])[:16]}")
-    return _drawn(path, "the model and its ablations on the first two principal components of their token losses")
+    which = " and ".join(
+        text for kind, text in (("model", "other models"), ("ablation", "its ablations")) if kind in kinds
+    )
+    return _drawn(path, f"the model, {which} on the first two principal components of their token losses")
+
+
+def _short_name(point: dict[str, Any]) -> str:
+    """Components by the first few; a model without the owner or folder before its name."""
+    name = str(point["name"])
+    return _few(name) if point["kind"] == "ablation" else name.rstrip("/").rpartition("/")[2] or name
 
 
 def _few(name: str, most: int = 3) -> str:

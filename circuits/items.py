@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from circuits.claims.claim import Attends, Claim, PromptSet, Score, Suite
+from circuits.claims.claim import Attends, Claim, LossMap, PromptSet, Score, Suite
 from circuits.claims.load import Knowledge, load_suite
 from circuits.errors import CircuitsError
 from circuits.extensions import Extensions, Used, extensions, used
@@ -118,6 +118,15 @@ def prompt_sets(item: Item) -> list[PromptSet]:
         found += check.prompts
         other = check.what.other_prompts if isinstance(check.what, Attends) else None
         found += [other] if other is not None else []
+    return found
+
+
+def other_models(item: Item) -> list[str | Mapping[str, str]]:
+    """The specs of the models besides the suite's that an item's checks name, each once."""
+    found: list[str | Mapping[str, str]] = []
+    for check in item.claim.checks:
+        named = check.what.models if isinstance(check.what, LossMap) else ()
+        found += [spec for spec in named if spec not in found]
     return found
 
 

@@ -118,12 +118,12 @@ def texts_of(literals: Sequence[Literal]) -> list[dict[str, Any]]:
     return entries
 
 
-def _save(folder: Path, model: Any) -> None:
+def _save(folder: Path, model: Any, words: Sequence[str] = WORDS) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     model.save_pretrained(str(folder))
-    core = Tokenizer(models.WordLevel({word: place for place, word in enumerate(WORDS)}, unk_token="<unk>"))
+    core = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.Whitespace()
     kind: Any = PreTrainedTokenizerFast
     kind(tokenizer_object=core, bos_token="<bos>", eos_token="<bos>", unk_token="<unk>").save_pretrained(str(folder))
@@ -147,12 +147,12 @@ def save_llama(folder: Path) -> None:
     _save(folder, _random(LlamaForCausalLM, config, 1))
 
 
-def save_gpt2(folder: Path) -> None:
+def save_gpt2(folder: Path, seed: int = 2, positions: int = 64, words: Sequence[str] = WORDS) -> None:
     """Four layers of four heads, with biases and learned positions."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    config = GPT2Config(n_layer=LAYERS, n_head=HEADS, n_embd=32, vocab_size=len(WORDS), n_positions=64)
-    _save(folder, _random(GPT2LMHeadModel, config, 2))
+    config = GPT2Config(n_layer=LAYERS, n_head=HEADS, n_embd=32, vocab_size=len(words), n_positions=positions)
+    _save(folder, _random(GPT2LMHeadModel, config, seed), words)
 
 
 def _random(kind: Any, config: Any, seed: int) -> Any:

@@ -148,6 +148,11 @@ CONSTRUCTS: dict[tuple[str, ...], tuple[What, Bound, str]] = {
         LossMap((cs("18.6"), cs("17.3", "17.4"), cs("MLP0")), "mean"), Bound("observe", None, None, None), "loss_map: 18.6; 17.3, 17.4; MLP0"),
     ("loss_map: [18.6, 18.7]", "method: zero", "observe: true"): (
         LossMap((cs("18.6"), cs("18.7")), "zero"), Bound("observe", None, None, None), "loss_map: 18.6; 18.7 (zero)"),
+    ("loss_map: [18.6]", "models: [gpt2, {path: a/b}]", "observe: true"): (
+        LossMap((cs("18.6"),), "mean", ("gpt2", {"path": "a/b"})), Bound("observe", None, None, None), "loss_map: 18.6, models gpt2, a/b"),
+    ("loss_map: []", "models: [{hub: a/b}, {hub: a/b, revision: step2}]", "observe: true"): (
+        LossMap((), "mean", ({"hub": "a/b"}, {"hub": "a/b", "revision": "step2"})), Bound("observe", None, None, None),
+        "loss_map: no ablation, models a/b, a/b@step2"),
 }  # fmt: skip
 
 

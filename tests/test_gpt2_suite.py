@@ -79,7 +79,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_no_claim_of_the_notes_holds_on_random_weights(folder: Path, tmp_path: Path) -> None:
     """Every claim is measured or says why it cannot be; none is supported; what needs the task is unmeasurable."""
-    models = {"gpt2": str(folder)}
+    models = dict.fromkeys(("gpt2", "openai-community/gpt2-medium", "distilbert/distilgpt2"), str(folder))
     items = [item for path in SUITES for item in items_of(suite(path, models), path.parent)]
     evaluator = Evaluator(Options(models=models, n=12), tmp_path)
     evaluator.plan(items)
@@ -88,7 +88,9 @@ def test_no_claim_of_the_notes_holds_on_random_weights(folder: Path, tmp_path: P
     for item in items:
         entry = evaluator.evaluate(item).entry
         assert entry["status"] == "measured", (entry["id"], entry["reason"], entry["faults"])
-        assert entry["verdict"] in ("refuted", "inconclusive", "unmeasurable"), (entry["id"], entry["verdict"])
+        shown = all(row["observe"] for row in entry["checks"])  # it asserts nothing
+        verdict = (None,) if shown else ("refuted", "inconclusive", "unmeasurable")
+        assert entry["verdict"] in verdict, (entry["id"], entry["verdict"])
         verdicts[entry["verdict"]] += 1
         for row in entry["checks"]:
             where = (entry["id"], row["index"], row["check"])

@@ -127,6 +127,10 @@ def test_extreme_figures_are_drawn_without_a_warning(
         (profile(offsets=np.zeros((2, 2))), r"offsets has shape \(2, 2\), expected one value a distance"),
         (profile(3, matrix=np.zeros((3, 2))), r"matrix has shape \(3, 2\), expected \(3, 3\): query class x key class"),
         (LossMapFigure((("a", 1.0, 2.0),), (1.0, 0.0), "t"), "has 3 parts, expected name, x, y, loss"),  # type: ignore[arg-type]
+        (
+            LossMapFigure((("a", 1.0, 2.0, 3.0),), (1.0, 0.0), "t", ("clean", "model")),
+            "there are 2 kinds, expected one for each of 1 points",
+        ),
         (LossMapFigure((), (1.0,), "t"), "explained has 1 values, expected the shares of PC1 and PC2"),  # type: ignore[arg-type]
         (EffectsFigure((("a", 1.0),), None, None, False, "t"), "has 2 parts, expected label, value, low, high, kind"),  # type: ignore[arg-type]
         (LessonFigure("1.1", (), "a", "b", "t"), "a lesson needs at least one panel"),
@@ -180,6 +184,24 @@ def test_labels_of_a_loss_map_do_not_overlap(count: int, tmp_path: Path, monkeyp
     assert {"PC1 (70% of the variance)", "PC2 (20% of the variance)"} <= set(words)
     one, two = axes.transData.transform([(0, 0), (1, 1)])
     assert (two - one)[0] == pytest.approx((two - one)[1], rel=1e-3), "distances are true on both axes"
+
+
+def test_models_and_ablations_have_their_own_markers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A diamond, squares and circles, each where its points lie; the legend says which is which."""
+    figure = LossMapFigure(
+        (("gpt2", 0.0, 0.0, 3.0), ("gpt2-medium", 1.0, 2.0, 2.8), ("5.5", 0.5, 0.5, 3.1), ("MLP0", -1.0, 0.0, 4.0)),
+        (0.7, 0.2), "Losses", ("clean", "model", "ablation", "ablation"),
+    )  # fmt: skip
+    canvas, words = words_of(figure, monkeypatch, tmp_path / "x.png")
+    axes = canvas.axes[0]
+    placed = [drawn.get_offsets().tolist() for drawn in axes.collections if len(drawn.get_offsets())]
+    assert placed == [[[0.5, 0.5], [-1.0, 0.0]], [[1.0, 2.0]], [[0.0, 0.0]]]
+    corners = [len(drawn.get_paths()[0].vertices) for drawn in axes.collections[:3]]
+    assert corners[1] == corners[2] != corners[0], "a square, a diamond, and a circle"
+    entries = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert entries == ["the claim's model as it is, loss 3", "another model as it is", "without components"]
+    assert [text.get_text() for text in axes.texts if text.get_fontweight() == "bold"] == ["gpt2"]
+    assert any("models and ablations with like losses" in text for text in words)
 
 
 def test_many_random_sets_share_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,9 +99,9 @@ TABLES: list[tuple[str, Iterable[str], Iterable[str]]] = [
     ("circuit", load_top.CIRCUIT_KEYS, SCHEMA["definitions"]["circuit"]["properties"]),
     ("prompt set", load_prompts.COMMON, SCHEMA["definitions"]["prompt_set"]["properties"]),
     ("text", load_prompts.TEXT_KEYS, words.TEXT),
-    ("model", REGISTRY, SCHEMA["properties"]["model"]["anyOf"][0]["enum"]),
+    ("model", REGISTRY, SCHEMA["definitions"]["model"]["anyOf"][0]["enum"]),
     ("model: {}", {key for allowed, _ in FORMS.values() for key in allowed}, words.MODEL),
-    ("patterns", PATTERNS, {key for key, value in SCHEMA["properties"]["model"]["anyOf"][1]["properties"].items() if "pattern" in value}),
+    ("patterns", PATTERNS, {key for key, value in SCHEMA["definitions"]["model"]["anyOf"][1]["properties"].items() if "pattern" in value}),
     ("family", FAMILIES, SCHEMA["definitions"]["prompt_set"]["properties"]["family"]["enum"]),
     ("requires", (*load_prompts.REQUIRABLE, "top1"), SCHEMA["definitions"]["requires"]["properties"]),
 ]  # fmt: skip
@@ -181,7 +181,7 @@ def test_the_examples_are_what_may_stand_there(table: Mapping[str, words.Word]) 
     places = {id(words.CHECK): CHECK, id(words.CLAIM): CLAIM, id(words.SUITE): SCHEMA["properties"],
               id(words.PROMPT_SET): SCHEMA["definitions"]["prompt_set"]["properties"],
               id(words.CIRCUIT): SCHEMA["definitions"]["circuit"]["properties"],
-              id(words.MODEL): SCHEMA["properties"]["model"]["anyOf"][1]["properties"]}  # fmt: skip
+              id(words.MODEL): SCHEMA["definitions"]["model"]["anyOf"][1]["properties"]}  # fmt: skip
     for key, word in table.items():
         rules = {**places[id(table)][key], "definitions": SCHEMA["definitions"]}
         assert word.examples
@@ -295,6 +295,10 @@ BROKEN: list[tuple[str, str, list[Any], str]] = [
     ("two kinds", claim(*GOOD_CLAIM, "score: induction"), ["claims", "a"], "'score' was unexpected"),
     ("path without input", claim("path: 2.2 -> 5.5", "drop_in: top1", "at_least: 5%", head=""), ["claims", "a", "path"], "does not match"),
     ("loss map with a bound", claim("loss_map: ['1.1', '1.2']", "at_least: 5%", head=""), ["claims", "a"], "'at_least' was unexpected"),
+    ("loss map of one set", claim("loss_map: ['1.1']", "observe: true", head=""), ["claims", "a", "loss_map"], "is too short"),
+    ("loss map of one model", claim("loss_map: []", "models: [gpt2]", "observe: true", head=""), ["claims", "a", "models"], "is too short"),
+    ("loss map with an unknown model", claim("loss_map: ['1.1']", "models: [gpt3]", "observe: true", head=""), ["claims", "a", "models", 0], "'gpt3' is not one of"),
+    ("models of another kind", claim(*GOOD_CLAIM, "models: [gpt2]"), ["claims", "a"], "'models' was unexpected"),
     ("unknown expectation", claim(*GOOD_CLAIM, "expect: supportet"), ["claims", "a", "expect"], "'supportet' is not one of"),
     ("two refuted checks", claim(*GOOD_CLAIM, "expect: {refuted: [1, 2]}"), ["claims", "a", "expect", "refuted"], "is too long"),
     ("no head", claim(*GOOD_CLAIM, head="head: six"), ["claims", "a", "head"], "'six' does not match"),
@@ -323,6 +327,7 @@ def test_what_the_loader_takes_the_schema_takes(tmp_path: Path) -> None:
     text = claim(
         "checks:", "- {attends: any -> n-1, at_least: 1e-2, observe: no}", "- {attends: any → n-1, between: [.1, '90%']}",
         "- {score: copying, members: [1, 2, 3], at_least: '0.5', prompts: }".replace(", prompts: ", ""),
+        "- {loss_map: [], models: [gpt2, {path: 3}], observe: true}", "- {loss_map: [1.1], models: [gpt2], observe: true}",
         "- {ablate: [L16H0, MLP3], drop_in: top12, at_most: 50%, at: end}", "- {attends: end -> any, observe: yes}",
         head="head: 16.0",
     )  # fmt: skip

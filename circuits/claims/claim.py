@@ -164,10 +164,14 @@ class Path:
 
 @dataclass(frozen=True)
 class LossMap:
-    """``loss_map: [A, [B, C], ...]``: per-token losses without each of these sets, as a map (observed only)."""
+    """``loss_map: [A, [B, C], ...]``: per-token losses without each of these sets, as a map (observed only).
+
+    ``models``: other models that read the same tokens, each as it is; specs as that of a suite.
+    """
 
     ablations: tuple[tuple[Component, ...], ...]
     method: str
+    models: tuple[str | Mapping[str, str], ...] = field(default=(), hash=False)
 
 
 What = Attends | Score | Ablate | Keep | Path | LossMap

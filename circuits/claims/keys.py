@@ -37,7 +37,7 @@ OWN: Mapping[str, tuple[str, ...]] = {
     ),
     "keep_only": ("method", *KEPT, "normalised", "subsets", "random", "range"),
     "path": (*EFFECTS, "range"),
-    "loss_map": ("method",),
+    "loss_map": ("method", "models"),
 }
 OWNERS: Mapping[str, tuple[str, ...]] = {
     key: tuple(kind for kind, own in OWN.items() if key in own)

@@ -98,7 +98,7 @@ class _Loader:
             source_node = None
         include(top, faults, (self.path.resolve(),), self.included, lambda read: self.read_sets(read, shape))
         self.read_sets(source, shape)
-        claims = self.claims(source, top, shape, no_model)
+        claims = self.claims(source, top, shape, no_model, model)
         warning = "the suite has no title: add suite: with a few words" if title_node is None and claims else None
         return Suite(
             path=self.name,
@@ -188,7 +188,9 @@ class _Loader:
             self.roles[id(prompt_set)] = (prompt_set, found)
         return self.roles[id(prompt_set)][1]
 
-    def claims(self, source: Read, top: Node, shape: Shape | None, no_model: str | None) -> tuple[Claim, ...]:
+    def claims(
+        self, source: Read, top: Node, shape: Shape | None, no_model: str | None, model: Any
+    ) -> tuple[Claim, ...]:
         """Every claim of the file in its order, each with the faults that lie inside it."""
         faults = source.faults
         aside = _set_aside(source)
@@ -212,6 +214,8 @@ class _Loader:
             no_model,
             self.broken_circuits,
             self.knowledge.own,
+            self.knowledge.check_model,
+            model,
         )
         reader = ClaimReader(context, faults)
         found = list(aside)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from circuits.claims import values
 from circuits.claims.claim import Keep, LossMap, Path
 from circuits.claims.heads import PATH_HINT, Component, PathError, parse_path
 from circuits.claims.keys import EFFECTS, KEPT
 from circuits.claims.load_metrics import misplaced, read_count, read_effect, read_method, read_metric, texts_allow
 from circuits.claims.load_parts import Asked, named_circuit, read_components
+from circuits.claims.load_top import read_spec
+from circuits.claims.source import Node
 
 CONTROLS = 5  # recovers and faithfulness: the default number of random circuits beside them
 COMPARED = 40  # sufficiency: the default number of random circuits that it is a share of
 SUBSETS = 10  # completeness and minimality: the default number of sets K
 LOSS_MAP_HINT = 'write loss_map: ["18.6", ["17.3", "17.4"], MLP0]'
+MODELS_HINT = "write models: [NAME, {hub: ...}, {path: ...}]"
 
 
 def read_keep(asked: Asked) -> Keep | None:
@@ -83,7 +88,7 @@ def read_path(asked: Asked) -> Path | None:
 
 
 def read_loss_map(asked: Asked) -> LossMap | None:
-    """``loss_map: [A, [B, C], ...]``: two sets of components or more, each ablated jointly."""
+    """``loss_map: [A, [B, C], ...]``: sets of components, each ablated jointly; with ``models:``, two or more in all."""
     faults, value = asked.faults, asked.value
     before = len(faults.found)
     method = read_method(asked)
@@ -96,10 +101,36 @@ def read_loss_map(asked: Asked) -> LossMap | None:
         if components and any(set(components) == set(other) for other in found):
             faults.add(child, f"{', '.join(map(str, components))} stands twice in loss_map", "name it once")
         found.append(components)
-    if len(found) < 2:
-        message = f"a loss map needs at least two sets of components, not {len(found)}"
+    models_node = asked.node.get("models")
+    models = _models(asked, models_node) if models_node is not None else ()
+    if len(found) + len(models_node.children if models_node is not None else ()) < 2:
+        kinds = "sets of components" + (" or other models" if models else "")
+        message = f"a loss map needs at least two {kinds}, not {len(found) + len(models)}"
         faults.add(value, message, LOSS_MAP_HINT)
-    texts_allow(asked, None, None, method, value)
+    if found:
+        texts_allow(asked, None, None, method, value)
     if method is None or len(faults.found) > before:
         return None
-    return LossMap(tuple(found), method)
+    return LossMap(tuple(found), method, models)
+
+
+def _models(asked: Asked, node: Node) -> tuple[str | Mapping[str, str], ...]:
+    """``models: [NAME_OR_MAPPING, ...]``: other models than the suite's, each once."""
+    faults = asked.faults
+    if node.kind != "list":
+        faults.add(node, f"models takes a list of models, not {node.noun}", MODELS_HINT)
+        return ()
+    if not node.children:
+        faults.add(node, "models is an empty list", "name a model that reads the same tokens, or remove the key")
+    found: list[str | Mapping[str, str]] = []
+    for child in node:
+        spec = read_spec(child, faults, asked.context.check_model, "an entry of models")
+        if spec is None:
+            continue
+        if spec == asked.context.model:
+            faults.add(child, "this is the suite's own model, which is a point of the map already", "remove it")
+        elif spec in found:
+            faults.add(child, "this model stands twice in models", "name it once")
+        else:
+            found.append(spec)
+    return tuple(found)

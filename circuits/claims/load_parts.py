@@ -47,7 +47,7 @@ class Context:
     ``roles_of`` gives the role names of a prompt set; ``inline`` reads a set written in place; ``dry``
     says whether a selector selects anything. ``parsing`` are the faults that reading the YAML found inside
     claims; ``no_model`` says why nothing can be measured: no model, or faulty sampling (None: it can). ``own``: what the
-    project added.
+    project added. ``check_model``: problems of a model spec as (key, message); ``model``: the suite's spec.
     """
 
     shape: Shape | None
@@ -61,6 +61,8 @@ class Context:
     no_model: str | None = None
     broken_circuits: Mapping[str, Position] = field(default_factory=dict)
     own: Extensions = field(default_factory=Extensions)
+    check_model: Callable[[Any], list[tuple[str, str]]] = lambda spec: []
+    model: Any = None
 
 
 @dataclass(frozen=True)

@@ -35,15 +35,8 @@ def read_model(
         return None, None, "the suite names no model"
     _, node = given[0]
     wrong = f"the suite's model has a fault (line {node.where.line})"
-    spec = _spec(node, faults)
-    if spec is None:
-        return None, None, wrong
-    problems = check(spec)
-    for key_name, message in problems:
-        place = (node.key(key_name) or node) if node.kind == "map" else node
-        message, _, hint = message.partition(": did you mean")
-        faults.add(place, message, f"did you mean{hint}" if hint else "")
-    if problems or len(given) > 1 or any(node.covers(fault.where) for fault in faults.found):
+    spec = read_spec(node, faults, check, "model")
+    if spec is None or len(given) > 1 or any(node.covers(fault.where) for fault in faults.found):
         return None, None, wrong
     try:
         found = shaped(spec, base)
@@ -56,16 +49,28 @@ def read_model(
     return spec, Shape(str(title), *found), None
 
 
-def _spec(node: Node, faults: Faults) -> Any:
+def read_spec(node: Node, faults: Faults, check: Checked, what: str) -> Any:
+    """One model, a registry name or a mapping that says where it lies, as plain data; None after a fault."""
+    spec = _spec(node, faults, what)
+    problems = check(spec) if spec is not None else []
+    for key_name, message in problems:
+        place = (node.key(key_name) or node) if node.kind == "map" else node
+        message, _, hint = message.partition(": did you mean")
+        faults.add(place, message, f"did you mean{hint}" if hint else "")
+    return spec if not problems else None
+
+
+def _spec(node: Node, faults: Faults, what: str) -> Any:
     """The spec as plain data; None after a fault."""
     if node.kind == "list" or node.null:
-        faults.add(node, f"model must be a name or a mapping, not {node.noun}", MODEL_HINT)
+        hint = MODEL_HINT if what == "model" else "write models: [NAME, {hub: ...}, {path: ...}]"
+        faults.add(node, f"{what} must be a name or a mapping, not {node.noun}", hint)
         return None
     if node.kind == "text":
         return node.text.strip()
     spec = {}
     for key, value in node.entries:
-        read = values.text(value, faults, f"model: {key.text}")
+        read = values.text(value, faults, f"{what}: {key.text}")
         if read is None:
             return None
         spec[key.text] = read

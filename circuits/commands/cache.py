@@ -84,7 +84,7 @@ def key(paths: Sequence[str]) -> int:
     Weights that lie in the project, and the reference model, need no cache and are left out. 2 for a path that is not there.
     """
     from circuits.errors import CircuitsError
-    from circuits.items import knowledge, load
+    from circuits.items import items_of, knowledge, load, other_models
     from circuits.models.source import resolve
     from circuits.store import code_digest, digest_of
 
@@ -93,14 +93,16 @@ def key(paths: Sequence[str]) -> int:
         if not Path(text).exists():
             return fail(f"there is no {text}")
         for path in suites_in(Path(text)) if Path(text).is_dir() else [Path(text)]:
-            model = load(path, known, str(path)).model
-            try:
-                source = resolve(model, {}, path.parent, hashes=False) if model is not None else None
-            except CircuitsError:
-                continue  # lint says what is wrong
-            if source is not None and source.kind in ("wheel", "hub"):
-                # A branch of a hub model is named by itself: which commit it is now, only the hub knows.
-                found.add(source.digest if source.digest and source.verified else source.where)
+            suite = load(path, known, str(path))
+            specs = [spec for item in items_of(suite, path.parent) for spec in other_models(item)]
+            for spec in (suite.model, *specs):
+                try:
+                    source = resolve(spec, {}, path.parent, hashes=False) if spec is not None else None
+                except CircuitsError:
+                    continue  # lint says what is wrong
+                if source is not None and source.kind in ("wheel", "hub"):
+                    # A branch of a hub model is named by itself: which commit it is now, only the hub knows.
+                    found.add(source.digest if source.digest and source.verified else source.where)
     say(f"models={digest_of(sorted(found))[:16]}")
     say(f"code={code_digest()[:16]}")
     return OK

@@ -6,7 +6,7 @@ anything is measured; ``row`` takes the measured values and fills the cell's row
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,12 +37,22 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Other:
+    """Another model beside the suite's: its name in this claim, its facts for results.json, the same prompt set on it."""
+
+    name: str
+    facts: Mapping[str, Any]
+    series: Series
+
+
+@dataclass(frozen=True)
 class Here:
     """Where a cell is measured.
 
     ``measured``: the prompts that the cell shows, None for scores from weights alone; ``compared``: the other
     prompts of a comparison. ``at``: how many of each are in use (set by ``looks``, for a row). ``layers``,
     ``heads``: the model's shape. ``draw`` None: no figures. ``cut``: the metric that ``range:`` cuts, and its ends.
+    ``model``: the model's name; ``others``: the other models of a map of losses.
     """
 
     measured: Series | None
@@ -53,6 +63,8 @@ class Here:
     draw: Draw | None = None
     at: tuple[int, ...] = ()
     cut: tuple[str, float, float] | None = None
+    model: str = ""
+    others: tuple[Other, ...] = ()
 
     @property
     def shown(self) -> tuple[Series, ...]:

@@ -1,53 +1,100 @@
-"""``loss_map:``: the model and its ablations as points, by the losses of every token (shown, never judged)."""
+"""``loss_map:``: the model, its ablations and other models as points, by the losses of every token (shown, never judged)."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from circuits.claims.claim import LossMap
-from circuits.errors import Unmeasurable
+from circuits.errors import PromptFault, Unmeasurable
 from circuits.kinds.ablate import ablation_of, note_reference
-from circuits.kinds.kind import Cell, Here, Kind, Quantity
+from circuits.kinds.kind import Cell, Here, Kind, Other, Quantity
 from circuits.measure.ablation import Ablation
-from circuits.measure.group_losses import losses_name, token_losses
+from circuits.measure.group_losses import losses_name, token_losses, tokens_digest
 from circuits.measure.losses import pca_map
+from circuits.measure.series import Series, View
 from circuits.verdict.decide import Asked, Row, decide, finite
+from circuits.verdict.rows import NOTHING_MEASURED
+from circuits.verdict.verdict import Verdict
 
 CLEAN = "clean"
+OTHER_TOKENS = "token losses of two tokenizers cannot be laid side by side"
 
 
-def points(cell: Cell) -> list[tuple[str, Ablation | None]]:
-    """Every run by its name, in the order of the claim, the clean model first."""
+@dataclass(frozen=True)
+class Run:
+    """One point: ``kind`` is clean (the suite's model as it is), model (another one, as it is) or ablation."""
+
+    name: str
+    kind: str
+    series: Series
+    ablation: Ablation | None = None
+
+
+def points(cell: Cell, here: Here) -> list[Run]:
+    """Every run, the clean model first, then the other models and the ablations in the order of the claim."""
     what = cell.check.what
     assert isinstance(what, LossMap)
+    others = [Run(other.name, "model", other.series) for other in here.others]
     named = [(", ".join(map(str, parts)), ablation_of(parts, what.method, "loss")) for parts in what.ablations]
-    return [(CLEAN, None), *named]
+    without = [Run(name, "ablation", here.series, ablation) for name, ablation in named]
+    return [Run(here.model if others else CLEAN, CLEAN, here.series), *others, *without]
 
 
 def _plan(cell: Cell, here: Here) -> list[Quantity]:
     found: list[Quantity] = []
-    for _, ablation in points(cell):
-        if ablation is not None:
-            here.series.plan_ablation(ablation)  # so that one pass over the reference prompts serves all of them
-        found.append((here.series, losses_name(ablation)))
+    for run in points(cell, here):
+        if run.ablation is not None:
+            run.series.plan_ablation(run.ablation)  # so that one pass over the reference prompts serves all of them
+        found.append((run.series, losses_name(run.ablation)))
     return found
 
 
+def _must_read_alike(here: Here, other: Other) -> None:
+    """Raise Unmeasurable unless another model's tokenizer gives the very tokens of the prompts, ids and texts."""
+    try:
+        alike = tokens_digest(other.series) == tokens_digest(here.series)
+    except PromptFault as problem:
+        raise Unmeasurable(f"{other.name} cannot be shown these prompts: {problem}") from problem
+    if not alike:
+        raise Unmeasurable(f"{other.name} reads other tokens of these prompts than the suite's model: {OTHER_TOKENS}")
+
+
 def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
+    """The map; UNMEASURABLE where there is none, though nothing is judged: a claim of it alone has shown nothing then."""
+    try:
+        return _map(dict(row), cell, here, how)
+    except Unmeasurable as problem:
+        row = decide(row | {**NOTHING_MEASURED, "reason": str(problem)}, cell.check.bound, None, how)
+        return row | {"verdict": str(Verdict.UNMEASURABLE)}
+
+
+def _map(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     what = cell.check.what
     assert isinstance(what, LossMap)
-    note_reference(row, here.prompts, what.method)
-    found = points(cell)
-    losses = [np.concatenate(token_losses(here.prompts, ablation)) for _, ablation in found]
-    unmeasured = [name for (name, _), each in zip(found, losses, strict=True) if not np.isfinite(each).any()]
+    row |= {"statistic": "token losses", "metric": "loss", "method": what.method, "excluding": [], "more_than": None}
+    row["ablated"] = None
+    for other in here.others:
+        _must_read_alike(here, other)
+    if what.ablations:
+        note_reference(row, here.prompts, what.method)
+    found = points(cell, here)
+    losses = [np.concatenate(token_losses(View(run.series, here.at[0]), run.ablation)) for run in found]
+    unmeasured = [run.name for run, each in zip(found, losses, strict=True) if not np.isfinite(each).any()]
     if unmeasured:
         raise Unmeasurable(f"the losses are no finite numbers: {', '.join(unmeasured)}")
     places, explained = pca_map(np.stack(losses))
-    row |= {"statistic": "token losses", "metric": "loss", "method": what.method, "excluding": [], "more_than": None}
-    row |= {"ablated": None, "n": here.prompts.facts["n"], "explained": [float(share) for share in explained]}
+    row |= {"n": here.prompts.facts["n"], "explained": [float(share) for share in explained]}
     row["points"] = [
-        {"name": name, "x": finite(x), "y": finite(y), "loss": finite(float(each.mean())) if each.size else None}
-        for (name, _), (x, y), each in zip(found, places.tolist(), losses, strict=True)
+        {
+            "name": run.name,
+            "kind": run.kind,
+            "x": finite(x),
+            "y": finite(y),
+            "loss": finite(float(each.mean())) if each.size else None,
+        }
+        for run, (x, y), each in zip(found, places.tolist(), losses, strict=True)
     ]
     return decide(row, cell.check.bound, None, how)
 

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.measure.ablation import Ablation
+from circuits.measure.cache import digest
 from circuits.measure.group import Group
 from circuits.measure.losses import in_context_learning, measure_token_losses
 from circuits.measure.plan import name_of
-from circuits.measure.series import View
+from circuits.measure.series import Series, View
 
 IN_CONTEXT = "in-context-learning score"
 
@@ -24,6 +25,22 @@ def losses_name(ablation: Ablation | None) -> str:
 def token_losses(view: View, ablation: Ablation | None) -> list[NDArray[np.float64]]:
     """Next-token losses (nats) of each prompt: Float[pos-1]; ``ablation`` None is the clean model."""
     return [losses for block in view.blocks for losses in _of_block(block, ablation)]
+
+
+def tokens_digest(series: Series) -> str:
+    """Digest of the tokens of all prompts, ids and texts: equal where two tokenizers read the prompts alike.
+
+    Ids alone would not do: random tokens are drawn by id. May raise PromptFault or Unmeasurable, as ``prompts`` does.
+    """
+    key = digest([series.key, "tokens", series.most])
+    known: str | None = series.cache.load_json(key)
+    if known is None:
+        ids = [prompt.ids for prompt in series.prompts]
+        decode = series.model().tokenizer.decode
+        texts = [[token, decode(token)] for token in sorted({token for each in ids for token in each})]
+        known = digest([series.cycle, ids, texts])
+        series.cache.save_json(key, known)
+    return known
 
 
 def _of_block(group: Group, ablation: Ablation | None) -> list[NDArray[np.float64]]:

@@ -95,13 +95,14 @@ def _shared(collection: Sequence[str], config: pytest.Config, state: State) -> d
 
 
 def _measured(item: Item) -> frozenset[str]:
-    """What a claim is measured on: each prompt set, or the weights alone, of a model."""
-    from circuits.items import prompt_sets
+    """What a claim is measured on: each prompt set, or the weights alone, of each model that it names."""
+    from circuits.items import other_models, prompt_sets
 
     suite = item.suite
-    model = f"{suite.model!r} {item.base if isinstance(suite.model, dict) else ''}"
+    specs = (suite.model, *other_models(item))
+    models = [f"{spec!r} {item.base if isinstance(spec, dict) else ''}" for spec in specs]
     about = [
         f"{s.family} {dict(s.parameters)!r} {s.bos} {dict(s.roles)!r} {dict(s.variables)!r} {suite.sampling!r}"
         for s in prompt_sets(item)
     ]
-    return frozenset(f"{model} {each}" for each in about or ["weights"])
+    return frozenset(f"{model} {each}" for model in models for each in about or ["weights"])

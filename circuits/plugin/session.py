@@ -249,11 +249,13 @@ class State:
         from circuits.store import code_digest
 
         self.answers = self.answers or self._make_answers()
-        sources = self.answers.source
+        known = self.answers
         try:
             return changes_since(
                 ref, items, Path(self.config.rootpath), self.knowledge, report=report_folder(self.config),
-                code="sha256:" + code_digest(), digest_of_model=lambda item: getattr(sources(item), "digest", None),
+                code="sha256:" + code_digest(), digests_of_models=lambda item: [
+                    source.digest if source is not None else None for source in (known.source(item), *known.others(item))
+                ],
             )  # fmt: skip
         except CircuitsError as error:
             hint = "; write --circuit-changed=REF before a path" if Path(ref).exists() else ""

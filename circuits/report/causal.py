@@ -167,12 +167,19 @@ def what_path(row: Row) -> str:
 def what_loss_map(row: Row) -> str:
     """The sentence of a map of losses."""
     points = row.get("points") or []
+    if not points:
+        return "A map of the next-token losses of every token, of the model and without some components."
     explained = row.get("explained") or []
     shares = " and ".join(number(share, True) for share in explained)
     names = listing(code(point.get("name")) for point in points)
-    how = (
-        f" In every run but the clean one the outputs of the components that name it are replaced{_method(row, True)}."
-    )
+    others = [code(point.get("name")) for point in points if point.get("kind") == "model"]
+    replaced = f"the outputs of the components that name it are replaced{_method(row, True)}."
+    how = f" In every run but the clean one {replaced}"
+    if others:
+        is_other = f"{listing(others)} {'is another model' if len(others) == 1 else 'are other models'} as {'it is' if len(others) == 1 else 'they are'}"
+        how = f" {code(points[0].get('name'))} is the claim's model, {is_other}, on the very same tokens."
+        if any(point.get("kind") == "ablation" for point in points):
+            how += f" In every other run {replaced}"
     return (
         f"Map of the next-token losses of every token: {names}, each a point by the first two principal components"
         + (f" (they hold {shares} of the variance)" if shares else "")

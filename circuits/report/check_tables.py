@@ -43,7 +43,7 @@ def _numbers_row(row: Row, label: str) -> list[str]:
         nothing if row.get("estimate") is None else against_bound(row),
         effect_text(row),
         rank_text(row),
-        DASH if row.get("observe") else str(row.get("verdict") or "none").upper(),
+        DASH if words.only_shown(row) else str(row.get("verdict") or "none").upper(),
     ]
 
 
@@ -171,6 +171,24 @@ def _task(row: Row) -> str:
         return DASH
     low = f" (lower limit {number(clean['top1_low'], True)})" if clean.get("top1_low") is not None else ""
     return f"answer first on {number(clean['top1'], True)}{low}"
+
+
+_POINTS = {"clean": "the claim's model as it is", "model": "another model as it is"}
+
+
+def points(rows: Sequence[Row]) -> str | None:
+    """The points of maps that other models stand in: what each is, its mean loss, where it lies; None without such a map.
+
+    A map of one model's ablations says the same in its figure and its sentence.
+    """
+    maps = [row for row in rows if any(point.get("kind") == "model" for point in row.get("points") or [])]
+    lines = [
+        [place(row), code(point["name"]), _POINTS.get(str(point.get("kind")), "the model without it"),
+         number(point.get("loss")), number(point.get("x")), number(point.get("y"))]
+        for row in maps for point in row["points"]
+    ]  # fmt: skip
+    header = ["check", "point", "what it is", "mean loss (nats)", "PC1", "PC2"]
+    return f"**The points of the map**\n\n{table(header, lines)}" if lines else None
 
 
 def changed(rows: Sequence[Row]) -> str | None:

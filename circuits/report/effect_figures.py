@@ -1,4 +1,4 @@
-"""What interventions do: effects with intervals against a bound, and a map of ablations by the losses of every token."""
+"""What interventions do: effects with intervals against a bound, and a map of models and ablations by the losses of every token."""
 
 from __future__ import annotations
 
@@ -39,15 +39,17 @@ EffectRow = tuple[str, float | None, float | None, float | None, str]
 
 @dataclass(frozen=True)
 class LossMapFigure:
-    """Ablations placed by the losses that they cause: (name, x, y, mean loss in nats) each.
+    """Models and ablations placed by the losses of every token: (name, x, y, mean loss in nats) each.
 
-    ``explained``: the shares (0 to 1) of the variance along the two axes. The point named "clean" is the
-    unablated model. Points that are no finite numbers are left out and counted.
+    ``explained``: the shares (0 to 1) of the variance along the two axes. ``kinds``: of each point "clean" (the
+    unablated model), "model" (another one) or "ablation"; where there are none the point named "clean" is the unablated
+    model and the others are ablations. Points that are no finite numbers are left out and counted.
     """
 
     points: tuple[LossPoint, ...]
     explained: tuple[float, float]
     title: str
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,15 @@ def loss_map_canvas(figure: LossMapFigure) -> Figure:
     for point in figure.points:
         if len(point) != 4:
             raise ValueError(f"the point {point!r} has {len(point)} parts, expected name, x, y, loss")
-    kept = [point for point in figure.points if is_number(point[1]) and is_number(point[2])]
+    kinds = figure.kinds or tuple("clean" if point[0] == "clean" else "ablation" for point in figure.points)
+    if len(kinds) != len(figure.points):
+        raise ValueError(f"there are {len(kinds)} kinds, expected one for each of {len(figure.points)} points")
+    placed = [is_number(point[1]) and is_number(point[2]) for point in figure.points]
+    kept = [point for point, here in zip(figure.points, placed, strict=True) if here]
+    kind = np.array([each for each, here in zip(kinds, placed, strict=True) if here], dtype=str)
     xy = np.array([point[1:3] for point in kept], dtype=float).reshape(-1, 2)
     losses = np.array([point[3] for point in kept], dtype=float)
-    clean = np.array([point[0] == "clean" for point in kept], dtype=bool)
+    clean, others = kind == "clean", kind == "model"
     told = losses[np.isfinite(losses)]
     middle = (xy.max(0) + xy.min(0)) / 2 if len(kept) else np.zeros(2)
     half = 0.62 * np.ptp(xy, axis=0) if len(kept) else np.zeros(2)
@@ -88,19 +95,32 @@ def loss_map_canvas(figure: LossMapFigure) -> Figure:
     axes = canvas.add_subplot()
     look: Any = {"s": 46, "edgecolors": "black", "linewidths": 0.6, "zorder": 3, "c": BLUE}
     coloured = bool(len(told)) and np.ptp(told) > 1e-9 and not clean.all()
+    drawn = []
+    for chosen, shape in ((~clean & ~others, {"marker": "o"}), (others, {"marker": "s", "s": 62})):
+        if coloured:
+            shades = np.where(np.isfinite(losses), losses, np.nan)[chosen]
+            look |= {"c": shades, "cmap": MAP, "vmin": told.min(), "vmax": told.max(), "plotnonfinite": True}
+        drawn.append(axes.scatter(*xy[chosen].T, **look | shape))
     if coloured:
-        shades = np.where(np.isfinite(losses), losses, np.nan)[~clean]
-        look |= {"c": shades, "cmap": MAP, "vmin": told.min(), "vmax": told.max(), "plotnonfinite": True}
-    drawn = axes.scatter(*xy[~clean].T, **look)
-    if coloured:
-        bar = canvas.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02, aspect=30)
+        bar = canvas.colorbar(drawn[0], ax=axes, shrink=0.8, pad=0.02, aspect=30)
         bar.set_label("mean loss (nats)", fontsize=9)
         bar.ax.tick_params(labelsize=8)
     if clean.any():
         loss = losses[clean][0]
-        label = "clean: the model as it is" + (f", loss {loss:.3g}" if math.isfinite(loss) else "")
+        label = "the claim's model as it is" if others.any() else "clean: the model as it is"
+        label += f", loss {loss:.3g}" if math.isfinite(loss) else ""
         gem: Any = {"s": 90, "marker": "D", "color": CLAIMED, "edgecolors": "black", "zorder": 4, "label": label}
         axes.scatter(*xy[clean].T, **gem)
+    if others.any():
+        told_apart = (
+            ("another model as it is", "s", 62),
+            *((("without components", "o", 46),) if (kind == "ablation").any() else ()),
+        )
+        for label, marker, size in told_apart:
+            axes.scatter(
+                [], [], marker=marker, s=size, color="#bbbbbb", edgecolors="black", linewidths=0.6, label=label
+            )
+    if clean.any() or others.any():
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), fontsize=8.5, frameon=False, borderaxespad=0.1)
     axes.set(xlim=(middle[0] - wide, middle[0] + wide), ylim=(middle[1] - tall, middle[1] + tall))
     axes.set_aspect("equal", adjustable="box")
@@ -111,15 +131,15 @@ def loss_map_canvas(figure: LossMapFigure) -> Figure:
     axes.set_xlabel("PC1" + shares[0], fontsize=9)
     axes.set_ylabel("PC2" + shares[1], fontsize=9)
     left_out = len(figure.points) - len(kept)
-    detail = "near each other: ablations that change the loss of the same tokens alike"
+    what = "models and ablations with like losses on the same tokens" if others.any() else None
+    detail = f"near each other: {what or 'ablations that change the loss of the same tokens alike'}"
     put_title(canvas, figure.title, detail + (f"; {left_out} without numbers left out" if left_out else ""), WIDTH)
-    _place_labels(
-        canvas, axes, [(shorten(point[0], 26), x, y) for point, (x, y) in zip(kept, xy.tolist(), strict=True)]
-    )
+    named = [(shorten(point[0], 26), x, y) for point, (x, y) in zip(kept, xy.tolist(), strict=True)]
+    _place_labels(canvas, axes, named, clean.tolist())
     return canvas
 
 
-def _place_labels(canvas: Figure, axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
+def _place_labels(canvas: Figure, axes: Axes, points: Sequence[tuple[str, float, float]], bold: Sequence[bool]) -> None:
     """A label beside each point that covers no other label and no point; a line leads to one that is far.
 
     Places are tried outwards, ring by ring; where nothing is free the place that covers least is taken.
@@ -136,14 +156,14 @@ def _place_labels(canvas: Figure, axes: Axes, points: Sequence[tuple[str, float,
     dots = axes.transData.transform([(x, y) for _, x, y in points])
     frame = np.array(axes.get_window_extent().extents)
     taken = np.concatenate([dots - 8, dots + 8], axis=1)
-    for (name, *_), (x, y) in zip(points, dots, strict=True):
-        text = axes.text(0, 0, name, fontsize=9, fontweight="bold" if name == "clean" else "normal", zorder=6)
+    for (name, *_), (x, y), strong in zip(points, dots, bold, strict=True):
+        text = axes.text(0, 0, name, fontsize=9, fontweight="bold" if strong else "normal", zorder=6)
         text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
         guard_words(text)
         extent = text.get_window_extent()
         half = np.array([extent.width / 2 + 2, extent.height / 2 + 1])
         best, least = np.array([x, y]), math.inf
-        for radius in range(9, 400, 9):
+        for radius in range(14 if strong else 9, 400, 9):  # the clean model's diamond is larger
             for angle in np.arange(16) * np.pi / 8:
                 way = np.array([math.cos(angle), math.sin(angle)])
                 centre = np.array([x, y]) + way * (radius + half)

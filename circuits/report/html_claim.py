@@ -69,6 +69,8 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
         checks = block(check_tables.asked(rows))
     else:
         checks = "".join(_check(row, prompts.get(str(row.get("prompts"))) or None) for row in rows)
+    points = check_tables.points(rows) if verdict != "skipped" else None
+    checks += block(points) if points is not None else ""
     robust = beside.robustness(entry)
     checks += block(robust) if robust is not None else ""
     both = tag("div", tag("div", checks, class_="checks") + tag("div", evidence, class_="evidence"), class_="beside")
@@ -96,7 +98,7 @@ def _folded(title: str, content: str) -> str:
 
 def _check(row: Row, chosen: Row | None) -> str:
     """A check: its interval against its bound, its numbers, and in words what they are and what would have refuted it."""
-    verdict = "observed" if row.get("observe") else str(row.get("verdict") or "none")
+    verdict = "observed" if words.only_shown(row) else str(row.get("verdict") or "none")
     label = "Check" if row.get("index") is None else f"Check {check_tables.place(row)}"
     parts = [tag("h4", f"{escape(label)} {inline(check_tables.written(row))} {pill(verdict)}")]
     parts += [interval_mark(row, wide=True), _numbers(row), _paragraph(words.what(row))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from circuits.report import words
@@ -103,6 +103,12 @@ def model_lines(known: Mapping[str, Any], names: Iterable[str]) -> list[str]:
             facts.append("**unverified weights**: nothing says that these are the weights the name stands for")
         lines.append(f"{code(name)}: {'; '.join(facts)}")
     return lines
+
+
+def other_models(entries: Iterable[Entry], besides: Container[str] = ()) -> dict[str, Mapping[str, Any]]:
+    """The models that claims were measured on besides their own, by name, without those that are known already."""
+    found = {str(each["name"]): each for entry in entries for each in entry.get("other_models") or []}
+    return {name: facts for name, facts in found.items() if name not in besides}
 
 
 def details(summary: str, body: str) -> str:

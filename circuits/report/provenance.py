@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from circuits.report import words
-from circuits.report.pages import Entry, model_lines, table, verdict_of
+from circuits.report.pages import Entry, model_lines, other_models, table, verdict_of
 from circuits.report.prose import code, prose
 from circuits.report.record import DASH, file_of, newest_run, number
 
@@ -46,7 +46,8 @@ def runs_and_models(record: Mapping[str, Any]) -> str:
     sampled = _sampling(_measured(record))
     parts += [sampled] if sampled else []
     if record.get("models"):
-        parts.append("\n".join(f"- {line}" for line in model_lines(record["models"], record["models"])))
+        known = {**other_models(_measured(record).values(), record["models"]), **record["models"]}
+        parts.append("\n".join(f"- {line}" for line in model_lines(known, known)))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -192,7 +193,8 @@ def measure_again(entry: Entry, run: Mapping[str, Any]) -> str:
     variant = f"[{entry['variant']}]" if entry.get("variant") else ""
     node = f"{entry['file']}::{entry.get('id') or 'unnamed'}{variant}"
     options = run.get("options") or {}
-    models = [name for name in options.get("models") or [] if name == entry.get("model")]
+    read = {str(entry.get("model")), *(name.partition("@")[0] for name in other_models([entry]))}
+    models = [name for name in options.get("models") or [] if name in read]
     asked = _options({**run, "options": {**options, "models": models}})
     verb = "Measure it" if verdict_of(entry) == "skipped" else "Measure it again"
     found = [f"{verb}: {code(' '.join(['pytest', shlex.quote(node), *asked]))}."]

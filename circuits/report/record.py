@@ -125,7 +125,8 @@ def merge(
     for node_id, entry in claims.items():
         measured_in = before.get(node_id, {}).get("run")
         was_cached = bool(entry.get("cached")) or entry.get("status") == "cached"
-        keep = was_cached and measured_in in runs and _asked_alike(runs[measured_in], run, entry.get("model"))
+        read = {entry.get("model"), *(name.partition("@")[0] for name in _other_names(entry))}
+        keep = was_cached and measured_in in runs and _asked_alike(runs[measured_in], run, read)
         kept[node_id] = {**entry, "run": measured_in if keep else run_id}
     used = {entry.get("run") for entry in kept.values()} | {run_id}
     named = {entry.get("model") for entry in kept.values()} | set(models)
@@ -138,14 +139,19 @@ def merge(
     }
 
 
-def _asked_alike(one: Mapping[str, Any], other: Mapping[str, Any], model: Any) -> bool:
-    """Whether two runs were asked for the same numbers of a model, as far as both say what they were asked for."""
+def _other_names(entry: Mapping[str, Any]) -> list[str]:
+    """The models that a claim was measured on besides its own."""
+    return [str(each["name"]) for each in entry.get("other_models") or []]
+
+
+def _asked_alike(one: Mapping[str, Any], other: Mapping[str, Any], models: Collection[Any]) -> bool:
+    """Whether two runs were asked for the same numbers of some models, as far as both say what they were asked for."""
     if any(one.get(key) != other.get(key) for key in ("dtype", "device") if one.get(key) and other.get(key)):
         return False
     asked, again = one.get("options"), other.get("options")
     if asked is None or again is None:
         return True
-    given = model in (asked.get("models") or []), model in (again.get("models") or [])
+    given = [{name for name in models if name in (each.get("models") or [])} for each in (asked, again)]
     return given[0] == given[1] and all(asked.get(key) == again.get(key) for key in ASKED)
 
 

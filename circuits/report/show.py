@@ -109,7 +109,7 @@ def _about(entry: Entry) -> str:
 
 def _check(row: Mapping[str, Any], entry: Entry, look: Look) -> Iterator[Line]:
     """A check: its numbers in one line, then the sentences of the report below it."""
-    verdict = "OBSERVED" if row.get("observe") else str(row.get("verdict") or "none").upper()
+    verdict = "OBSERVED" if words.only_shown(row) else str(row.get("verdict") or "none").upper()
     skipped = entry.get("status") == "skipped"
     bound = row.get("bound") or "no bound"
     yield (

@@ -19,6 +19,7 @@ from circuits.report.pages import (
     figures_of,
     history_line,
     model_lines,
+    other_models,
     said,
     subject,
     table,
@@ -79,6 +80,7 @@ def _contents_row(entry: Entry) -> list[str]:
 def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
     """Weights, prompt families and templates of a suite, and what was not tested."""
     names = {str(entry["model"]) for entry in entries if entry.get("model")}
+    others = other_models(entries, names)
     sets = [prompts for entry in entries for prompts in (entry.get("prompts") or {}).values()]
     templates = sorted({str(template) for prompts in sets for template in prompts.get("templates") or []})
     families = sorted({str(prompts["family"]) for prompts in sets if prompts.get("family")})
@@ -91,7 +93,8 @@ def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
         )
     elif causal:
         missing += " An ablation says what is lost when an output is replaced, not how the component works."
-    lines = [f"- **Weights**: {line}." for line in model_lines(models, names)] or ["- **Weights**: none."]
+    known = model_lines({**others, **models}, names | others.keys())
+    lines = [f"- **Weights**: {line}." for line in known] or ["- **Weights**: none."]
     if families:
         lines.append(f"- **Prompt families**: {', '.join(map(code, families))}.")
     if templates:
@@ -155,6 +158,7 @@ def _evidence(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[
         check_tables.sampling(rows),
         check_tables.warnings(rows),
         check_tables.decided(rows, prompts),
+        check_tables.points(rows),
         check_tables.changed(rows),
         check_tables.controls(rows),
         check_tables.reported(rows),

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from circuits.report.record import is_claim, number, suites_at_fault
-from circuits.report.words import any_rule, top_rule
+from circuits.report.words import any_rule, only_shown, top_rule
 
 Entry = Mapping[str, Any]
 Line = tuple[tuple[str, str | None], ...]
@@ -108,7 +108,7 @@ def _claim(name: str, entry: Entry) -> Iterator[Line]:
     if entry.get("reason") and entry["reason"] not in reasons:
         yield ((f"{_INDENT}{entry['reason']}", None),)
     for row in rows:
-        mark = "" if len(rows) == 1 or row.get("observe") else f"  {str(row['verdict']).upper()}"
+        mark = "" if len(rows) == 1 or only_shown(row) else f"  {str(row['verdict']).upper()}"
         yield ((f"{_INDENT}{row_text(row)}{mark}", None),)
         if row.get("reason"):
             yield ((f"{_INDENT}  {row['reason']}", None),)
@@ -171,7 +171,7 @@ def headline(entry: Entry) -> str:
 
 
 def _row_lines(row: Mapping[str, Any]) -> Iterator[str]:
-    verdict = "observed" if row.get("observe") else str(row.get("verdict")).upper()
+    verdict = "observed" if only_shown(row) else str(row.get("verdict")).upper()
     yield f"  check {row['index']}: {row_text(row)}: {verdict}"
     if row.get("reason"):
         yield f"    {row['reason']}"

@@ -25,6 +25,7 @@ __all__ = [
     "level_of",
     "listing",
     "metric",
+    "only_shown",
     "ordinal",
     "prose",
     "reported_value",
@@ -140,10 +141,15 @@ def _wrong_side(row: Row) -> str:
     return f"below {number(low, percent)}" if low is not None else f"above {number(high, percent)}"
 
 
+def only_shown(row: Row) -> bool:
+    """Whether a row has no verdict on purpose; a map that could not be made has one, UNMEASURABLE."""
+    return bool(row.get("observe")) and row.get("verdict") is None
+
+
 def why(row: Row, prompts: Mapping[str, Any] | None = None) -> str:
     """Why the verdict is what it is, and what would have made it another one."""
     verdict = row.get("verdict")
-    if row.get("observe"):
+    if only_shown(row):
         tail = f" {_reason(row)}" if row.get("reason") else ""
         return (
             "Observed only: no bound was set, nothing would have refuted it, "

@@ -42,6 +42,7 @@ def suite_schema(families: Mapping[str, Family]) -> Schema:
         **fields(words.SUITE, _suite()),
         "definitions": {
             **parts.DEFINITIONS,
+            "model": either(one_of(words.MODELS), _model()),
             "heads": _heads(),
             "components": either(ref("component"), several(ref("component"))),
             "metric": _metric(words.METRICS),
@@ -76,7 +77,7 @@ def _suite() -> Schema:
     refused = {"required": ["expect"], "properties": {"expect": {"const": "invalid"}}}
     return {
         "suite": ref("text"),
-        "model": either(one_of(words.MODELS), _model()),
+        "model": ref("model"),
         "source": ref("source"),
         "sampling": fields(words.SAMPLING, _sampling()),
         "prompts": {"type": "object", **named, "additionalProperties": ref("prompt_set")},
@@ -251,7 +252,8 @@ def _check() -> Schema:
         "normalised": ref("boolean"),
         "subsets": whole(1, MOST_DRAWS),
         "path": parts.PATH,
-        "loss_map": several(ref("components"), 2),
+        "loss_map": several(ref("components"), 0),
+        "models": {"title": "[name of a model or mapping with hub, path, gguf or wheel, ...]", **several(ref("model"))},
         "head": ref("head"),
         "heads": ref("heads"),
         "prompts": ref("prompts"),
@@ -330,9 +332,19 @@ def _rules(kind: str) -> Schema:
         alone[effect] = {"properties": _none_of(other for other in measured if other != effect)}
     ends = [*bounds, "observe", *(key for key in ("more_than", "interaction") if key in OWN[kind])]
     rules = [(ends, "this check has no bound: add at_least, at_most or between (or observe: true to only show it)")]
+    if kind == "loss_map":
+        alone |= {"loss_map": _ENOUGH_POINTS}
     if measured:
         rules.append((list(measured), f"{kind} has nothing to measure: add {', '.join(measured)}"))
     return {"dependencies": alone, "allOf": [{"anyOf": [needed(key, said) for key in keys]} for keys, said in rules]}
 
 
+# A map needs two points besides the model itself: sets of components, other models, or one of each.
+_ENOUGH_POINTS: Schema = {
+    "anyOf": [
+        {"properties": {"loss_map": {"minItems": 2}}},
+        {"properties": {"loss_map": {"minItems": 1}}, "required": ["models"]},
+        {"properties": {"models": {"minItems": 2}}, "required": ["models"]},
+    ]
+}
 _FALSE = [False, "false", "no", "off"]

@@ -52,7 +52,7 @@ def language_page(families: Mapping[str, Family]) -> str:
     schema, parts = page.schema, page.parts
     page.keys("## Suite", words.SUITE, schema)
     page.keys("### sampling", words.SAMPLING, schema["properties"]["sampling"])
-    page.keys("### model, by its place", words.MODEL, schema["properties"]["model"]["anyOf"][1])
+    page.keys("### model, by its place", words.MODEL, parts["model"]["anyOf"][1])
     page.names("A model by its name:", words.MODELS)
     page.keys("## Prompt set", words.PROMPT_SET, parts["prompt_set"])
     for name, family in families.items():

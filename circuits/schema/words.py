@@ -216,6 +216,11 @@ CHECK: Mapping[str, Word] = {
         "A map of every token's loss without each of these components or sets of them; it is only shown (observe: true).",
         (["18.6", ["17.3", "17.4"], "MLP0"],),
     ),
+    "models": Word(
+        "Other models that read the same tokens, each a further point of the map on the same prompts; with two of them loss_map may be []. A model whose tokenizer gives other tokens makes the map UNMEASURABLE; one that is not here skips the claim.",
+        (["gpt2", {"hub": "openai-community/gpt2-medium", "revision": "6dcaa7a952f72f9298047fd5137cd6e4f05f41da"}],),
+        otherwise="the suite's model only",
+    ),
     "head": Word("The head of this check, instead of the claim's.", ("6.9",)),
     "heads": Word("The heads of this check, instead of the claim's.", (["2.2", "4.11"], {"any": "all"})),
     "prompts": Word("The prompt sets of this check, instead of the claim's; a list adds rows.", ("months", ["numerals", "months"])),
