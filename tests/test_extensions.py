@@ -89,6 +89,7 @@ def test_a_session_knows_what_was_handed_to_it_and_nothing_else() -> None:
         ((replace(MARGIN, doc=" "),), "has no doc: say in one sentence what it is"),
         ((replace(MARGIN, low=1.0),), "has the range 1.0 to 1.0; low must be below high"),
         ((replace(MARGIN, low=math.nan),), "has the range nan to 1.0; low must be below high"),
+        ((replace(MARGIN, high=math.nan),), "has the range 0.0 to nan; low must be below high"),
         ((replace(MARGIN, value=3),), "has a int where its function belongs"),
         ((replace(LOOKS, selector=None),), "needs one of the two: selector, or value(attention, prompt)"),
         ((replace(MASS, selector="any -> n-1"),), "needs one of the two"),
@@ -105,6 +106,13 @@ def test_what_cannot_be_added_is_one_clear_error(extra: tuple[Any, ...], said: s
     with pytest.raises(CircuitsError) as error:
         extensions(extra)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-math.inf, math.inf), (0.0, math.inf), (-math.inf, 0.0)])
+def test_the_ends_of_a_metric_need_not_be_known(low: float, high: float) -> None:
+    """A metric without a range, or with one end of it, can be added."""
+    metric = replace(MARGIN, low=low, high=high)
+    assert extensions((metric,)).metrics == {"margin": metric}
 
 
 def test_entry_points_offer_each_kind(monkeypatch: pytest.MonkeyPatch) -> None:
