@@ -99,8 +99,8 @@ def _usual(span: tuple[float, float], bound: Bound, need: float) -> float:
 def _enough(n: int, span: tuple[float, float], bound: Bound, need: float) -> bool:
     """Whether n prompts reach an e-value of exp(need) if all of them have the best value: asked of the process itself."""
     low, high = span
-    least = bound.low if bound.low is not None and bound.low >= low else None  # an end beyond the range asks nothing
-    most = bound.high if bound.high is not None and bound.high <= high else None
+    least = bound.low if bound.low is not None and bound.low > low else None  # the range's own end asks nothing
+    most = bound.high if bound.high is not None and bound.high < high else None
     best = high if most is None else low if least is None else (least + most) / 2.0
     return evidence_for(infer_bounded(np.full(n, best), low, high), bound) >= need
 
