@@ -23,6 +23,7 @@ from circuits.prompts.words import SEQUENCES
 from circuits.schema import words
 from circuits.schema.build import suite_schema, text_of
 from circuits.schema.markdown import language_page
+from circuits.schema.modeline import schema_for
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = sorted((ROOT / "hypotheses").rglob("*.yaml"))
@@ -433,3 +434,23 @@ def test_a_project_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.
     """As with every mistake on the command line."""
     assert main(["schema", "--project", str(tmp_path / "none")]) == 2
     assert capsys.readouterr().err == f"circuits: --project {tmp_path / 'none'}: there is no such folder\n"
+
+
+# -- the line for an editor --------------------------------------------------------------------------
+
+
+def test_a_new_suite_points_where_the_others_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the nearest schema file up to the project's folder, or where another suite of its folder points; else nowhere."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "suite.schema.json").write_text("{}")
+    project = tmp_path / "project"
+    deep = project / "hypotheses" / "deep"
+    deep.mkdir(parents=True)
+    (project / "pyproject.toml").write_text("")
+    assert schema_for(deep / "new.yaml") is None  # that of the folder above is another project's
+    (project / "hypotheses" / "suite.schema.json").write_text("{}")
+    assert schema_for(project / "hypotheses" / "new.yaml") == "suite.schema.json"
+    assert schema_for(deep / "new.yaml") == "../suite.schema.json"
+    (deep / "a.yaml").write_text("suite: without a line\n")
+    (deep / "b.yaml").write_text("# yaml-language-server: $schema=../../other.json\nsuite: B\n")
+    assert schema_for(deep / "new.yaml") == "../../other.json"

@@ -35,6 +35,7 @@ def run(given: argparse.Namespace) -> int:
     from circuits.extensions import extensions
     from circuits.schema.build import suite_schema, text_of
     from circuits.schema.markdown import language_page
+    from circuits.schema.modeline import pointing_at
 
     if given.project is not None and not Path(given.project).is_dir():
         return fail(f"--project {given.project}: there is no such folder")
@@ -49,5 +50,5 @@ def run(given: argparse.Namespace) -> int:
     path.write_text(text, encoding="utf-8")
     say(f"wrote {given.out}")
     if not given.markdown:
-        say(f"begin each suite of that folder with: # yaml-language-server: $schema={path.name}")
+        say(f"begin each suite of that folder with: {pointing_at(path.name)}")
     return OK

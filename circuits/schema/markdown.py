@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from circuits.claims.bounds import METRICS
+from circuits.claims.flow import flow
 from circuits.claims.keys import BOUNDS, KINDS, OWN, SHARED
 from circuits.prompts.own import Extensions
 from circuits.prompts.parameters import with_defaults
@@ -13,7 +14,7 @@ from circuits.prompts.prompt import Family, Parameter
 from circuits.prompts.words import SEQUENCES
 from circuits.schema import words
 from circuits.schema.build import metrics_with, scores_with, suite_schema
-from circuits.schema.parts import Schema, flow
+from circuits.schema.parts import Schema
 from circuits.schema.words import Word
 
 HEAD = """# Language reference
