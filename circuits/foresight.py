@@ -21,6 +21,7 @@ from circuits.errors import CircuitsError
 from circuits.measure.batches import batches
 from circuits.measure.cells import Question, cells, question, score_selector, uniform
 from circuits.prompts.prompt import TokenPrompt
+from circuits.prompts.registry import FAMILIES
 from circuits.verdict.decide import evidence_for
 from circuits.verdict.estimate import infer_bounded, log_needed
 
@@ -167,6 +168,15 @@ def value_span(check: Check) -> tuple[float, float] | None:
             return span
         return span[0] - span[1], span[1] - span[0]
     return None
+
+
+def own_warnings(suite: Suite, dry: DryRun) -> Iterator[str]:
+    """A line for each prompt set for which a family of the project's own fails."""
+    for name, variants in suite.prompts.items():
+        own = variants[0].family if variants else ""
+        failure = dry.failure(variants[0]) if own and dry.own.families.get(own) is not FAMILIES.get(own) else None
+        if failure is not None:
+            yield f"{variants[0].where}: warning: prompt set {name!r} gives no prompts: {failure}"
 
 
 def power_warnings(suite: Suite, heads: int | None = None) -> Iterator[str]:
