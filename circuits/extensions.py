@@ -5,7 +5,6 @@ Built anew for each session: nothing is registered in a module, so nothing leaks
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -121,7 +120,7 @@ def _problem(record: Role | Score | Metric, known: Mapping[str, Family]) -> str:
     if isinstance(record, Role):
         return ""
     if isinstance(record, Metric):
-        sound = record.low < record.high and not math.isnan(record.low + 0 * record.high)
+        sound = record.low < record.high  # not so where one is NaN
         return "" if sound else f"has the range {record.low} to {record.high}; low must be below high"
     if (record.value is None) == (record.selector is None):
         return "needs one of the two: selector, or value(attention, prompt)"

@@ -21,6 +21,7 @@ from circuits.errors import CircuitsError
 from circuits.measure.batches import batches
 from circuits.measure.cells import Question, cells, question, score_selector, uniform
 from circuits.prompts.prompt import TokenPrompt
+from circuits.prompts.registry import FAMILIES
 from circuits.verdict.decide import evidence_for
 from circuits.verdict.estimate import infer_bounded, log_needed
 
@@ -99,7 +100,9 @@ def _usual(span: tuple[float, float], bound: Bound, need: float) -> float:
 def _enough(n: int, span: tuple[float, float], bound: Bound, need: float) -> bool:
     """Whether n prompts reach an e-value of exp(need) if all of them have the best value: asked of the process itself."""
     low, high = span
-    best = high if bound.high is None else low if bound.low is None else (bound.low + bound.high) / 2.0
+    least = bound.low if bound.low is not None and bound.low > low else None  # the range's own end asks nothing
+    most = bound.high if bound.high is not None and bound.high < high else None
+    best = high if most is None else low if least is None else (least + most) / 2.0
     return evidence_for(infer_bounded(np.full(n, best), low, high), bound) >= need
 
 
@@ -165,6 +168,15 @@ def value_span(check: Check) -> tuple[float, float] | None:
             return span
         return span[0] - span[1], span[1] - span[0]
     return None
+
+
+def own_warnings(suite: Suite, dry: DryRun) -> Iterator[str]:
+    """A line for each prompt set for which a family of the project's own fails."""
+    for name, variants in suite.prompts.items():
+        own = variants[0].family if variants else ""
+        failure = dry.failure(variants[0]) if own and dry.own.families.get(own) is not FAMILIES.get(own) else None
+        if failure is not None:
+            yield f"{variants[0].where}: warning: prompt set {name!r} gives no prompts: {failure}"
 
 
 def power_warnings(suite: Suite, heads: int | None = None) -> Iterator[str]:

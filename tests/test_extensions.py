@@ -89,6 +89,7 @@ def test_a_session_knows_what_was_handed_to_it_and_nothing_else() -> None:
         ((replace(MARGIN, doc=" "),), "has no doc: say in one sentence what it is"),
         ((replace(MARGIN, low=1.0),), "has the range 1.0 to 1.0; low must be below high"),
         ((replace(MARGIN, low=math.nan),), "has the range nan to 1.0; low must be below high"),
+        ((replace(MARGIN, high=math.nan),), "has the range 0.0 to nan; low must be below high"),
         ((replace(MARGIN, value=3),), "has a int where its function belongs"),
         ((replace(LOOKS, selector=None),), "needs one of the two: selector, or value(attention, prompt)"),
         ((replace(MASS, selector="any -> n-1"),), "needs one of the two"),
@@ -105,6 +106,13 @@ def test_what_cannot_be_added_is_one_clear_error(extra: tuple[Any, ...], said: s
     with pytest.raises(CircuitsError) as error:
         extensions(extra)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-math.inf, math.inf), (0.0, math.inf), (-math.inf, 0.0)])
+def test_the_ends_of_a_metric_need_not_be_known(low: float, high: float) -> None:
+    """A metric without a range, or with one end of it, can be added."""
+    metric = replace(MARGIN, low=low, high=high)
+    assert extensions((metric,)).metrics == {"margin": metric}
 
 
 def test_entry_points_offer_each_kind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -507,3 +515,41 @@ def test_explain_and_families_know_the_project_of_the_working_folder(
     assert "mine: Of the project." in capsys.readouterr().out
     assert main(["explain", "odd -> n-1", "--text", "Adam is 1. Bob is 2.", "--model", "reference"]) == 0
     assert "odd" in capsys.readouterr().out
+
+
+FAILING = """\
+from dataclasses import replace
+
+from circuits.prompts.registry import FAMILIES
+
+
+def broken(parameters, tokenizer, seed, stream):
+    yield {body}
+
+
+def pytest_circuits_extensions():
+    return [replace(FAMILIES["ioi"], name="mine", doc="Of the project.", pairs=broken)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("nowhere", "(conftest.py, line 7) failed: NameError: name 'nowhere' is not defined"),
+        ("'a text'", "(conftest.py) failed: TypeError: pairs must yield PromptPair, not str"),
+    ],
+)
+def test_a_family_that_fails_is_said_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], body: str, said: str
+) -> None:
+    """By lint as a warning, which needs no model; by a run as what is wrong with the claim. It is no fault of the package."""
+    folder = project(tmp_path, own=SUITE.replace("{family: named_sequence, members: numerals}", "{family: mine}") + "  a: {claim: A., head: '0.0', prompts: numerals, attends: any -> n-1, at_least: 0.5}\n")  # fmt: skip
+    (folder / "pyproject.toml").write_text("")
+    (folder / "conftest.py").write_text(FAILING.format(body=body))
+    monkeypatch.chdir(folder)
+    assert lint(["hypotheses"]) == 0
+    warned = "hypotheses/own.yaml:4:21: warning: prompt set 'numerals' gives no prompts: the own prompt family 'mine' "
+    assert warned + said in capsys.readouterr().out
+    found = run_pytest(folder)
+    assert found.status == 1 and f"INVALID: the own prompt family 'mine' {said}" in found.out
+    assert "internal error" not in found.out

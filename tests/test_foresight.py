@@ -151,6 +151,18 @@ def test_a_bound_at_the_best_value_is_said_to_be_out_of_reach(tmp_path: Path) ->
     assert power_line(load(suite(tmp_path, written[0]), knowledge())) is None
 
 
+@pytest.mark.parametrize(
+    ("band", "alike"), [("[-1, 0.3]", "at_most: 0.3"), ("[0.7, 2]", "at_least: 0.7"), ("[0, 0.3]", "at_most: 0.3")]
+)
+def test_an_end_of_a_band_that_no_value_can_miss_asks_nothing(tmp_path: Path, band: str, alike: str) -> None:
+    """Such a band needs the prompts that its other end needs alone; lint once failed on it."""
+    written = f"attends: any -> n-1, between: {band}", f"attends: any -> n-1, {alike}"
+    needed = [power(check, 0.95) for check in checks(tmp_path, *written)]  # type: ignore[arg-type]
+    assert needed[0] is not None and needed[1] is not None
+    assert needed[0].least == needed[1].least and needed[0].least is not None
+    assert main(["lint", str(suite(tmp_path, f"attends: any -> n-1, between: {band}"))]) == 0
+
+
 def test_more_prompts_than_are_tried_are_not_counted(tmp_path: Path) -> None:
     """A bound close to the best value is said to need more than what was tried, never the number at which the search ended."""
     found = load(suite(tmp_path, "attends: any -> n-1, at_most: 0.00001"), knowledge())

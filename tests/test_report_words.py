@@ -194,8 +194,45 @@ WHY = {
 }  # fmt: skip
 
 
+NEVER = (
+    "is the end of what this value can be, and an interval never closes on that end: more prompts may refute this bound, and "
+    "never support it; write one that leaves a little room, such as "
+)
+AT_AN_END = {
+    "at_most": (row(bound="at_most 0", bound_low=None, bound_high=0.0, low=0.0, high=0.06), f"0 {NEVER}at_most: 0.05"),
+    "at_least": (row(bound="at_least 1", bound_low=1.0, low=0.94, high=1.0), f"1 {NEVER}at_least: 0.95"),
+    "percent": (row(bound="at_least 100%", bound_low=1.0, low=0.9, high=1.0, percent=True), f"100% {NEVER}at_least: 95%"),
+    "lower end of a band": (row(bound="between 1 and 2", bound_low=1.0, bound_high=2.0, low=0.9, high=1.0), f"1 {NEVER}between: [0.95, 2]"),
+    "upper end of a band": (row(bound="between -1 and 0", bound_low=-1.0, bound_high=0.0, low=0.0, high=0.1), f"0 {NEVER}between: [-1, 0.05]"),
+    "a range of one's own": (row(bound="at_least 10", bound_low=10.0, low=9.0, high=10.0), f"10 {NEVER}at_least: 9.5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "expected"), AT_AN_END.values(), ids=AT_AN_END)
+def test_a_bound_at_the_end_of_the_range_is_never_said_to_need_more_prompts(
+    case: dict[str, Any], expected: str
+) -> None:
+    """No number of prompts supports it; the page and the terminal say so, and what to write."""
+    case = {**case, "verdict": "inconclusive"}
+    told = {"status": "measured", "verdict": "inconclusive", "expected": "supported", "claim": "c"}
+    text = failure_text({**told, "file": "f", "line": 1, "yaml": "", "checks": [case]})
+    assert f"so these 64 prompts do not decide it; {expected}\n" in text and "narrow it" not in text
+    assert words.why(case).endswith(f". {expected}.")
+
+
+def test_a_bound_within_the_range_needs_more_prompts() -> None:
+    """Also where the other end of a band, or of the interval, is the end of the range."""
+    band = row(bound="between 0.9 and 1", bound_low=0.9, bound_high=1.0, low=0.85, high=1.0, verdict="inconclusive")
+    within = row(bound="at_least 0.9", bound_low=0.9, low=0.85, high=1.0, verdict="inconclusive")
+    for case in (band, within):
+        assert words.never_closes(case) == "" and words.why(case).endswith(" been below 0.9 or above 1." if case is band else "been below 0.9.")  # fmt: skip
+
+
 UNDECIDED = {
-    "contains the bound": (row(low=0.3), "the 95% interval contains the bound, so these 64 prompts do not decide it"),
+    "contains the bound": (
+        row(low=0.3),
+        "the 95% interval contains the bound, so these 64 prompts do not decide it; more prompts (sampling: max, or --circuit-n) narrow it",
+    ),
     "refuted alone": (
         row(low=0.3, high=0.39, corrected=STRICTER),
         "the 95% interval refutes it alone, but not once corrected for the number of checks of the claim",

@@ -15,6 +15,7 @@ from tests_of_plugin import NOWHERE, project
 
 from circuits.claims.claim import Attends, Score, Suite
 from circuits.claims.dry import DryRun
+from circuits.claims.flow import flow
 from circuits.claims.selector import parse
 from circuits.cli import main
 from circuits.commands.status import Status
@@ -23,7 +24,7 @@ from circuits.evaluate import Evaluator
 from circuits.items import Options, knowledge, load
 from circuits.report.plain import Look
 from circuits.scan import show
-from circuits.scan.prompts import flow, head_of_suite, read_suite, sets_given
+from circuits.scan.prompts import head_of_suite, read_suite, sets_given
 from circuits.scan.scan import Finding, Measured, Scan, Scanner
 from circuits.scan.suggest import Candidate, Seeds, bound_for, candidates, median_head, suite_text, words_of
 from circuits.scan.topics import Topic, roles_of, slug, topics_of
@@ -260,6 +261,8 @@ def test_what_is_suggested_passes_on_a_third_seed(
     file = project(pytester.path) / "hypotheses" / "found.yaml"
     assert main(["scan", "reference", "--n", str(N), "--suggest", str(file)]) == 0
     said, text = capsys.readouterr().out, file.read_text()
+    assert text.startswith("# yaml-language-server: $schema=suite.schema.json\n# Candidates of a scan of reference")
+    assert f"for an editor: circuits schema --out {file.parent / 'suite.schema.json'}\n" in said
     assert "690 numbers looked at" in said
     assert "690 numbers" in text
     assert main(["lint", str(file)]) == 0

@@ -23,6 +23,7 @@ from circuits.prompts.words import SEQUENCES
 from circuits.schema import words
 from circuits.schema.build import suite_schema, text_of
 from circuits.schema.markdown import language_page
+from circuits.schema.modeline import schema_for
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = sorted((ROOT / "hypotheses").rglob("*.yaml"))
@@ -354,3 +355,107 @@ def test_the_command_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> No
     assert json.loads(capsys.readouterr().out)["title"].startswith("A suite of claims")
     assert main(["schema", "--markdown"]) == 0
     assert capsys.readouterr().out.startswith("# Language reference\n")
+
+
+# -- the schema of a project -------------------------------------------------------------------------
+
+OWN = """\
+from dataclasses import replace
+
+from circuits.extensions import Metric, Role, Score
+from circuits.prompts.registry import FAMILIES
+
+
+def pytest_circuits_extensions():
+    return [
+        replace(FAMILIES["ioi"], name="mine", doc="Of the project."),
+        Role("odd", doc="An odd number.", find=lambda text: []),
+        Score("looks_back", doc="Attention to n-1.", selector="any -> n-1"),
+        Metric("share", doc="A share.", value=lambda logits, prompt: 0.5, low=0.0, high=1.0, zero=True),
+        Metric("margin", doc="A margin.", value=lambda logits, prompt: 0.5),
+    ]
+"""
+OWN_NAMES = [
+    ("family", {"prompts": {"a": {"family": "mine"}}}),
+    ("score", {"claims": {"a": {"head": "1.5", "prompts": "a", "score": "looks_back", "at_least": 0.5}}}),
+    ("zero", {"claims": {"a": {"prompts": "a", "ablate": "1.5", "drop_in": "share", "at_least": 0.5}}}),
+    ("metric", {"claims": {"a": {"prompts": "a", "ablate": "1.5", "after": "margin", "at_least": 0.5}}}),
+]
+
+
+def project_schema(folder: Path, *more: str) -> dict[str, Any]:
+    """What the command writes for a project whose suites have a conftest.py beside them."""
+    (folder / "hypotheses" / "deep").mkdir(parents=True)
+    (folder / "pyproject.toml").write_text("")
+    (folder / "hypotheses" / "deep" / "a.yaml").write_text("suite: A\n")
+    (folder / "hypotheses" / "deep" / "conftest.py").write_text(OWN)
+    out = folder / "suite.schema.json"
+    assert main(["schema", "--project", *more, "--out", str(out)]) == 0
+    found: dict[str, Any] = json.loads(out.read_text())
+    jsonschema.Draft7Validator.check_schema(found)
+    return found
+
+
+def test_a_projects_schema_has_its_own_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A suite with an own family, score or metric validates against it, and not against the shipped schema."""
+    monkeypatch.chdir(tmp_path)
+    validator = jsonschema.Draft7Validator(project_schema(tmp_path))
+    for name, suite in OWN_NAMES:
+        assert [*innermost(validator.iter_errors(suite))] == [], name
+        assert [*innermost(VALIDATOR.iter_errors(suite))], name
+    without_zero = {"claims": {"a": {"prompts": "a", "ablate": "1.5", "drop_in": "margin", "at_least": 0.5}}}
+    assert any("'margin' is not one of" in error.message for error in innermost(validator.iter_errors(without_zero)))
+    misspelt = {"prompts": {"a": {"family": "mine", "templates": "ABBA", "nams": ["Ada"]}}}
+    assert any("'nams' was unexpected" in error.message for error in innermost(validator.iter_errors(misspelt)))
+    for path in SUITES:  # and what the package has is still there
+        assert [*validator.iter_errors(with_text_keys(yaml.load(path.read_text(), Loader=EditorLoader)))] == [], path
+
+
+def test_a_projects_roles_are_shown_where_selectors_stand(tmp_path: Path) -> None:
+    """A role is no choice but a part of a selector: it is described and offered as one. DIR is another project's folder."""
+    keys = project_schema(tmp_path, str(tmp_path))["definitions"]["check_keys"]["properties"]
+    assert "Own roles: odd: An odd number." in keys["attends"]["description"]
+    assert "any -> odd" in keys["attends"]["examples"] and "odd" in keys["at"]["examples"]
+
+
+def test_a_projects_language_page_has_its_own_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--markdown takes --project too; without it no conftest.py is read."""
+    project_schema(tmp_path, str(tmp_path))
+    monkeypatch.chdir(tmp_path / "hypotheses" / "deep")
+    capsys.readouterr()
+    assert main(["schema", "--markdown", "--project"]) == 0
+    page = capsys.readouterr().out
+    assert "| `share` | A share. | 0 to 1 | yes |" in page and "| `margin` | A margin. | unbounded | no |" in page
+    assert (
+        "### mine" in page and "| `looks_back` | Attention to n-1. |" in page and "| `odd` | An odd number. |" in page
+    )
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(text_of(SCHEMA))
+
+
+def test_a_project_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As with every mistake on the command line."""
+    assert main(["schema", "--project", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err == f"circuits: --project {tmp_path / 'none'}: there is no such folder\n"
+
+
+# -- the line for an editor --------------------------------------------------------------------------
+
+
+def test_a_new_suite_points_where_the_others_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the nearest schema file up to the project's folder, or where another suite of its folder points; else nowhere."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "suite.schema.json").write_text("{}")
+    project = tmp_path / "project"
+    deep = project / "hypotheses" / "deep"
+    deep.mkdir(parents=True)
+    (project / "pyproject.toml").write_text("")
+    assert schema_for(deep / "new.yaml") is None  # that of the folder above is another project's
+    (project / "hypotheses" / "suite.schema.json").write_text("{}")
+    assert schema_for(project / "hypotheses" / "new.yaml") == "suite.schema.json"
+    assert schema_for(deep / "new.yaml") == "../suite.schema.json"
+    (deep / "a.yaml").write_text("suite: without a line\n")
+    (deep / "b.yaml").write_text("# yaml-language-server: $schema=../../other.json\nsuite: B\n")
+    assert schema_for(deep / "new.yaml") == "../../other.json"

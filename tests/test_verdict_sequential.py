@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+from circuits.claims.claim import Bound
 from circuits.verdict import anytime_t, betting, estimate
 from circuits.verdict.bounded_ratio import infer_bounded_ratio
+from circuits.verdict.decide import Asked, decide
 from circuits.verdict.estimate import Inference, RatioEstimate
 
 A = 0.025
@@ -313,3 +315,30 @@ def test_a_ratio_skips_prompts_that_lack_either_value_and_refuses_others() -> No
         infer_bounded_ratio([0.5, 0.5], [0.5, 2.0], (0, 1), (0, 1))(0.95)
     with pytest.raises(ValueError, match="no values"):
         infer_bounded_ratio([math.nan], [0.5], (0, 1), (0, 1))(0.95)
+
+
+# ---- an end of a bound that no value can miss ----
+
+ZEROS, ONES = np.zeros(32), np.ones(32)
+ENDS: dict[str, tuple[Inference, tuple[float | None, float | None], str]] = {
+    "band from the lowest value": (estimate.infer_bounded(ZEROS), (0.0, 0.3), "supported"),
+    "band to the highest value": (estimate.infer_bounded(ONES), (0.7, 1.0), "supported"),
+    "band beyond the range": (estimate.infer_bounded(ZEROS), (-1.0, 0.3), "supported"),
+    "what no value can miss": (estimate.infer_bounded(ZEROS), (0.0, None), "supported"),
+    "band that the values miss": (estimate.infer_bounded(ONES), (0.0, 0.3), "refuted"),
+    "band of no width": (estimate.infer_bounded(ZEROS), (-1.0, 0.0), "inconclusive"),
+    "the lowest value itself": (estimate.infer_bounded(ZEROS), (None, 0.0), "inconclusive"),
+    "difference": (estimate.infer_difference(ONES, ZEROS), (0.5, 1.0), "supported"),
+    "share lost": (estimate.infer_bounded(ZEROS).less_than_one(), (0.7, 1.0), "supported"),
+    "values from 0": (estimate.infer_t(ZEROS, 1.0, nonneg=True), (0.0, 0.3), "supported"),
+    "values of any size": (estimate.infer_t(ZEROS, 1.0), (0.0, 0.3), "inconclusive"),
+}
+
+
+@pytest.mark.parametrize(("known", "ends", "verdict"), ENDS.values(), ids=ENDS)
+def test_an_end_that_no_value_can_miss_needs_no_evidence(
+    known: Inference, ends: tuple[float | None, float | None], verdict: str
+) -> None:
+    """A band that reaches to the end of the range is judged by its other end; one of no more than that end is never supported."""
+    row = decide({"kind": "attends", "statistic": "mass"}, Bound("between", *ends, "x"), known, Asked(0.95, 1))
+    assert row["verdict"] == verdict

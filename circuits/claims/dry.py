@@ -17,7 +17,7 @@ from circuits.claims import positions
 from circuits.claims.claim import PromptSet
 from circuits.claims.sets import Selector
 from circuits.errors import PromptFault, Unmeasurable
-from circuits.prompts.own import Extensions
+from circuits.prompts.own import Extensions, OwnFault
 from circuits.prompts.prompt import Family, TokenPrompt
 from circuits.prompts.tokens import build
 
@@ -176,6 +176,22 @@ class DryRun:
             self._prompts[key] = whole[:FEW] if few and whole else self._build(prompt_set, which, few)
         return self._prompts[key]
 
+    def failure(self, prompt_set: PromptSet) -> str | None:
+        """How a project's own family fails to make prompts under every pseudo tokenizer; None where it makes some."""
+        said: list[str] = []
+        for which in range(len(self._tokenizers)):
+            try:
+                self._made(prompt_set, which, dict(prompt_set.parameters), FEW)
+            except OwnFault as fault:
+                said.append(str(fault))
+            except Exception:  # a pseudo tokenizer may not suit it; the real run will tell
+                return None
+        return said[0] if len(said) == len(self._tokenizers) else None
+
+    def _made(self, prompt_set: PromptSet, which: int, parameters: Mapping[str, Any], count: int) -> list[TokenPrompt]:
+        family = self.own.family(prompt_set.family, prompt_set.own_roles)
+        return build(family, parameters, self._tokenizers[which], 0, "prompts", count, prompt_set.bos, prompt_set.roles)
+
     def _text(self, prompt_set: PromptSet) -> str:
         """What the prompts of a set depend on."""
         if id(prompt_set) not in self._texts:
@@ -185,7 +201,6 @@ class DryRun:
         return self._texts[id(prompt_set)][1]
 
     def _build(self, prompt_set: PromptSet, which: int, few: bool) -> list[TokenPrompt] | None:
-        family = self.own.family(prompt_set.family, prompt_set.own_roles)
         whole = {k: v for k, v in prompt_set.parameters.items() if k != "period"}  # a period is only checked
         if any(isinstance(value, int) and value > LONGEST for value in whole.values()):
             return None
@@ -193,9 +208,7 @@ class DryRun:
         count = FEW if few or prompt_set.family == "repeated_tokens" else count
         for parameters in (whole, *_simpler(whole)):
             try:
-                return build(
-                    family, parameters, self._tokenizers[which], 0, "prompts", count, prompt_set.bos, prompt_set.roles
-                )
+                return self._made(prompt_set, which, parameters, count)
             except PromptFault:
                 continue
             except Exception:  # a project's own family may do anything; the real run will tell

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -77,19 +76,9 @@ def model_named(text: str, places: Iterable[str] = ()) -> ModelSource:
 
     ``places`` are ``--circuit-model`` options. ModelInvalid for anything else.
     """
-    from circuits.models.source import REGISTRY, parse_override, resolve
+    from circuits.models.source import parse_override, resolve, spec_of
 
-    overrides = dict(parse_override(place) for place in places)
-    if text in REGISTRY:
-        return resolve(text, overrides)
-    if text.lower().endswith(".gguf"):
-        return resolve({"gguf": text}, overrides)
-    if Path(text).expanduser().is_dir():
-        return resolve({"path": text}, overrides)
-    name, _, revision = text.partition("@")
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        return resolve({"hub": name, "revision": revision} if revision else {"hub": name}, overrides)
-    return resolve(text, overrides)
+    return resolve(spec_of(text), dict(parse_override(place) for place in places))
 
 
 def model_names(**_: Any) -> list[str]:

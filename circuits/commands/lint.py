@@ -44,7 +44,7 @@ def lint(paths: Sequence[str], places: Sequence[str] = (), *, as_json: bool = Fa
     What a claim with ``expect: invalid`` is refused for is no fault; that it is not refused is one.
     """
     from circuits.commands.project import project_extensions
-    from circuits.foresight import power_line, power_warnings, uniform_warnings
+    from circuits.foresight import own_warnings, power_line, power_warnings, uniform_warnings
     from circuits.items import knowledge, load
     from circuits.models.source import parse_override
 
@@ -76,7 +76,9 @@ def lint(paths: Sequence[str], places: Sequence[str] = (), *, as_json: bool = Fa
                 say(text + "\n")
         shape = know.shape(suite.model, path.parent) if suite.model is not None else None
         heads = shape[0] * shape[1] if shape is not None else None
-        foreseen = (*power_warnings(suite, heads), *uniform_warnings(suite, know.dry))
+        foreseen = (
+            *own_warnings(suite, know.dry), *power_warnings(suite, heads), *uniform_warnings(suite, know.dry)
+        )  # fmt: skip
         for warning in (*_warnings(suite), *foreseen):
             say(warning + "\n")
         line = power_line(suite, heads)

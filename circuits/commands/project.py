@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from circuits.commands.common import suites_in
 from circuits.errors import CircuitsError
 
 if TYPE_CHECKING:
@@ -40,6 +41,16 @@ def project_extensions(files: Iterable[Path]) -> list[Any]:
 def working_extensions() -> list[Any]:
     """The records of the working folder's project, its suites folder's included. Raises CircuitsError as above."""
     return project_extensions([Path("hypotheses") / "any.yaml", Path("any.yaml")])
+
+
+def extensions_of(folder: Path) -> list[Any]:
+    """The records of the project of a folder, those beside its suites (in or below ``hypotheses``) included.
+
+    ``folder``: the project's, or one of suites. Raises CircuitsError as above.
+    """
+    suites = folder / "hypotheses"
+    below = sorted(suites_in(suites if suites.is_dir() else folder))
+    return project_extensions([folder / "any.yaml", suites / "any.yaml", *below])
 
 
 def working_project() -> Extensions:

@@ -144,6 +144,7 @@ def _scanner(
     given: argparse.Namespace, know: Knowledge, model: str, sets: dict[str, str], places: dict[str, str], status: Status
 ) -> tuple[Scanner, frozenset[str]]:
     """The scanner, and the names of the prompt sets on which only scores are asked for; ``sets`` gets those."""
+    from circuits.claims.flow import flow
     from circuits.evaluate import Evaluator
     from circuits.scan import prompts as shown
     from circuits.scan.scan import Scanner
@@ -155,7 +156,7 @@ def _scanner(
     added: frozenset[str] = frozenset()
     if all(variants[0].family != "repeated_tokens" for variants in suite.prompts.values()):
         name = shown.REPEATS if shown.REPEATS not in sets else f"{shown.REPEATS}-of-tokens"
-        sets[name] = shown.flow({"family": "repeated_tokens", "length": REPEATS_LENGTH})
+        sets[name] = flow({"family": "repeated_tokens", "length": REPEATS_LENGTH})
         suite, added = shown.read_suite(shown.head_of_suite("Scan", model, sampling, sets), know), frozenset({name})
     evaluator = Evaluator(
         _options(given, places), values_folder(), progress=status.step, own=know.own, notice=status.notice
@@ -217,6 +218,7 @@ def _suggest(
     """Write the suite of candidates. 1 where none of them held."""
     from circuits.report.record import write_atomically
     from circuits.scan.suggest import Seeds, candidates, suite_text
+    from circuits.schema.modeline import FILE, pointing_at, schema_for
 
     seeds = Seeds(given.seed)
     found = candidates(scanner, scan, given.top, seeds)
@@ -230,10 +232,14 @@ def _suggest(
         )
         said = why if tried else "nothing stands out enough for a bound that says something"
         return fail(f"no claim is suggested: {said}", FOUND)
-    write_atomically(Path(given.suggest), suite_text(scanner, scan, found, model, sets, seeds).encode())
+    schema = schema_for(Path(given.suggest))
+    first = pointing_at(schema or FILE)
+    text = suite_text(scanner, scan, found, model, sets, seeds)
+    write_atomically(Path(given.suggest), f"{first}\n{text}".encode())
     controls = sum(each.stands for each in found if each.negative)
-    text = f"{given.suggest}: {plural(len(held), 'claim')} of {plural(len(tried), 'candidate')} and {plural(controls, 'control')}"
-    (sys.stderr.write if given.json else sys.stdout.write)(
-        f"\n{text}, held on seed {seeds.confirming}; measure them on seed {seeds.judging}: pytest {given.suggest}\n"
-    )
+    told = f"{given.suggest}: {plural(len(held), 'claim')} of {plural(len(tried), 'candidate')} and {plural(controls, 'control')}"
+    told += f", held on seed {seeds.confirming}; measure them on seed {seeds.judging}: pytest {given.suggest}\n"
+    if schema is None:
+        told += f"its first line is for an editor: circuits schema --out {Path(given.suggest).parent / FILE}\n"
+    (sys.stderr.write if given.json else sys.stdout.write)(f"\n{told}")
     return OK

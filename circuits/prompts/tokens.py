@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from circuits.errors import PromptFault
-from circuits.prompts.own import marked
+from circuits.prompts.own import marked, pairs_of
 from circuits.prompts.parameters import with_defaults
 from circuits.prompts.prompt import Family, Prompt, PromptPair, Span, Tokenizer, TokenPrompt
 
@@ -203,7 +203,7 @@ def build(
     prompts: list[TokenPrompt] = []
     seen: set[tuple[object, ...]] = set()
     periods: dict[str, int | None] = {}
-    for pair in family.pairs(filled, tokenizer, seed, stream):
+    for pair in pairs_of(family, filled, tokenizer, seed, stream):
         prompt = tokenize(marked(pair, family.marks), tokenizer, bos, extra_roles)
         key = (prompt.ids, prompt.answers, prompt.foils, prompt.corrupted) if family.exhaustive else (prompt.ids,)
         if key in seen:
@@ -246,7 +246,7 @@ def reference_prompts(
     """
     rows: list[tuple[int, ...]] = []
     filled = with_defaults(family, params)
-    for looked_at, pair in enumerate(family.pairs(filled, tokenizer, seed, "reference")):
+    for looked_at, pair in enumerate(pairs_of(family, filled, tokenizer, seed, "reference")):
         if not family.exhaustive and (len(rows) >= count or looked_at >= REFERENCE_EFFORT * count):
             break
         if pair.corrupted is None or (pair.template != template and not family.exhaustive):

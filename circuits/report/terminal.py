@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from circuits.report.record import is_claim, number, suites_at_fault
-from circuits.report.words import any_rule, only_shown, top_rule
+from circuits.report.words import any_rule, never_closes, only_shown, top_rule
 
 Entry = Mapping[str, Any]
 Line = tuple[tuple[str, str | None], ...]
@@ -214,5 +214,6 @@ def _undecided(row: Mapping[str, Any]) -> str:
         edge for edge in (row.get("bound_low"), row.get("bound_high")) if edge is not None and low <= edge <= high
     ]
     if crossed or not corrected:
+        remedy = never_closes(row) or remedy
         return f"the {level} contains the bound, so these {row['n']} prompts do not decide it; {remedy}"
     return f"the {level} refutes it alone, but not once corrected for the number of checks of the claim; {remedy}"

@@ -146,6 +146,10 @@ def only_shown(row: Row) -> bool:
     return bool(row.get("observe")) and row.get("verdict") is None
 
 
+_INSIDE = 0.05
+"""The room that an example of a bound leaves, where a bound leaves none."""
+
+
 def why(row: Row, prompts: Mapping[str, Any] | None = None) -> str:
     """Why the verdict is what it is, and what would have made it another one."""
     verdict = row.get("verdict")
@@ -205,7 +209,38 @@ def _why_interval(row: Row) -> str:
         cause = f"the interval misses the bound, {meets}, but the corrected interval{level} does not wholly"
     else:
         cause = f"the interval has values that meet the bound, {meets}, and values that do not"
-    return f"Inconclusive because {cause}; it would have been {supports}, and {refutes}."
+    closed = never_closes(row)
+    tail = f" {closed[:1].upper()}{closed[1:]}." if closed else ""
+    return f"Inconclusive because {cause}; it would have been {supports}, and {refutes}.{tail}"
+
+
+def never_closes(row: Row) -> str:
+    """That no number of prompts can support the bound, and what to write; "" where prompts can.
+
+    An interval ends at the end of what a value can be, and never within it: where the end of an undecided interval *is* the
+    bound, the bound is that end.
+    """
+    low, high, percent = row.get("bound_low"), row.get("bound_high"), bool(row.get("percent"))
+
+    def written(value: float) -> str:
+        return f"{value * 100:g}%" if percent else f"{value:g}"
+
+    upper = high is not None and row.get("low") == high
+    if not upper and (low is None or row.get("high") != low):
+        return ""
+    at = high if upper else low
+    assert at is not None
+    inside = at + (_INSIDE if upper else -_INSIDE) * max(1.0, abs(at))
+    if low is not None and high is not None:
+        ends = (low, inside) if upper else (inside, high)
+        example = f"between: [{written(ends[0])}, {written(ends[1])}]"
+    else:
+        kind = str(row.get("bound") or "").partition(" ")[0]
+        example = f"{kind}: {written(inside)}"
+    return (
+        f"{number(at, percent)} is the end of what this value can be, and an interval never closes on that end: more prompts may refute "
+        f"this bound, and never support it; write one that leaves a little room, such as {example}"
+    )
 
 
 def _why_top(row: Row) -> str:

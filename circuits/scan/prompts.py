@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,10 +10,11 @@ from typing import Any
 
 from circuits.claims.claim import PromptSet, Suite
 from circuits.claims.explain import written_set
+from circuits.claims.flow import flow
 from circuits.claims.load import Knowledge
 from circuits.errors import CircuitsError, Fault, did_you_mean
 from circuits.items import load
-from circuits.models.source import REGISTRY
+from circuits.models.source import spec_of
 
 DEFAULT = "named_sequence"
 """The family that is scanned where none is named."""
@@ -22,9 +22,6 @@ MEMBERS = "numerals"
 """The sequence of a family that needs one, where none is given."""
 REPEATS = "repeats"
 """The name of the prompt set on which the scores of attention are defined, where no other is one."""
-
-_PLAIN = re.compile(r"[A-Za-z_]\w*")
-_WORDS_OF_YAML = frozenset("true false yes no on off null y n".split())
 
 
 def sets_given(prompts: Sequence[Sequence[str]], texts: Sequence[str], know: Knowledge) -> dict[str, str]:
@@ -96,30 +93,13 @@ def yaml_of(prompt_set: PromptSet) -> str:
     return flow(about)
 
 
-def flow(value: Any) -> str:
-    """Plain data as YAML in one line; texts that YAML might read as something else stand in quotes."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {flow(entry)}" for key, entry in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(flow, value)) + "]"
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS_OF_YAML:
-        return value
-    return json.dumps(value, ensure_ascii=False)
-
-
 def model_given(text: str) -> str:
-    """The YAML of a model that a person names: a registry name, a folder, a .gguf file, or a hub id with or without @REVISION."""
-    place = Path(text).expanduser()
-    if text in REGISTRY:
-        return text
-    if place.is_dir():
-        return flow({"path": str(place.resolve())})
-    if place.suffix.lower() == ".gguf":
-        return flow({"gguf": str(place.resolve())})
-    name, _, revision = text.partition("@")
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        return flow({"hub": name, "revision": revision} if revision else {"hub": name})
-    return flow(text)  # what is wrong with it the loader says
+    """The YAML of a model that a person names (see ``spec_of``); the suite may lie anywhere, so a file's place is absolute."""
+    spec = spec_of(text)
+    if isinstance(spec, str):
+        return flow(spec)  # what is wrong with it the loader says
+    files = {key: str(Path(place).expanduser().resolve()) for key, place in spec.items() if key in ("path", "gguf")}
+    return flow({**spec, **files})
 
 
 def head_of_suite(title: str, model: str, sampling: Mapping[str, Any], sets: Mapping[str, str]) -> str:

@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from circuits.claims.claim import Bound, Sampling, Score
+from circuits.claims.flow import flow
 from circuits.errors import CircuitsError, ModelInvalid, ModelUnavailable
 from circuits.report.record import number
-from circuits.scan.prompts import flow, head_of_suite
+from circuits.scan.prompts import head_of_suite
 from circuits.scan.scan import Finding, Measured, Place, Scan, Scanner
 from circuits.scan.topics import Topic, slug
 from circuits.verdict import estimate

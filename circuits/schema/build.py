@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from circuits.claims.bounds import METRICS
@@ -23,6 +24,7 @@ from circuits.claims.load_prompts import REQUIRABLE
 from circuits.claims.load_scores import LEAST_MEMBERS
 from circuits.claims.load_top import MOST_PROMPTS
 from circuits.models.source import FORMS, PATTERNS
+from circuits.prompts.own import Extensions
 from circuits.prompts.prompt import Family
 from circuits.prompts.words import SEQUENCES
 from circuits.schema import parts, words
@@ -34,8 +36,10 @@ DRAFT = "http://json-schema.org/draft-07/schema#"
 TOP_K = "^top[1-9][0-9]{0,5}$"
 
 
-def suite_schema(families: Mapping[str, Family]) -> Schema:
-    """The schema of a suite in which these prompt families may stand."""
+def suite_schema(families: Mapping[str, Family], own: Extensions | None = None) -> Schema:
+    """The schema of a suite in which these prompt families may stand, and the scores, metrics and roles of ``own``."""
+    own = own or Extensions()
+    metrics = metrics_with(own)
     return {
         "$schema": DRAFT,
         "title": "A suite of claims about attention heads (pytest-circuits)",
@@ -45,19 +49,45 @@ def suite_schema(families: Mapping[str, Family]) -> Schema:
             "model": either(one_of(words.MODELS), _model()),
             "heads": _heads(),
             "components": either(ref("component"), several(ref("component"))),
-            "metric": _metric(words.METRICS),
-            "metric_with_zero": _metric({name: doc for name, doc in words.METRICS.items() if _has_zero(name)}),
+            "metric": _metric(metrics),
+            "metric_with_zero": _metric({name: doc for name, doc in metrics.items() if _has_zero(name, own)}),
             "requires": _requires(),
             "prompts": either({"title": "name of a prompt set", "type": ["string", "number"]}, ref("prompt_set"),
                               several({"anyOf": [{"type": ["string", "number"]}, ref("prompt_set")]})),
             "prompt_set": prompt_set(families),
             "circuit": fields(words.CIRCUIT, _circuit(), required=("heads",)),
             "claim_keys": _described(words.CLAIM, _claim()),
-            "check_keys": _described(words.CHECK, _check()),
+            "check_keys": _described(_with_roles(own), _check(scores_with(own))),
             "check": _of_one_kind("check", CHECK_KEYS),
             "claim": _of_one_kind("claim", (*CLAIM_KEYS, *CHECK_KEYS)),
         },
     }  # fmt: skip
+
+
+def scores_with(own: Extensions) -> dict[str, str]:
+    """The scores by name, each with its meaning: the package's, then a project's."""
+    return {**words.SCORES, **{name: score.doc for name, score in own.scores.items()}}
+
+
+def metrics_with(own: Extensions) -> dict[str, str]:
+    """The metrics by name, each with its meaning: the package's, then a project's."""
+    return {**words.METRICS, **{name: metric.doc for name, metric in own.metrics.items()}}
+
+
+def _with_roles(own: Extensions) -> Mapping[str, Word]:
+    """The words of a check; where a selector may stand, those say which roles the project has.
+
+    A selector is a text with a grammar, so its roles are no choices: an editor shows them and offers one of each.
+    """
+    if not own.roles:
+        return words.CHECK
+    said = " ".join(f"{name}: {role.doc}" for name, role in own.roles.items())
+    found = dict(words.CHECK)
+    for key, form in (("attends", "any -> {}"), ("at", "{}")):
+        word = found[key]
+        examples = (*word.examples, *(form.format(name) for name in own.roles))
+        found[key] = replace(word, doc=f"{word.doc} Own roles: {said}", examples=examples)
+    return found
 
 
 def _described(known: Mapping[str, Word], schemas: Schema) -> Schema:
@@ -179,7 +209,9 @@ def _heads() -> Schema:
     return either(ref("head"), named, {**fields(words.SOME, some, required=("any",)), "title": "{any: ...}"})
 
 
-def _has_zero(name: str) -> bool:
+def _has_zero(name: str, own: Extensions) -> bool:
+    if name in own.metrics:
+        return own.metrics[name].zero
     return name not in METRICS or METRICS[name][2]
 
 
@@ -219,7 +251,7 @@ def _claim() -> Schema:
     }
 
 
-def _check() -> Schema:
+def _check(scores: Mapping[str, str]) -> Schema:
     excluded = one_of(words.EXCLUDABLE)
     more = {
         "attends": ref("selector"),
@@ -235,7 +267,7 @@ def _check() -> Schema:
         "excluding": either(excluded, {**several(excluded), "uniqueItems": True}),
         "more_than": either(ref("selector"), {**fields(words.MORE_THAN, more), "minProperties": 1}),
         "by_at_least": ref("number"),
-        "score": one_of(words.SCORES),
+        "score": one_of(scores),
         "members": either({"enum": list(SEQUENCES)}, {"title": "list of texts", **several(parts.SCALAR, LEAST_MEMBERS)}),
         "ablate": either(ref("component"), ref("name"), several(ref("component"))),
         "method": one_of(words.METHODS),

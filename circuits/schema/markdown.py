@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from circuits.claims.bounds import METRICS
+from circuits.claims.flow import flow
 from circuits.claims.keys import BOUNDS, KINDS, OWN, SHARED
+from circuits.prompts.own import Extensions
 from circuits.prompts.parameters import with_defaults
 from circuits.prompts.prompt import Family, Parameter
 from circuits.prompts.words import SEQUENCES
 from circuits.schema import words
-from circuits.schema.build import suite_schema
-from circuits.schema.parts import Schema, flow
+from circuits.schema.build import metrics_with, scores_with, suite_schema
+from circuits.schema.parts import Schema
 from circuits.schema.words import Word
 
 HEAD = """# Language reference
@@ -37,8 +39,8 @@ and as the first line of each suite in that folder
 # yaml-language-server: $schema=suite.schema.json
 ```
 
-The path is relative to the suite. Write the file anew after an upgrade, or when your project has prompt families of its own
-(those of the entry point group `circuits.families` are in it). The schema knows keys, forms and names. What needs the
+The path is relative to the suite. Write the file anew after an upgrade. What installed packages add is in it; where your project
+adds [families, roles, scores or metrics](extending.md) in a `conftest.py`, write it with `--project`. The schema knows keys, forms and names. What needs the
 model, the prompts or arithmetic (a head that does not exist, a selector that selects nothing, a bound that no value can
 miss) is told by `circuits lint`.
 """
@@ -46,9 +48,10 @@ miss) is told by `circuits lint`.
 METRIC_FACTS = ("metric", "meaning", "range", "drop_in, recovers")
 
 
-def language_page(families: Mapping[str, Family]) -> str:
-    """The page for these prompt families."""
-    page = _Page(suite_schema(families))
+def language_page(families: Mapping[str, Family], own: Extensions | None = None) -> str:
+    """The page for these prompt families, and for the scores, metrics and roles of ``own``."""
+    own = own or Extensions()
+    page = _Page(suite_schema(families, own))
     schema, parts = page.schema, page.parts
     page.keys("## Suite", words.SUITE, schema)
     page.keys("### sampling", words.SAMPLING, schema["properties"]["sampling"])
@@ -64,9 +67,11 @@ def language_page(families: Mapping[str, Family]) -> str:
     page.checks()
     page.write("## Names")
     for title, known in (("statistic", words.STATISTICS), ("excluding", words.EXCLUDABLE), ("method", words.METHODS),
-                         ("score", words.SCORES)):  # fmt: skip
+                         ("score", scores_with(own))):  # fmt: skip
         page.names(f"**{title}**", known)
-    page.metrics()
+    page.metrics(own)
+    if own.roles:
+        page.names("**roles** of the project's own", {name: role.doc for name, role in own.roles.items()})
     page.names("**members**", {name: ", ".join(members) for name, members in SEQUENCES.items()})
     return "\n\n".join([HEAD.strip(), *page.blocks, EDITOR.strip()]) + "\n"
 
@@ -144,11 +149,12 @@ class _Page:
         value = kinds[parameter.kind] + (f", at least {parameter.minimum}" if parameter.minimum is not None else "")
         return f"`{parameter.name}`", value, "*required*" if parameter.required else default, parameter.doc
 
-    def metrics(self) -> None:
+    def metrics(self, own: Extensions) -> None:
         """The metrics with their ranges, and whether drop_in takes them."""
         rows = []
-        for name, doc in words.METRICS.items():
-            low, high, zero = METRICS[name][:3] if name in METRICS else (0.0, 1.0, True)
+        facts = {**METRICS, **{name: metric.facts for name, metric in own.metrics.items()}}
+        for name, doc in metrics_with(own).items():
+            low, high, zero = facts[name][:3] if name in facts else (0.0, 1.0, True)
             ends = f"{low:g} to {high:g}".replace("-inf", "unbounded").replace("unbounded to inf", "unbounded")
             rows.append(
                 (

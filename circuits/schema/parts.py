@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from circuits.claims.flow import flow
 from circuits.schema.words import Word
 
 Schema = dict[str, Any]
@@ -62,7 +63,6 @@ PATH: Schema = {
     "pattern": r"^\s*\S+( [0-9]+)?\s*(->|→)\s*([Ll]ogits|LOGITS|\S+\.[qkvQKV])\s*$",
     "errorMessage": "write SENDER -> RECEIVER.INPUT, for example 2.2 -> 5.5.k or 9.9 -> logits",
 }
-_LOOKS_OTHERWISE = re.compile(r"^[0-9.]+$|[][{},#]|: |^[\s&*!|>'\"@`%]|^- ")
 SOURCE: Schema = {"title": "mapping of your own", "type": "object"}
 
 DEFINITIONS: Mapping[str, Schema] = {
@@ -129,19 +129,6 @@ def described(schema: Schema, word: Word) -> Schema:
 def holds_mapping(value: Any) -> bool:
     """Whether a value is a mapping, or a list with one in it."""
     return isinstance(value, Mapping) or (isinstance(value, list) and any(map(holds_mapping, value)))
-
-
-def flow(value: Any) -> str:
-    """A value as YAML in one line, as a person writes it."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {flow(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(flow, value)) + "]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = str(value)
-    quoted = isinstance(value, str) and (_LOOKS_OTHERWISE.search(text) or text != text.strip() or not text)
-    return "'" + text.replace("'", "''") + "'" if quoted else text
 
 
 def needed(key: str, message: str) -> Schema:

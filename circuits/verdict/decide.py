@@ -125,10 +125,14 @@ def evidence(interval: Interval, bound: Bound) -> dict[str, float | None] | None
 
 
 def evidence_for(known: Inference, bound: Bound) -> float:
-    """Log e-value for a bound on a value: a band holds where both ends do, hence the lesser one."""
-    sides = [known.above(bound.low)] if bound.low is not None else []
-    sides += [known.below(bound.high)] if bound.high is not None else []
-    return min(sides)
+    """Log e-value for a bound on a value: a band holds where both ends do, hence the lesser one.
+
+    An end that no value can miss, 0 of a share that must be at least that, needs no evidence.
+    """
+    lowest, highest = known.span
+    sides = [known.above(bound.low)] if bound.low is not None and bound.low > lowest else []
+    sides += [known.below(bound.high)] if bound.high is not None and bound.high < highest else []
+    return min(sides, default=math.inf)
 
 
 def evidence_against(known: Inference, bound: Bound) -> float:

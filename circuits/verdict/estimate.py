@@ -270,13 +270,15 @@ class Inference:
     ``interval(confidence)``: the estimate. ``above(c)``: log e-value against "the number is at most c";
     ``exact``: the interval decides by itself (for a number of prompts fixed in advance).
     ``below(c)``: against "it is at least c". Both are minus infinity, or 0, where nothing can be said. An e-value
-    is not expected to exceed 1 if what it speaks against is true, at whatever n one stops.
+    is not expected to exceed 1 if what it speaks against is true, at whatever n one stops. ``span``: the ends that no
+    value of a bounded number passes.
     """
 
     interval: Callable[[float], Estimate]
     above: Callable[[float], float]
     below: Callable[[float], float]
     exact: bool = False
+    span: tuple[float, float] = (-math.inf, math.inf)
 
     def __call__(self, confidence: float) -> Estimate:
         return self.interval(confidence)
@@ -288,7 +290,8 @@ class Inference:
             found = self.interval(confidence)
             return replace(found, value=1.0 - found.value, low=1.0 - found.high, high=1.0 - found.low)
 
-        return Inference(turned, lambda at: self.below(1.0 - at), lambda at: self.above(1.0 - at))
+        span = (1.0 - self.span[1], 1.0 - self.span[0])
+        return Inference(turned, lambda at: self.below(1.0 - at), lambda at: self.above(1.0 - at), span=span)
 
     def at_most(self, most: float) -> Inference:
         """The same of a number that is known not to exceed ``most`` (an estimate above it is left as it is)."""
@@ -297,7 +300,7 @@ class Inference:
             found = self.interval(confidence)
             return replace(found, high=min(found.high, most)) if found.value <= most else found
 
-        return replace(self, interval=cut)
+        return replace(self, interval=cut, span=(self.span[0], most))
 
 
 def infer_bounded(values: npt.ArrayLike, low_end: float = 0.0, high_end: float = 1.0, cycle: int = 1) -> Inference:
@@ -313,6 +316,7 @@ def infer_bounded(values: npt.ArrayLike, low_end: float = 0.0, high_end: float =
         lambda confidence: bounded_mean(values, low_end, high_end, confidence, cycle),
         lambda at: capital(at, 1),
         lambda at: capital(at, -1),
+        span=(low_end, high_end),
     )
 
 
@@ -336,6 +340,7 @@ def infer_t(values: npt.ArrayLike, observed_range: float | None = None, nonneg: 
         lambda confidence: mean_t(values, confidence, observed_range, nonneg),
         lambda at: test(at, 1),
         lambda at: test(at, -1),
+        span=(0.0 if nonneg else -math.inf, math.inf),
     )
 
 
