@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from circuits.report import bars, beside, check_tables, mermaid, words
+from circuits.report import bars, beside, check_tables, diagram, mermaid, words
 from circuits.report.pages import (
     MARKER,
     Entry,
@@ -121,7 +121,7 @@ def _head_of_section(entry: Entry, rows: Sequence[Mapping[str, Any]]) -> list[st
     parts = [heading + (" (VACUOUS)" if entry.get("vacuous") else "")]
     if entry.get("claim"):
         parts.append(f"> {prose(entry['claim'])}")
-    parts += _headline(rows)
+    parts += [f"{bar_cell(deciding(rows) or {})} {line}" for line in headline(rows)]
     parts.append(" ".join([expectation(entry), *about(entry)]))
     if history_line(entry):
         parts.append(f"History: {history_line(entry)}")
@@ -133,7 +133,7 @@ def _head_of_section(entry: Entry, rows: Sequence[Mapping[str, Any]]) -> list[st
     return parts + beside.whole_run(entry)
 
 
-def _headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The number that decided the claim, in one line; nothing where nothing was measured."""
     row = deciding(rows)
     if row is None or row.get("estimate") is None:
@@ -145,7 +145,7 @@ def _headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     others = sum(each.get("estimate") is not None for each in rows) - 1
     which = f" (the deciding one of {number(others + 1)} measurements)" if others else ""
     on = f" on {number(row['n'])} {unit}{where}" if row.get("n") is not None else ""
-    return [f"{bar_cell(row)} **{estimate_with_interval(row)}**{who}{on}{limit}{which}."]
+    return [f"**{estimate_with_interval(row)}**{who}{on}{limit}{which}."]
 
 
 def _evidence(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[str, Any]) -> list[str]:
@@ -159,7 +159,7 @@ def _evidence(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[
         check_tables.controls(rows),
         check_tables.reported(rows),
         beside.robustness(entry),
-        *map(mermaid.fenced, mermaid.diagrams(entry)),
+        *map(mermaid.fenced, diagram.diagrams(entry)),
         *map(_figure, figures_of({"checks": rows})),
     ]
     return [part for part in parts if part]
