@@ -68,7 +68,7 @@ def diagram_svg(diagram: Diagram) -> str:
 
 
 def _box(thing: Node | Arrow) -> _Box:
-    texts = [line for note in thing.notes for line in textwrap.wrap(note, 19)]
+    texts = [line for note in thing.notes for line in ["", *textwrap.wrap(note, 19)]][1:]  # a gap between two checks
     lines = (thing.name, *texts) if isinstance(thing, Node) else tuple(texts)
     return _Box(lines, thing, height=_LINE * len(lines) + _PAD)
 
@@ -214,6 +214,7 @@ def _drawn(box: _Box) -> str:
     texts = "".join(
         tag("tspan", escape(line), x=_n(box.x), y=_n(box.y + _LINE * (k + 1)), class_="name" if isinstance(thing, Node) and not k else None)
         for k, line in enumerate(box.lines)
+        if line
     )  # fmt: skip
     return tag(
         "g", area + tag("text", texts), class_=f"{'node' if isinstance(thing, Node) else 'told'} v-{thing.verdict}"
