@@ -25,7 +25,7 @@ from circuits.report.pages import (
 )
 from circuits.report.prose import SPACE, code, prose
 from circuits.report.record import DASH, number
-from circuits.report.suite_page import VACUOUS, about, expectation, headline, own_code, prompt_set
+from circuits.report.suite_page import VACUOUS, about, expectation, headline, more_of_prompts, own_code, prompt_facts
 
 Row = Mapping[str, Any]
 
@@ -76,10 +76,16 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
         checks += "".join(block(told) for told in (check_tables.changed(rows), beside.robustness(entry)) if told)
     both = tag("div", tag("div", checks, class_="checks") + tag("div", evidence, class_="evidence"), class_="beside")
     parts.append(both if evidence else checks)
-    parts += [tag("div", block(prompt_set(key, prompts[key] or {})), class_="prompts") for key in sorted(prompts)]
+    parts += [_prompts(key, prompts[key] or {}) for key in sorted(prompts)]
     if entry.get("yaml"):
         parts.append(_folded("The claim as written", _code_block(str(entry["yaml"]))))
     return [*parts, _paragraph(str(entry["again"]))] if entry.get("again") else parts
+
+
+def _prompts(name: str, prompts: Mapping[str, Any]) -> str:
+    more = more_of_prompts(prompts)
+    folded = _folded(f"More about the prompts {name}", block(more)) if more else ""
+    return tag("div", block(prompt_facts(name, prompts)) + folded, class_="prompts")
 
 
 def _paragraph(markdown: str) -> str:

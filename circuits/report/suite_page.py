@@ -256,7 +256,13 @@ def _profile(profile: Mapping[str, Any]) -> str:
 
 
 def prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
-    """What was shown to the model: the set, its first prompt, answer, foil and corrupted partner."""
+    """What was shown to the model, with a closed part for what is looked up rather than read."""
+    text, more = prompt_facts(name, prompts), more_of_prompts(prompts)
+    return text + "\n\n" + details(f"More about the prompts {name}", more) if more else text
+
+
+def prompt_facts(name: str, prompts: Mapping[str, Any]) -> str:
+    """The set, its first prompt, answer, foil and corrupted partner."""
     lengths = prompts.get("token_lengths") or {}
     facts = [f"family {code(prompts['family'])}"] if prompts.get("family") else []
     if prompts.get("n") is not None:
@@ -282,13 +288,11 @@ def prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
         if prompts.get(key) is not None or prompts.get(rule):
             value = code(prompts[key]) if prompts.get(key) is not None else "none"
             lines.append(f"- {title}: {value}" + (f". {prose(prompts[rule])}" if prompts.get(rule) else ""))
-    text = lines[0] + "\n\n" + "\n".join(lines[1:]) if lines[1:] else lines[0]
-    more = _more_of_prompts(prompts)
-    return text + "\n\n" + details(f"More about the prompts {name}", "\n".join(more)) if more else text
+    return lines[0] + "\n\n" + "\n".join(lines[1:]) if lines[1:] else lines[0]
 
 
-def _more_of_prompts(prompts: Mapping[str, Any]) -> list[str]:
-    """Parameters, templates, tokens, number of answers, digest: as list items."""
+def more_of_prompts(prompts: Mapping[str, Any]) -> str:
+    """Parameters, templates, tokens, number of answers, digest as a list; "" where none is recorded."""
     lines = []
     if prompts.get("parameters"):
         pairs = (
@@ -307,7 +311,7 @@ def _more_of_prompts(prompts: Mapping[str, Any]) -> list[str]:
         lines.append(f"- Different answers among them: {number(prompts['distinct_answers'])}")
     if prompts.get("digest"):
         lines.append(f"- Digest: {code(prompts['digest'])}")
-    return lines
+    return "\n".join(lines)
 
 
 def _fenced(text: str, language: str = "text") -> str:
