@@ -216,6 +216,18 @@ def test_the_policy_stops_a_script_that_is_not_the_pages_own(page: Path, browser
     assert browser.run("new Promise(done => setTimeout(() => done(window.hurt ?? null), 100))") is None
 
 
+def test_on_paper_nothing_is_cut(page: Path, browser: Browser) -> None:
+    """What scrolls on the screen is whole in print, and no table, check or figure may be torn over two pages."""
+    browser.open(page)
+    browser.run("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    style = "[...new Set([...document.querySelectorAll('%s')].map(each => getComputedStyle(each).%s))]"
+    assert browser.run(style % (".scroll", "overflowX")) == ["visible"]
+    assert browser.run(style % ("pre", "whiteSpace")) == ["pre-wrap"]
+    assert browser.run(style % (".body table, .check, figure", "breakInside")) == ["avoid"]
+    browser.call("Emulation.setEmulatedMedia", media="")
+
+
 def test_on_paper_every_claim_is_open(page: Path, browser: Browser) -> None:
     """What is closed on the screen is printed; the controls are not; afterwards it is as it was."""
     browser.open(page)

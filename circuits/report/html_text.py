@@ -52,7 +52,7 @@ def inline(markdown: str) -> str:
 def block(markdown: str) -> str:
     """Paragraphs, lists and tables of the report's Markdown as HTML; tables scroll inside a box of their own."""
     shown = str(_parser().render(markdown))
-    return shown.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
+    return shown.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace("</table>", "</table></div>")
 
 
 def plain(markdown: str) -> str:
