@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from circuits.report.axis import Scale, scale_of
 from circuits.report.bars import (
     BOUND,
     CROSSED,
@@ -18,10 +19,8 @@ from circuits.report.bars import (
     MET,
     MISSED,
     WIDTH,
-    Scale,
     bar,
     bar_of,
-    scale_of,
 )
 from circuits.report.record import DASH
 

@@ -114,7 +114,32 @@ def test_every_claim_is_on_the_page_with_verdict_and_numbers(tmp_path: Path) -> 
         "not as expected", "The last member shown.", "Adam is 1. Bob is",
     ):  # fmt: skip
         assert said in tree.text, said
+    assert "<details>" not in tree.text  # what Markdown folds is folded here, not shown as its tags
+    folded = re.search(
+        r"<summary>More about the prompts numerals</summary>.{0,400}?sha256:77aa", page_of(tmp_path, data), re.S
+    )
+    assert folded is not None
     assert "evidence 250" in tree.text  # e to the power of 5.52
+
+
+def test_every_refutation_and_whatever_was_not_expected_stands_at_the_top(tmp_path: Path) -> None:
+    """Six are drawn with their distance from the bound, the others in a table; other surprises in a list with links."""
+    low = check(verdict="refuted", estimate=0.2, low=0.15, high=0.25, corrected={"low": 0.14, "high": 0.26})
+    claims = [claim(f"r{k}", claim=f"Refuted {k}.", verdict="refuted", met=False, checks=[low]) for k in range(8)]
+    odd = claim("odd", claim="Surprising.", verdict="inconclusive", met=False, reason="too few prompts")
+    page = page_of(tmp_path, record(*claims, odd))
+    top = page[: page.index("<h2>All claims</h2>")]
+    cards, rest = top[top.index('class="cards"') :].split("2 more refutations")
+    assert len(re.findall(r'href="#hypotheses--smollm2--heads--r\d"', cards)) == 6
+    assert len(re.findall(r'href="#hypotheses--smollm2--heads--r\d"', rest)) == 2
+    assert cards.count("beyond it by 0.157 (2.6 arms)") == 6
+    assert "one arm is the distance" in Tree(f"<p>{re.sub(r'<[^>]*>', ' ', cards)}</p>").text
+    head = top[: top.index('class="cards"')]
+    assert "8 claims" in head
+    assert 'href="#strongest-refutations"' in head
+    assert 'id="strongest-refutations"' in top
+    assert 'href="#hypotheses--smollm2--heads--odd"' in head
+    assert "too few prompts" in head
 
 
 def test_own_code_of_a_claim_is_named(tmp_path: Path) -> None:

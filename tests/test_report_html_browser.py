@@ -11,6 +11,7 @@ import pytest
 from browser import Browser, chromium
 from test_report_html import PATTERN
 from test_report_markdown import check, claim, record
+from test_report_mermaid import circuit, path
 
 from circuits.report.markdown import write_reports
 
@@ -59,6 +60,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def _as_it_was(browser: Browser) -> None:
     browser.size(1280, 900)
     browser.scripts(True)
+    browser.scheme(False)
 
 
 def sort_by(browser: Browser, name: str) -> list[str]:
@@ -159,6 +161,40 @@ def test_the_page_itself_never_scrolls_sideways(page: Path, browser: Browser, wi
     assert width > 600 or browser.run(wider) is True  # on a phone something did have to scroll
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_texts_of_a_diagram_lie_inside_their_boxes(tmp_path: Path, browser: Browser, width: int) -> None:
+    """As the browser's own fonts draw them; and a wide drawing scrolls inside its box, not the page."""
+    rows = [path(f"{k}.1", "9.0", into, estimate=0.22222 * k) for k in range(4) for into in "qk"]
+    long = circuit(circuit={"name": "c", "heads": [f"{k % 3}.{k}" for k in range(30)], "mlps": [0, 1]})
+    folder = write_reports(tmp_path, record(claim("drawn", checks=[*rows, long])), html=True)[-1]
+    browser.size(width, 900)
+    browser.open(folder, "#hypotheses--smollm2--heads--drawn")
+    measured = (
+        "[...document.querySelectorAll('.diagram g:has(> text)')].map(each => { const [box, text] = ['rect', 'text']"
+        ".map(name => each.querySelector(name).getBoundingClientRect()); return [text.left - box.left, box.right - text.right,"
+        " text.top - box.top, box.bottom - text.bottom]; }).flat()"
+    )
+    room = browser.run(measured)
+    assert len(room) == 4 * (5 + 8 + 32)
+    assert min(room) >= 0
+    assert browser.run("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_colours_of_a_diagram_follow_the_readers_setting(tmp_path: Path, browser: Browser, dark: bool) -> None:
+    """Text and box differ in both, verdicts have different borders, and the borders are the page's own colours."""
+    rows = [circuit(), path("0.0", "1.0", "k")]
+    page = write_reports(tmp_path, record(claim("drawn", checks=rows)), html=True)[-1]
+    browser.scheme(dark)
+    browser.open(page, "#hypotheses--smollm2--heads--drawn")
+    style = "getComputedStyle(document.querySelector('.diagram %s')).%s"
+    red, green = (browser.run(style % (f".v-{verdict} rect", "stroke")) for verdict in ("refuted", "supported"))
+    assert (red, green) == (
+        ("rgb(255, 130, 119)", "rgb(86, 201, 141)") if dark else ("rgb(179, 38, 30)", "rgb(20, 113, 63)")
+    )
+    assert browser.run(style % (".node text", "fill")) == ("rgb(230, 232, 236)" if dark else "rgb(29, 33, 41)")
+
+
 def test_nothing_is_lost_without_scripts(page: Path, browser: Browser) -> None:
     """Every claim can be opened and read; what only a script can do is not shown."""
     browser.scripts(False)
@@ -178,6 +214,18 @@ def test_the_policy_stops_a_script_that_is_not_the_pages_own(page: Path, browser
     script = "Object.assign(document.createElement('script'), { textContent: 'window.hurt = 1' })"
     browser.run(f"document.body.append({script})")
     assert browser.run("new Promise(done => setTimeout(() => done(window.hurt ?? null), 100))") is None
+
+
+def test_on_paper_nothing_is_cut(page: Path, browser: Browser) -> None:
+    """What scrolls on the screen is whole in print, and no table, check or figure may be torn over two pages."""
+    browser.open(page)
+    browser.run("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    style = "[...new Set([...document.querySelectorAll('%s')].map(each => getComputedStyle(each).%s))]"
+    assert browser.run(style % (".scroll", "overflowX")) == ["visible"]
+    assert browser.run(style % ("pre", "whiteSpace")) == ["pre-wrap"]
+    assert browser.run(style % (".body table, .check, figure", "breakInside")) == ["avoid"]
+    browser.call("Emulation.setEmulatedMedia", media="")
 
 
 def test_on_paper_every_claim_is_open(page: Path, browser: Browser) -> None:

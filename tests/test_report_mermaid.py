@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circuits.report.mermaid import COLOURS, diagrams, fenced
+from circuits.report.diagram import diagrams
+from circuits.report.mermaid import COLOURS, fenced, source
 
 # The lines of a flowchart that are used here, as strict as Mermaid's grammar or stricter.
 NAME = r"[A-Za-z][A-Za-z0-9_]*"
@@ -58,11 +59,11 @@ def circuit(**more: Any) -> dict[str, Any]:
     return {**found, **more}
 
 
-def read(source: str) -> dict[str, Any]:
+def read(text: str) -> dict[str, Any]:
     """The nodes by frame, the arrows and the classes of a flowchart; fails on a line that Mermaid would not read."""
     frames: dict[str, list[str]] = {"": []}
     arrows, hidden, classes, inside = [], [], {}, ""
-    for line in source.splitlines():
+    for line in text.splitlines():
         text = line.strip()
         assert any(re.fullmatch(form, text) for form in LINES), text
         if text.startswith("subgraph "):
@@ -93,14 +94,14 @@ def test_paths_are_arrows_with_their_verdicts() -> None:
         path("18.6", None, "logits", verdict="refuted"),
     ]
     (found,) = diagrams({"checks": rows})
-    drawn = read(found.source)
+    drawn = read(source(found))
     assert drawn["arrows"] == [
         ("part_16_0", "part_18_6", '"k: drop in 19.3%, at least 10%: SUPPORTED"', False),
         ("part_16_0", "part_18_6", '"v: drop in -0.18%, between -5% and 5%: SUPPORTED"', True),
         ("part_18_6", "part_logits", '"drop in 19.3%, at least 10%: REFUTED"', False),
     ]
     assert drawn["frames"] == {"": ["part_logits"], "layer16": ["part_16_0"], "layer18": ["part_18_6"]}
-    assert f"linkStyle 2 stroke:{COLOURS['refuted'][1]}" in found.source
+    assert f"linkStyle 2 stroke:{COLOURS['refuted'][1]}" in source(found)
 
 
 @pytest.mark.parametrize(
@@ -118,22 +119,22 @@ def test_only_claims_of_no_effect_are_dotted(
 ) -> None:
     """A band around zero says that little passes; a negative drop or a low value afterwards says the contrary."""
     (found,) = diagrams({"checks": [path("0.0", "1.0", "k", statistic=statistic, bound_low=low, bound_high=high)]})
-    assert read(found.source)["arrows"][0][3] is dotted
+    assert read(source(found))["arrows"][0][3] is dotted
 
 
 def test_checks_on_one_path_share_an_arrow() -> None:
     """Two checks of the same path are two lines of one label, with the colour of the worse verdict."""
     rows = [path("0.0", "2.0", "q"), path("0.0", "2.0", "q", statistic="after", verdict="inconclusive")]
     (found,) = diagrams({"checks": rows})
-    ((_, _, label, _),) = read(found.source)["arrows"]
+    ((_, _, label, _),) = read(source(found))["arrows"]
     assert label.count("<br/>") == 1
-    assert f"linkStyle 0 stroke:{COLOURS['inconclusive'][1]}" in found.source
+    assert f"linkStyle 0 stroke:{COLOURS['inconclusive'][1]}" in source(found)
 
 
 def test_a_circuit_is_drawn_by_layer_in_the_colour_of_its_verdict() -> None:
     """Heads and MLPs stand in their layers, early ones first; caption and colours say the verdict."""
     (found,) = diagrams({"checks": [circuit()]})
-    drawn = read(found.source)
+    drawn = read(source(found))
     assert drawn["frames"] == {
         "": [],
         "layer0": ["part_MLP0"],
@@ -141,7 +142,7 @@ def test_a_circuit_is_drawn_by_layer_in_the_colour_of_its_verdict() -> None:
         "layer20": ["part_20_5", "part_20_8"],
     }
     assert {drawn["classes"][node] for node in drawn["nodes"]} == {"refuted"}
-    assert found.caption == "The circuit `four`, early layers left. `recovers: logit_diff` 60%, at least 80%: REFUTED."
+    assert found.caption == "The circuit `four`. `recovers: logit_diff` 60%, at least 80%: REFUTED."
 
 
 def test_a_component_removed_from_a_circuit_says_what_it_cost() -> None:
@@ -155,10 +156,10 @@ def test_a_component_removed_from_a_circuit_says_what_it_cost() -> None:
         verdict="supported",
     )
     (found,) = diagrams({"checks": [row]})
-    classes = read(found.source)["classes"]
+    classes = read(source(found))["classes"]
     assert classes["part_20_8"] == "supported"
     assert {classes[node] for node in ("part_6_1", "part_20_5", "part_MLP0")} == {"part"}
-    assert "20.8<br/>drop in 60%, at least 80%: SUPPORTED" in found.source
+    assert "20.8<br/>drop in 60%, at least 80%: SUPPORTED" in source(found)
 
 
 def test_what_was_not_measured_is_not_drawn() -> None:
@@ -184,7 +185,7 @@ def test_no_text_breaks_out_of_a_label(name: str, statistic: str, bound: str) ->
         circuit(circuit={"name": name, "heads": ["1.0"], "mlps": []}),
     ]
     for found in diagrams({"checks": rows}):
-        read(found.source)
+        read(source(found))
         assert fenced(found).count("```") == 2
 
 

@@ -61,7 +61,7 @@ stand on the suite's page. *head or part* is what that check is about, *effect* 
 under uniform attention; d_z, d: standardised difference; relative: relative change), *rank* the head's place among all
 heads of the model by this value, *n* the number of prompts."""
 
-_ARMS = """\
+ARMS = """\
 *Beyond its bound* is how far the interval that refutes (widened where a claim has several checks) ends on the wrong side
 of the bound, in the value's own unit and in arms: one arm is the distance from the estimate to that end of its interval.
 Refutations that were not expected stand first, then the others; each of the two is in order of arms, and exact values and
@@ -72,10 +72,10 @@ _BARS = f"The bars: {bars.LEGEND}"
 
 def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]], rows: str) -> str:
     """The whole page. ``rows``: the claims that were tested, from ``claims_table``."""
-    suites = _placed(suites)
+    suites = placed(suites)
     entries = [entry for group in suites.values() for entry in group]
     parts = [MARKER, "# Claims and what they came to", _asked(entries), counts_table(entries)]
-    parts += _unexpected(entries) + _refutations(entries)
+    parts += not_as_expected(entries) + _refutations(entries)
     whole = beside.discoveries(entries)
     if whole is not None:
         parts += ["## The run as a whole", whole]
@@ -93,7 +93,7 @@ def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]],
 def claims_table(suites: Mapping[str, Sequence[Entry]]) -> str:
     """A table a suite of the claims that were tested, one row a claim."""
     parts = []
-    for file, entries in _placed(suites).items():
+    for file, entries in placed(suites).items():
         tested = _tested(entries)
         if tested:
             title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
@@ -103,7 +103,7 @@ def claims_table(suites: Mapping[str, Sequence[Entry]]) -> str:
     return "\n\n".join(parts) or "No claim was measured."
 
 
-def _placed(suites: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
+def placed(suites: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
     """The same entries, each with its file: links need it, and an entry need not say it."""
     return {file: [{**entry, "file": file} for entry in entries] for file, entries in suites.items()}
 
@@ -152,7 +152,7 @@ def _tally(entries: Sequence[Entry]) -> str:
     return ", ".join(f"{number(counts[verdict])} {verdict}" for verdict in VERDICTS if counts[verdict])
 
 
-def _unexpected(entries: Sequence[Entry]) -> list[str]:
+def not_as_expected(entries: Sequence[Entry]) -> list[str]:
     """Claims that did not come out as expected; of the refuted ones how many, for they have a table of their own."""
     missed = [entry for entry in entries if entry.get("met") is False]
     refuted = sum(verdict_of(entry) == "refuted" for entry in missed)
@@ -194,28 +194,33 @@ def _refutations(entries: Sequence[Entry]) -> list[str]:
             "No claim was refuted that was expected to hold. These are the known negatives: claims known to be false, here to "
             "show that the tests can fail."
         )
-    parts += [_ARMS, _BARS, _refuted_table(found[:most])]
+    parts += [ARMS, _BARS, refuted_table(found[:most])]
     if found[most:]:
         rest = found[most:]
-        parts.append(details(f"{len(rest)} more, all of them known negatives", _refuted_table(rest)))
+        parts.append(details(f"{len(rest)} more, all of them known negatives", refuted_table(rest)))
     return parts
 
 
-def _refuted_table(entries: Sequence[Entry]) -> str:
+def refuted_table(entries: Sequence[Entry]) -> str:
     header = ["expected", "claim", "head or part", "estimate [interval], bound", "beyond its bound"]
     return table(header, map(_refuted_row, entries))
 
 
 def _refuted_row(entry: Entry) -> list[str]:
     row = deciding(entry.get("checks") or []) or {}
-    far = beyond(row)
     return [
         said(entry.get("met"), "known negative" if known_negative(entry) else "yes", "**not expected**", DASH),
         _words(entry),
         subject(row) or DASH,
         against_bound(row),
-        DASH if far is None else f"{number(far.gap, bool(row.get('percent')))} ({far.arms:.1f} arms)",
+        beyond_text(row),
     ]
+
+
+def beyond_text(row: Mapping[str, Any]) -> str:
+    """How far the interval that refutes ends on the wrong side: "14.5% (2.8 arms)", a dash where that is not known."""
+    far = beyond(row)
+    return DASH if far is None else f"{number(far.gap, bool(row.get('percent')))} ({far.arms:.1f} arms)"
 
 
 def claim_row(entry: Entry, words_cell: str | None = None) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from circuits.report import beside, check_tables, words
+from circuits.report.diagram import Diagram, diagrams
+from circuits.report.html_diagram import diagram_svg
 from circuits.report.html_marks import heat_map, interval_mark, label_parts, pattern_top, profile_bars
 from circuits.report.html_text import block, claim_id, code_span, escape, inline, tag
 from circuits.report.pages import (
@@ -23,7 +25,7 @@ from circuits.report.pages import (
 )
 from circuits.report.prose import SPACE, code, prose
 from circuits.report.record import DASH, number
-from circuits.report.suite_page import VACUOUS, about, expectation, own_code, prompt_set
+from circuits.report.suite_page import VACUOUS, about, expectation, headline, more_of_prompts, own_code, prompt_facts
 
 Row = Mapping[str, Any]
 
@@ -54,7 +56,8 @@ def claim_section(file: str, entry: Entry) -> str:
 def _body(name: str, entry: Entry, verdict: str) -> list[str]:
     rows: Sequence[Row] = entry.get("checks") or []
     prompts: Mapping[str, Any] = entry.get("prompts") or {}
-    parts = [_paragraph(" ".join([expectation(entry), *about(entry)]))]
+    parts = [_paragraph(line) for line in headline(rows)]
+    parts += [_paragraph(" ".join([expectation(entry), *about(entry)]))]
     history = history_line(entry)
     parts += [_paragraph(f"History: {history}")] if history else []
     parts += [_paragraph(f"Reason: {prose(entry['reason'])}")] if entry.get("reason") else []
@@ -64,21 +67,27 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
     if entry.get("faults"):
         parts += [_paragraph("The loader refused this claim:"), _code_block("\n\n".join(map(str, entry["faults"])))]
     patterns = [_pattern(pattern, f"{name}-{place}") for place, pattern in enumerate(entry.get("patterns") or [])]
-    evidence = "".join([*patterns, *_figures(entry), *map(_profile, entry.get("profiles") or [])])
+    drawn = map(_diagram, diagrams(entry))
+    evidence = "".join([*drawn, *patterns, *_figures(entry), *map(_profile, entry.get("profiles") or [])])
     if rows and verdict == "skipped":
         checks = block(check_tables.asked(rows))
     else:
         checks = "".join(_check(row, prompts.get(str(row.get("prompts"))) or None) for row in rows)
-    points = check_tables.points(rows) if verdict != "skipped" else None
-    checks += block(points) if points is not None else ""
-    robust = beside.robustness(entry)
-    checks += block(robust) if robust is not None else ""
+        points = check_tables.points(rows) if verdict != "skipped" else None
+        tables = (check_tables.changed(rows), points, beside.robustness(entry))
+        checks += "".join(block(told) for told in tables if told)
     both = tag("div", tag("div", checks, class_="checks") + tag("div", evidence, class_="evidence"), class_="beside")
     parts.append(both if evidence else checks)
-    parts += [tag("div", block(prompt_set(key, prompts[key] or {})), class_="prompts") for key in sorted(prompts)]
+    parts += [_prompts(key, prompts[key] or {}) for key in sorted(prompts)]
     if entry.get("yaml"):
         parts.append(_folded("The claim as written", _code_block(str(entry["yaml"]))))
     return [*parts, _paragraph(str(entry["again"]))] if entry.get("again") else parts
+
+
+def _prompts(name: str, prompts: Mapping[str, Any]) -> str:
+    more = more_of_prompts(prompts)
+    folded = _folded(f"More about the prompts {name}", block(more)) if more else ""
+    return tag("div", block(prompt_facts(name, prompts)) + folded, class_="prompts")
 
 
 def _paragraph(markdown: str) -> str:
@@ -186,6 +195,12 @@ def _choices(marks: Sequence[Mapping[str, Any]], name: str) -> str:
     ]
     choices = "".join(tag("label", f"{radio} {said(mark)}") for radio, mark in zip(radios, marks, strict=True))
     return tag("fieldset", tag("legend", "outlined") + choices, class_="legend")
+
+
+def _diagram(diagram: Diagram) -> str:
+    """A circuit or the claimed paths, drawn on the page itself; the caption says the verdicts in words, too."""
+    caption = tag("figcaption", inline(f"{diagram.caption} Early layers stand above."))
+    return tag("figure", caption + _scrolling(diagram_svg(diagram)), class_="circuit")
 
 
 def _figures(entry: Entry) -> list[str]:

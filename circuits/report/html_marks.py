@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from circuits.report import words
+from circuits.report.axis import scale_of
 from circuits.report.html_text import escape, plain, tag
 from circuits.report.record import number
 from circuits.report.sheet import one_line, round_up
@@ -20,7 +21,6 @@ Pattern = Mapping[str, Any]
 
 LEVELS = 16  # shades of a pattern, 0 (nothing drawn) aside
 MOST_OFFSETS = 16
-_SHARES = ("mass", "top1", "previous_token", "duplicate_token", "induction", "copying", "successor")
 _MARGIN = 2.5  # percent at both ends, so that a dot at an end is whole
 
 
@@ -69,16 +69,10 @@ def interval_words(row: Row) -> str:
 
 
 def _domain(row: Row) -> tuple[float, float]:
-    """The ends of the axis: 0 to 1 for shares, else what is shown and zero, with some room."""
-    if row.get("statistic") in _SHARES and not row.get("more_than"):
-        return 0.0, 1.0
+    """The ends of the axis: those of the bars in text, with room for everything else that is drawn here."""
     corrected = row.get("corrected") or {}
-    shown = [row.get(key) for key in ("estimate", "low", "high", "bound_low", "bound_high", "uniform")]
-    shown += [corrected.get("low"), corrected.get("high"), _reported(row), 0.0]
-    values = [float(value) for value in shown if value is not None]
-    low, high = min(values), max(values)
-    room = 0.08 * (high - low) or 1.0
-    return low - room if low < 0 else low, high + room if high > 0 else high
+    scale = scale_of(row, [corrected.get("low"), corrected.get("high"), row.get("uniform"), _reported(row)])
+    return scale.low, scale.high
 
 
 def _reported(row: Row) -> float | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from circuits.report import beside, words
-from circuits.report.front_page import READING
+from circuits.report.front_page import ARMS, READING, beyond_text, not_as_expected, refuted_table
 from circuits.report.html_claim import claim_section, pill, section_id
 from circuits.report.html_marks import interval_mark
 from circuits.report.html_text import block, code_span, escape, inline, tag
@@ -29,12 +29,15 @@ from circuits.report.pages import (
     Entry,
     bound_text,
     claim_name,
+    effect_text,
     estimate_with_interval,
+    history_line,
     known_negative,
+    rank_text,
     verdict_of,
 )
 from circuits.report.provenance import how_to_reproduce, runs_and_models
-from circuits.report.ranking import strength
+from circuits.report.ranking import deciding, strength
 from circuits.report.record import DASH, is_claim, number, suites_at_fault
 from circuits.report.suite_page import CONVENTIONS, scope
 
@@ -72,6 +75,7 @@ def html_page(record: Mapping[str, Any], suites: Suites, memo: Memo, inputs: Map
     whole = beside.discoveries(entries)
     body = [
         tag("header", tag("h1", TITLE) + tag("p", _in_short(entries), class_="lead") + _tally(entries)),
+        *(block(part) for part in not_as_expected(_with_files(placed))),
         _cards(placed),
         tag("section", tag("h2", "All claims") + _filter(placed) + table, class_="all"),
         _part("The run as a whole", block(whole)) if whole is not None else "",
@@ -126,6 +130,10 @@ def _part(title: str, content: str) -> str:
 # -- the top of the page ---------------------------------------------------------------------------------
 
 
+def _with_files(placed: Sequence[Placed]) -> list[Entry]:
+    return [{**entry, "file": file} for file, entry in placed]
+
+
 def _in_short(entries: Sequence[Entry]) -> str:
     models = sorted({str(entry["model"]) for entry in entries if entry.get("model")})
     if not entries:
@@ -155,17 +163,25 @@ def _tally(entries: Sequence[Entry]) -> str:
 
 
 def _cards(placed: Sequence[Placed]) -> str:
-    """The strongest refutations in the order of the front page, those that nobody expected first."""
-    refuted = [(file, entry) for file, entry in placed if verdict_of(entry) == "refuted"][:_MOST_CARDS]
+    """The refutations in the order of the front page, those that nobody expected first: the strongest drawn, the others in a table."""
+    refuted = [(file, entry) for file, entry in placed if verdict_of(entry) == "refuted"]
     if not refuted:
         return ""
-    cards = "".join(tag("li", _card(file, entry)) for file, entry in refuted)
-    return tag("section", tag("h2", "Strongest refutations") + tag("ul", cards, class_="cards"), class_="strongest")
+    cards = "".join(tag("li", _card(file, entry)) for file, entry in refuted[:_MOST_CARDS])
+    rest = refuted[_MOST_CARDS:]
+    summary = tag("summary", f"{number(len(rest))} more {'refutation' if len(rest) == 1 else 'refutations'}")
+    more = tag("details", summary + block(refuted_table(_with_files(rest))), class_="more") if rest else ""
+    content = (
+        tag("h2", "Strongest refutations")
+        + tag("ul", cards, class_="cards")
+        + tag("div", block(ARMS), class_="from")
+        + more
+    )
+    return tag("section", content, class_="strongest", id="strongest-refutations")
 
 
 def _card(file: str, entry: Entry) -> str:
-    rows = [row for row in entry.get("checks") or [] if row.get("verdict") == "refuted" and not row.get("observe")]
-    row: Mapping[str, Any] = max(rows, key=lambda row: _log((row.get("log_e") or {}).get("against")), default={})
+    row: Mapping[str, Any] = deciding(entry.get("checks") or []) or {}
     known = "known negative" if known_negative(entry) else "as expected"
     unmet = tag("span", "not as expected", class_="unmet") if entry.get("met") is False else tag("span", known)
     facts = [f"evidence {evidence_text(entry)}"] if evidence(entry) > -math.inf else []
@@ -173,7 +189,8 @@ def _card(file: str, entry: Entry) -> str:
         limits = words.interval_limits(row)
         told = number(row["estimate"], bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high")))
         measured = [tag("b", escape(told)), *([inline(limits)] if limits != DASH else [])]
-        facts = [*measured, f"bound: {inline(words.bound(row))}", *facts]
+        far = [f"beyond it by {inline(beyond_text(row))}"] if beyond_text(row) != DASH else []
+        facts = [*measured, f"bound: {inline(words.bound(row))}", *far, *facts]
     return "".join(
         [
             tag("a", escape(entry.get("claim") or claim_name(entry)), href=f"#{section_id(file, entry)}"),
@@ -213,7 +230,17 @@ def _order(entry: Entry) -> tuple[int, tuple[bool, bool, float]]:
     return _FIRST.index(verdict), by
 
 
-_COLUMNS = ("verdict", "claim", "suite", "heads", "against its bound", "estimate", "bound", "n", "evidence")
+_COLUMNS = (
+    "verdict",
+    "claim",
+    "suite",
+    "heads",
+    "against its bound",
+    "estimate",
+    "bound",
+    "n",
+    "evidence",
+)
 _SORTED = {"verdict", "claim", "suite", "heads", "estimate", "n", "evidence"}
 
 
@@ -233,11 +260,14 @@ def _claim_row(file: str, entry: Entry) -> str:
     marks = "".join(map(interval_mark, shown))
     link = tag("a", escape(entry.get("claim") or claim_name(entry)), href=f"#{section_id(file, entry)}")
     unmet = tag("span", "not as expected", class_="unmet") if entry.get("met") is False else ""
+    history = tag("small", inline(history_line(entry))) if history_line(entry) else ""
+    told = dict.fromkeys(size for row in shown for size in (effect_text(row), _rank(row)) if size != DASH)
+    sizes = "".join(tag("small", inline(size)) for size in told)
     cells = {
         "verdict": pill(verdict, vacuous=bool(entry.get("vacuous"))) + unmet,
-        "claim": link + tag("code", escape(claim_name(entry)), class_="id"),
+        "claim": link + tag("code", escape(claim_name(entry)), class_="id") + history,
         "suite": escape(entry.get("suite") or file) + tag("small", escape(entry.get("model") or DASH)), "heads": _heads(entry),
-        "against its bound": marks or DASH, "estimate": "<br>".join(map(inline, estimates)) or "not measured",
+        "against its bound": marks or DASH, "estimate": ("<br>".join(map(inline, estimates)) or "not measured") + sizes,
         "bound": "<br>".join(dict.fromkeys(inline(bound_text(row)) for row in shown)) or DASH,
         "n": ", ".join(dict.fromkeys(number(row.get("n")) for row in shown)) or DASH, "evidence": evidence_text(entry),
     }  # fmt: skip
@@ -248,6 +278,10 @@ def _claim_row(file: str, entry: Entry) -> str:
         data_estimate=first.get("estimate"), data_n=first.get("n"),
         data_evidence=f"{evidence(entry):.6g}" if evidence(entry) > -math.inf else None, data_outside=not is_claim(entry),
     )  # fmt: skip
+
+
+def _rank(row: Mapping[str, Any]) -> str:
+    return f"rank {rank_text(row)}" if rank_text(row) != DASH else DASH
 
 
 def _heads(entry: Entry) -> str:

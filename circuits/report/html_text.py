@@ -52,7 +52,7 @@ def inline(markdown: str) -> str:
 def block(markdown: str) -> str:
     """Paragraphs, lists and tables of the report's Markdown as HTML; tables scroll inside a box of their own."""
     shown = str(_parser().render(markdown))
-    return shown.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
+    return shown.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace("</table>", "</table></div>")
 
 
 def plain(markdown: str) -> str:
@@ -83,6 +83,9 @@ def _own_tag(self: Any, tokens: Sequence[Token], index: int, options: Mapping[st
 
 
 def _link_open(self: Any, tokens: Sequence[Token], index: int, options: Mapping[str, Any], env: Any) -> str:
-    """A link to a place on a page of the report becomes one to the claim's section; others lead nowhere."""
-    found = _PAGE_LINK.fullmatch(str(tokens[index].attrs.get("href", "")))
+    """A link to a claim becomes one to its section; those to the refutations stay, others lead nowhere."""
+    href = str(tokens[index].attrs.get("href", ""))
+    if href == "#strongest-refutations":
+        return tag("a", href=href)[: -len("</a>")]
+    found = _PAGE_LINK.fullmatch(href)
     return tag("a", href=f"#{claim_id(found[1], found[2])}")[: -len("</a>")] if found else "<a>"

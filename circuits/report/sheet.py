@@ -43,8 +43,9 @@ def save(canvas: Callable[[], Figure], path: Path) -> None:
     # 256 colours are enough for these figures and take a third of the bytes: reports are kept in version control. An octree
     # finds them in a sixth of the time of the median cut, and is off by at most 15 of 255; the paper must stay white.
     few = full.convert("RGB").quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    palette, paper = few.getpalette() or [], few.getpixel((0, 0))
-    assert isinstance(paper, int)
+    palette = few.getpalette()
+    paper = few.tobytes()[0]  # the place in the palette of a corner's colour
+    assert palette is not None
     palette[3 * paper : 3 * paper + 3] = [255, 255, 255]
     few.putpalette(palette)
     small = io.BytesIO()

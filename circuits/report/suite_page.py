@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from circuits.report import bars, beside, check_tables, mermaid, words
+from circuits.report import bars, beside, check_tables, diagram, mermaid, words
 from circuits.report.pages import (
     MARKER,
     Entry,
@@ -124,7 +124,7 @@ def _head_of_section(entry: Entry, rows: Sequence[Mapping[str, Any]]) -> list[st
     parts = [heading + (" (VACUOUS)" if entry.get("vacuous") else "")]
     if entry.get("claim"):
         parts.append(f"> {prose(entry['claim'])}")
-    parts += _headline(rows)
+    parts += [f"{bar_cell(deciding(rows) or {})} {line}" for line in headline(rows)]
     parts.append(" ".join([expectation(entry), *about(entry)]))
     if history_line(entry):
         parts.append(f"History: {history_line(entry)}")
@@ -136,7 +136,7 @@ def _head_of_section(entry: Entry, rows: Sequence[Mapping[str, Any]]) -> list[st
     return parts + beside.whole_run(entry)
 
 
-def _headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The number that decided the claim, in one line; nothing where nothing was measured."""
     row = deciding(rows)
     if row is None or row.get("estimate") is None:
@@ -148,7 +148,7 @@ def _headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     others = sum(each.get("estimate") is not None for each in rows) - 1
     which = f" (the deciding one of {number(others + 1)} measurements)" if others else ""
     on = f" on {number(row['n'])} {unit}{where}" if row.get("n") is not None else ""
-    return [f"{bar_cell(row)} **{estimate_with_interval(row)}**{who}{on}{limit}{which}."]
+    return [f"**{estimate_with_interval(row)}**{who}{on}{limit}{which}."]
 
 
 def _evidence(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[str, Any]) -> list[str]:
@@ -163,7 +163,7 @@ def _evidence(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[
         check_tables.controls(rows),
         check_tables.reported(rows),
         beside.robustness(entry),
-        *map(mermaid.fenced, mermaid.diagrams(entry)),
+        *map(mermaid.fenced, diagram.diagrams(entry)),
         *map(_figure, figures_of({"checks": rows})),
     ]
     return [part for part in parts if part]
@@ -260,7 +260,13 @@ def _profile(profile: Mapping[str, Any]) -> str:
 
 
 def prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
-    """What was shown to the model: the set, its first prompt, answer, foil and corrupted partner."""
+    """What was shown to the model, with a closed part for what is looked up rather than read."""
+    text, more = prompt_facts(name, prompts), more_of_prompts(prompts)
+    return text + "\n\n" + details(f"More about the prompts {name}", more) if more else text
+
+
+def prompt_facts(name: str, prompts: Mapping[str, Any]) -> str:
+    """The set, its first prompt, answer, foil and corrupted partner."""
     lengths = prompts.get("token_lengths") or {}
     facts = [f"family {code(prompts['family'])}"] if prompts.get("family") else []
     if prompts.get("n") is not None:
@@ -286,13 +292,11 @@ def prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
         if prompts.get(key) is not None or prompts.get(rule):
             value = code(prompts[key]) if prompts.get(key) is not None else "none"
             lines.append(f"- {title}: {value}" + (f". {prose(prompts[rule])}" if prompts.get(rule) else ""))
-    text = lines[0] + "\n\n" + "\n".join(lines[1:]) if lines[1:] else lines[0]
-    more = _more_of_prompts(prompts)
-    return text + "\n\n" + details(f"More about the prompts {name}", "\n".join(more)) if more else text
+    return lines[0] + "\n\n" + "\n".join(lines[1:]) if lines[1:] else lines[0]
 
 
-def _more_of_prompts(prompts: Mapping[str, Any]) -> list[str]:
-    """Parameters, templates, tokens, number of answers, digest: as list items."""
+def more_of_prompts(prompts: Mapping[str, Any]) -> str:
+    """Parameters, templates, tokens, number of answers, digest as a list; "" where none is recorded."""
     lines = []
     if prompts.get("parameters"):
         pairs = (
@@ -311,7 +315,7 @@ def _more_of_prompts(prompts: Mapping[str, Any]) -> list[str]:
         lines.append(f"- Different answers among them: {number(prompts['distinct_answers'])}")
     if prompts.get("digest"):
         lines.append(f"- Digest: {code(prompts['digest'])}")
-    return lines
+    return "\n".join(lines)
 
 
 def _fenced(text: str, language: str = "text") -> str:
