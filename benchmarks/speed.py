@@ -308,7 +308,13 @@ def whole_commands() -> dict[str, float]:
 
 
 def rss_mb() -> float:
-    """The peak resident memory of this process in MB (Linux: ru_maxrss is in KiB)."""
+    """The peak resident memory of this process in MB.
+
+    Linux counts the parent's peak in a child's ru_maxrss, so there it is read from the process's own memory.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        return next(float(line.split()[1]) / 1024 for line in status.read_text().splitlines() if "VmHWM" in line)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
 
 

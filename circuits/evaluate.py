@@ -30,7 +30,7 @@ from circuits.kinds.kind import Cell, Draw, Here, Other, Quantity
 from circuits.kinds.registry import REGISTRY
 from circuits.measure.cache import ValueCache, digest
 from circuits.measure.fill_controls import fill_controls
-from circuits.measure.memory import LEAST_BATCH, free_memory, out_of_memory
+from circuits.measure.memory import LEAST_BATCH, free_memory, keep_freed_memory, out_of_memory
 from circuits.measure.ov import OVGroup
 from circuits.measure.plan import Settings
 from circuits.measure.room import Room
@@ -249,6 +249,7 @@ class Evaluator:
 
         if not self._stores:
             options = self.options
+            keep_freed_memory()
             self._stores[""] = ModelStore(device=options.device, dtype=options.dtype, progress=self.notice)
         model = self._stores[""].get(source)
         if self.options.threads is not None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +148,37 @@ claims:
         assert entry["checks"][0]["n"] == 64, entry
     assert [n for _, n in made] == [32] * 4
     assert len({text for text, _ in made}) == 4
+
+
+PAGES = """\
+import resource, sys
+from circuits.measure.memory import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        pieces = [bytearray(2**23) for _ in range(8)]
+        del pieces
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+kept = keep_freed_memory() if sys.argv[1] == "keep" else None
+faults()
+print(kept, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library decides for itself")
+def test_freed_memory_is_kept_for_what_comes_next() -> None:
+    """Pieces of 8 MB one after another: their pages come from the system once, not each time; a user's own choice stands."""
+
+    def run_in(mode: str, **more: str) -> list[str]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+        command = [sys.executable, "-c", PAGES, mode]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env={**environment, **more})
+        return done.stdout.split()
+
+    kept, faults = run_in("keep")
+    assert kept == "True"
+    assert int(faults) < 2048  # one piece has 2,048 pages
+    assert int(run_in("as it is")[1]) > 50 * 2048
+    assert run_in("keep", MALLOC_ARENA_MAX="2")[0] == "False"
