@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = known.parse_args(arguments)
     try:
         status: int = COMMANDS[given.command].run(given)
+        sys.stdout.flush()  # here, where a reader who left is expected: at the interpreter's end it would be told
         return status
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -191,12 +191,13 @@ def test_the_command_loads_nothing_heavy(tmp_path: Path) -> None:
     assert found == ["set()", "1 suite, 1 claim, 0 faults", "set() 0"], done.stderr
 
 
-def test_a_reader_may_stop_early(tmp_path: Path) -> None:
-    """circuits families | head: no traceback."""
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_may_stop_early(tmp_path: Path, unbuffered: str) -> None:
+    """circuits families | head: no traceback, whether what was said waits for the end or not."""
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        [sys.executable, "-m", "circuits.cli", "families"], cwd=tmp_path, env=environment(tmp_path),
+        [sys.executable, "-m", "circuits.cli", "families"], cwd=tmp_path, env={**environment(tmp_path), "PYTHONUNBUFFERED": unbuffered},
         stdout=write, stderr=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     os.close(write)
