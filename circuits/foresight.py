@@ -20,8 +20,8 @@ from circuits.claims.dry import DryRun
 from circuits.errors import CircuitsError
 from circuits.measure.batches import batches
 from circuits.measure.cells import Question, cells, question, score_selector, uniform
+from circuits.prompts.own import functions_of
 from circuits.prompts.prompt import TokenPrompt
-from circuits.prompts.registry import FAMILIES
 from circuits.verdict.decide import evidence_for
 from circuits.verdict.estimate import infer_bounded, log_needed
 
@@ -173,8 +173,8 @@ def value_span(check: Check) -> tuple[float, float] | None:
 def own_warnings(suite: Suite, dry: DryRun) -> Iterator[str]:
     """A line for each prompt set for which a family of the project's own fails."""
     for name, variants in suite.prompts.items():
-        own = variants[0].family if variants else ""
-        failure = dry.failure(variants[0]) if own and dry.own.families.get(own) is not FAMILIES.get(own) else None
+        family = dry.own.families.get(variants[0].family) if variants else None
+        failure = dry.failure(variants[0]) if family is not None and functions_of(family) else None
         if failure is not None:
             yield f"{variants[0].where}: warning: prompt set {name!r} gives no prompts: {failure}"
 

@@ -20,9 +20,8 @@ def flow(value: Any) -> str:
         return "[" + ", ".join(map(flow, value)) + "]"
     if not isinstance(value, str):
         text = json.dumps(value)
-        return (
-            text.replace("e", ".0e") if isinstance(value, float) and "." not in text else text
-        )  # 1e-07 is a text to some
+        # Some readers take 1e-07 for a text.
+        return text.replace("e", ".0e") if isinstance(value, float) and "." not in text else text
     if _PLAIN.fullmatch(value) and value.lower() not in _WORDS_OF_YAML:
         return value
     if value.isprintable() and ("\\" in value or '"' in value):  # a regular expression as it is

@@ -124,7 +124,7 @@ def _models(asked: Asked, node: Node) -> tuple[str | Mapping[str, str], ...]:
         faults.add(node, "models is an empty list", "name a model that reads the same tokens, or remove the key")
     found: list[str | Mapping[str, str]] = []
     for child in node:
-        spec = read_spec(child, faults, asked.context.check_model, "an entry of models")
+        spec = read_spec(child, faults, asked.context.check_model, "an entry of models", MODELS_HINT)
         if spec is None:
             continue
         if spec == asked.context.model:

@@ -35,7 +35,7 @@ def read_model(
         return None, None, "the suite names no model"
     _, node = given[0]
     wrong = f"the suite's model has a fault (line {node.where.line})"
-    spec = read_spec(node, faults, check, "model")
+    spec = read_spec(node, faults, check, "model", MODEL_HINT)
     if spec is None or len(given) > 1 or any(node.covers(fault.where) for fault in faults.found):
         return None, None, wrong
     try:
@@ -49,9 +49,12 @@ def read_model(
     return spec, Shape(str(title), *found), None
 
 
-def read_spec(node: Node, faults: Faults, check: Checked, what: str) -> Any:
-    """One model, a registry name or a mapping that says where it lies, as plain data; None after a fault."""
-    spec = _spec(node, faults, what)
+def read_spec(node: Node, faults: Faults, check: Checked, what: str, hint: str) -> Any:
+    """One model, a registry name or a mapping that says where it lies, as plain data; None after a fault.
+
+    ``what`` it is called, and the ``hint`` for something that is no model at all.
+    """
+    spec = _spec(node, faults, what, hint)
     problems = check(spec) if spec is not None else []
     for key_name, message in problems:
         place = (node.key(key_name) or node) if node.kind == "map" else node
@@ -60,10 +63,9 @@ def read_spec(node: Node, faults: Faults, check: Checked, what: str) -> Any:
     return spec if not problems else None
 
 
-def _spec(node: Node, faults: Faults, what: str) -> Any:
+def _spec(node: Node, faults: Faults, what: str, hint: str) -> Any:
     """The spec as plain data; None after a fault."""
     if node.kind == "list" or node.null:
-        hint = MODEL_HINT if what == "model" else "write models: [NAME, {hub: ...}, {path: ...}]"
         faults.add(node, f"{what} must be a name or a mapping, not {node.noun}", hint)
         return None
     if node.kind == "text":

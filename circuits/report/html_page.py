@@ -230,17 +230,7 @@ def _order(entry: Entry) -> tuple[int, tuple[bool, bool, float]]:
     return _FIRST.index(verdict), by
 
 
-_COLUMNS = (
-    "verdict",
-    "claim",
-    "suite",
-    "heads",
-    "against its bound",
-    "estimate",
-    "bound",
-    "n",
-    "evidence",
-)
+_COLUMNS = ("verdict", "claim", "suite", "heads", "against its bound", "estimate", "bound", "n", "evidence")
 _SORTED = {"verdict", "claim", "suite", "heads", "estimate", "n", "evidence"}
 
 

@@ -85,7 +85,6 @@ def _own_tag(self: Any, tokens: Sequence[Token], index: int, options: Mapping[st
 def _link_open(self: Any, tokens: Sequence[Token], index: int, options: Mapping[str, Any], env: Any) -> str:
     """A link to a claim becomes one to its section; those to the refutations stay, others lead nowhere."""
     href = str(tokens[index].attrs.get("href", ""))
-    if href == "#strongest-refutations":
-        return tag("a", href=href)[: -len("</a>")]
     found = _PAGE_LINK.fullmatch(href)
-    return tag("a", href=f"#{claim_id(found[1], found[2])}")[: -len("</a>")] if found else "<a>"
+    target = f"#{claim_id(found[1], found[2])}" if found else href if href == "#strongest-refutations" else None
+    return tag("a", href=target)[: -len("</a>")] if target else "<a>"

@@ -10,7 +10,7 @@ from typing import Any
 from circuits.report import words
 from circuits.report.pages import Entry, model_lines, other_models, table, verdict_of
 from circuits.report.prose import code, prose
-from circuits.report.record import DASH, file_of, newest_run, number
+from circuits.report.record import DASH, file_of, models_read, newest_run, number
 
 _VERSIONS = ("circuits", "torch", "transformer_lens", "transformers", "python")
 _PACKAGES = {"torch": "torch", "transformer_lens": "transformer-lens", "transformers": "transformers"}
@@ -193,8 +193,7 @@ def measure_again(entry: Entry, run: Mapping[str, Any]) -> str:
     variant = f"[{entry['variant']}]" if entry.get("variant") else ""
     node = f"{entry['file']}::{entry.get('id') or 'unnamed'}{variant}"
     options = run.get("options") or {}
-    read = {str(entry.get("model")), *(name.partition("@")[0] for name in other_models([entry]))}
-    models = [name for name in options.get("models") or [] if name in read]
+    models = [name for name in options.get("models") or [] if name in models_read(entry)]
     asked = _options({**run, "options": {**options, "models": models}})
     verb = "Measure it" if verdict_of(entry) == "skipped" else "Measure it again"
     found = [f"{verb}: {code(' '.join(['pytest', shlex.quote(node), *asked]))}."]

@@ -125,8 +125,7 @@ def merge(
     for node_id, entry in claims.items():
         measured_in = before.get(node_id, {}).get("run")
         was_cached = bool(entry.get("cached")) or entry.get("status") == "cached"
-        read = {entry.get("model"), *(name.partition("@")[0] for name in _other_names(entry))}
-        keep = was_cached and measured_in in runs and _asked_alike(runs[measured_in], run, read)
+        keep = was_cached and measured_in in runs and _asked_alike(runs[measured_in], run, models_read(entry))
         kept[node_id] = {**entry, "run": measured_in if keep else run_id}
     used = {entry.get("run") for entry in kept.values()} | {run_id}
     named = {entry.get("model") for entry in kept.values()} | set(models)
@@ -139,9 +138,10 @@ def merge(
     }
 
 
-def _other_names(entry: Mapping[str, Any]) -> list[str]:
-    """The models that a claim was measured on besides its own."""
-    return [str(each["name"]) for each in entry.get("other_models") or []]
+def models_read(entry: Mapping[str, Any]) -> set[str]:
+    """The models that a claim was measured on, by the names that ``--circuit-model`` takes."""
+    others = {str(each["name"]).partition("@")[0] for each in entry.get("other_models") or []}
+    return others | ({str(entry["model"])} if entry.get("model") else set())
 
 
 def _asked_alike(one: Mapping[str, Any], other: Mapping[str, Any], models: Collection[Any]) -> bool:

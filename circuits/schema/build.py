@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from circuits.claims.bounds import METRICS
+from circuits.claims.bounds import metric, named
 from circuits.claims.keys import (
     BOUNDS,
     CHECK_KEYS,
@@ -50,7 +50,7 @@ def suite_schema(families: Mapping[str, Family], own: Extensions | None = None) 
             "heads": _heads(),
             "components": either(ref("component"), several(ref("component"))),
             "metric": _metric(metrics),
-            "metric_with_zero": _metric({name: doc for name, doc in metrics.items() if _has_zero(name, own)}),
+            "metric_with_zero": _metric({name: doc for name, doc in metrics.items() if facts_of(name, own)[2]}),
             "requires": _requires(),
             "prompts": either({"title": "name of a prompt set", "type": ["string", "number"]}, ref("prompt_set"),
                               several({"anyOf": [{"type": ["string", "number"]}, ref("prompt_set")]})),
@@ -209,10 +209,12 @@ def _heads() -> Schema:
     return either(ref("head"), named, {**fields(words.SOME, some, required=("any",)), "title": "{any: ...}"})
 
 
-def _has_zero(name: str, own: Extensions) -> bool:
-    if name in own.metrics:
-        return own.metrics[name].zero
-    return name not in METRICS or METRICS[name][2]
+def facts_of(metric_name: str, own: Extensions) -> tuple[float, float, bool]:
+    """The ends of a metric's range, and whether ``drop_in`` takes it. KeyError for a name that is none."""
+    facts = metric(named(metric_name, own.metrics))
+    if facts is None:
+        raise KeyError(metric_name)
+    return facts[:3]
 
 
 def _metric(names: Mapping[str, str]) -> Schema:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from circuits.claims.bounds import METRICS
 from circuits.claims.flow import flow
 from circuits.claims.keys import BOUNDS, KINDS, OWN, SHARED
 from circuits.prompts.own import Extensions
@@ -13,7 +12,7 @@ from circuits.prompts.parameters import with_defaults
 from circuits.prompts.prompt import Family, Parameter
 from circuits.prompts.words import SEQUENCES
 from circuits.schema import words
-from circuits.schema.build import metrics_with, scores_with, suite_schema
+from circuits.schema.build import facts_of, metrics_with, scores_with, suite_schema
 from circuits.schema.parts import Schema
 from circuits.schema.words import Word
 
@@ -152,9 +151,8 @@ class _Page:
     def metrics(self, own: Extensions) -> None:
         """The metrics with their ranges, and whether drop_in takes them."""
         rows = []
-        facts = {**METRICS, **{name: metric.facts for name, metric in own.metrics.items()}}
         for name, doc in metrics_with(own).items():
-            low, high, zero = facts[name][:3] if name in facts else (0.0, 1.0, True)
+            low, high, zero = facts_of(name, own)
             ends = f"{low:g} to {high:g}".replace("-inf", "unbounded").replace("unbounded to inf", "unbounded")
             rows.append(
                 (
