@@ -8,7 +8,7 @@ import measuring
 import numpy as np
 import pytest
 
-from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
+from circuits.evaluate import Evaluator, Item, Options, items_of, knowledge, load
 from circuits.measure.attention import measure_attention
 from circuits.measure.controls import permuted_weights
 from circuits.models.load import load as load_model
@@ -35,11 +35,12 @@ claims:
   easy: {claim: e, head: "0.0", prompts: numerals, attends: "any[late] -> any", at_least: 0.2}
   ranked: {claim: f, head: "0.0", prompts: numerals, attends: any -> n-1, top: 1}
   without: {claim: g, ablate: ["1.2", "2.1"], method: zero, prompts: numerals, drop_in: logit_diff, at_least: 100%}
+  deep: {claim: i, head: "2.1", prompts: numerals, attends: any -> n-1, at_most: 0.5}
   names: {claim: h, head: "0.2", prompts: ioi, attends: end -> first, at_least: 0.5}
 """
 
 
-def run(tmp_path: Path, *names: str, **options: object) -> dict[str, dict[str, object]]:
+def planned(tmp_path: Path, *names: str, **options: object) -> tuple[Evaluator, list[Item]]:
     tmp_path.mkdir(exist_ok=True)
     path = tmp_path / "controls.yaml"
     path.write_text(SUITE)
@@ -47,6 +48,11 @@ def run(tmp_path: Path, *names: str, **options: object) -> dict[str, dict[str, o
     assert all(not item.claim.faults for item in items)
     evaluator = Evaluator(Options(**options), tmp_path / "cache")  # type: ignore[arg-type]
     evaluator.plan(items)
+    return evaluator, items
+
+
+def run(tmp_path: Path, *names: str, **options: object) -> dict[str, dict[str, object]]:
+    evaluator, items = planned(tmp_path, *names, **options)
     return {item.claim.id: evaluator.evaluate(item).entry for item in items}
 
 
@@ -112,6 +118,28 @@ def test_controls_come_from_the_cache(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("circuits.measure.fill_controls.permuted_weights", refuse)
     second = run(tmp_path, "previous", permuted=2)
     assert first["previous"]["checks"][0]["controls"] == second["previous"]["checks"][0]["controls"]  # type: ignore[index]
+
+
+def test_a_claim_alone_needs_no_shuffle_that_a_deeper_one_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same question at layer 0 and at layer 2: the shuffled models were run as deep as the deeper head, and say the same."""
+    shallow = run(tmp_path / "alone", "previous", permuted=2)["previous"]["checks"][0]["controls"]  # type: ignore[index]
+    run(tmp_path / "both", "previous", "deep", permuted=2)
+    monkeypatch.setattr("circuits.measure.fill_controls.permuted_weights", None)  # nothing may be shuffled again
+    again = run(tmp_path / "both", "previous", permuted=2)["previous"]["checks"][0]["controls"]  # type: ignore[index]
+    assert again == shallow
+    with pytest.raises(TypeError, match="NoneType"):  # but layer 0 says nothing of layer 2
+        run(tmp_path / "alone", "deep", permuted=2)
+
+
+def test_deeper_controls_are_cut_off_where_they_are_not_wanted(tmp_path: Path) -> None:
+    """In memory and from the cache: the shuffled models' values of layers that nothing asks for are not there."""
+    for names, known in ((("previous", "deep"), 3), (("previous",), 1)):
+        evaluator = planned(tmp_path, *names, permuted=1)[0]
+        (series,) = evaluator.series.values()
+        (question,) = series.layers
+        permuted = series.controls(question).permuted  # [seed, side, layer, head]
+        assert np.isfinite(permuted[:, :, :known]).all()
+        assert np.isnan(permuted[:, :, known:]).all()
 
 
 def test_shuffled_weights_are_put_back(tmp_path: Path) -> None:

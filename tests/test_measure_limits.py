@@ -15,9 +15,10 @@ from measuring import LITERALS, WORDS, answer, rows, suite, texts_of
 
 from circuits.claims.heads import Component
 from circuits.claims.selector import parse
-from circuits.measure.ablation import Ablation, Reference, clean_run, forward
+from circuits.measure.ablation import Ablation, Reference, clean_run
 from circuits.measure.attention import measure_attention
 from circuits.measure.cells import Question
+from circuits.measure.passes import forward
 from circuits.measure.variants import measure_ablation
 from circuits.models.load import LoadedModel, load
 from circuits.models.source import resolve
@@ -83,14 +84,18 @@ def ablated(
 
 @pytest.fixture(autouse=True)
 def nothing_left(models: dict[str, LoadedModel]) -> Iterator[None]:
-    """After every test of this file no bridge has a hook or a replaced block."""
-    modules = {name: len(_torch_hooks(model)) for name, model in models.items()}
+    """After every test of this file no bridge has a hook, or a block or norm that is replaced."""
+    modules = {name: (len(_torch_hooks(model)), _replaced(model)) for name, model in models.items()}
     yield
     for name, model in models.items():
         points = model.bridge.hook_dict.values()
         assert not [point.name for point in points if point.fwd_hooks or point.bwd_hooks]
         assert not ["block" for block in model.bridge.blocks if "forward" in block.__dict__]
-        assert len(_torch_hooks(model)) == modules[name]
+        assert (len(_torch_hooks(model)), _replaced(model)) == modules[name]
+
+
+def _replaced(model: LoadedModel) -> list[str]:
+    return [name for name, part in model.bridge.named_modules() if "forward" in part.__dict__]
 
 
 def _torch_hooks(model: LoadedModel) -> list[Any]:

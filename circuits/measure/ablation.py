@@ -12,7 +12,6 @@ layers above are run again: exact, and the reason that late heads are cheap.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from circuits.claims.selector import parse
 from circuits.measure.attention import Watch
 from circuits.measure.batches import batches
 from circuits.measure.metrics import END_METRICS, Values, end_metrics, next_token_loss, precise
+from circuits.measure.passes import Hook, forward, run_model
 from circuits.measure.suffix import KeysValues, keeping
 from circuits.prompts.own import Metric
 from circuits.prompts.prompt import TokenPrompt
@@ -34,12 +34,8 @@ if TYPE_CHECKING:
 
     from circuits.models.load import LoadedModel
 
-Hook = tuple[str, Callable[..., Any]]
-
 #: The most memory that the partners' activations of one prompt set may keep, in bytes.
 PARTNER_BYTES = 2**28
-#: The hook at what is unembedded.
-UNEMBED = "unembed.hook_in"
 #: A prompt set without variables.
 NO_VARIABLES: Mapping[str, int] = MappingProxyType({})
 
@@ -221,10 +217,8 @@ def capture(model: LoadedModel, rows: Sequence[Sequence[int]], sites: Sequence[s
 
     stop = max(int(name.split(".")[1]) for name in sites) + 1
     tokens = torch.tensor([list(row) for row in rows], device=model.device)
-    with torch.no_grad():
-        model.bridge.run_with_hooks(
-            tokens, return_type=None, fwd_hooks=[(name, keeper(name)) for name in sites], stop_at_layer=stop
-        )
+    hooks = [(name, keeper(name)) for name in sites]
+    run_model(model, tokens, return_type=None, fwd_hooks=hooks, stop_at_layer=stop)
     return found
 
 
@@ -387,69 +381,3 @@ def _replace(heads: list[int], value: torch.Tensor | None, mask: torch.Tensor | 
         return changed
 
     return hook
-
-
-def forward(
-    model: LoadedModel,
-    tokens: torch.Tensor,
-    hooks: Sequence[Hook],
-    *,
-    all_positions: bool = False,
-    residual: torch.Tensor | None = None,
-    start: int = 0,
-) -> torch.Tensor:
-    """Logits Float[batch, pos, vocabulary], or of the last position only (pos = 1) unless asked for all.
-
-    With ``residual`` (the stream that enters layer ``start``) the layers below are skipped.
-    """
-    import torch
-
-    extra = {} if all_positions else {"logits_to_keep": 1}
-    hooks = [*hooks, *end_hooks(model)]
-    with torch.no_grad():
-        if residual is None or start == 0:
-            logits = model.bridge.run_with_hooks(tokens, return_type="logits", fwd_hooks=hooks, **extra)
-        else:
-            with skipped_below(model, start):
-                logits = model.bridge.run_with_hooks(
-                    residual, return_type="logits", fwd_hooks=hooks, start_at_layer=start, **extra
-                )
-    # Some bridges take logits_to_keep and ignore it; the last position is the same either way.
-    assert isinstance(logits, torch.Tensor)
-    return logits if all_positions else logits[:, -1:]
-
-
-def end_hooks(model: LoadedModel) -> list[Hook]:
-    """A hook that lays the positions to be unembedded side by side.
-
-    The last position of each prompt is a view with gaps, of which the unembedding makes one product a prompt, each reading
-    the whole matrix: a fifth of a pass of SmolLM2-135M on 32 prompts of 24 tokens.
-    """
-
-    def dense(value: Any, hook: Any) -> Any:
-        return value.contiguous()
-
-    return [(UNEMBED, dense)] if UNEMBED in model.bridge.hook_dict else []
-
-
-@contextmanager
-def skipped_below(model: LoadedModel, start: int) -> Iterator[None]:
-    """Make the blocks below ``start`` pass the residual stream through, and put them back after.
-
-    ``start_at_layer`` alone discards what the lower blocks compute but still computes it. Blocks of
-    the reference model return tuples, those of Hugging Face models tensors.
-    """
-    native = model.source.kind == "reference"
-
-    def identity(h: Any = None, *args: Any, hidden_states: Any = None, **kwargs: Any) -> Any:
-        passed = hidden_states if h is None else h
-        return (passed,) if native else passed
-
-    blocks = list(model.bridge.blocks)[:start]
-    for block in blocks:
-        block.__dict__["forward"] = identity
-    try:
-        yield
-    finally:
-        for block in blocks:
-            block.__dict__.pop("forward", None)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from circuits.measure.batches import batches
 from circuits.measure.cells import Cells, Question, cells, own_score, uniform
 from circuits.measure.metrics import precise
+from circuits.measure.passes import run_model
 from circuits.measure.profile import Profile, Tally, classes_of
 from circuits.prompts.own import Score
 from circuits.prompts.prompt import TokenPrompt
@@ -164,10 +165,7 @@ def run_watch(
         batch = [watch.prompts[i] for i in chunk]
         shown = [p.corrupted if partners and p.corrupted is not None else p.ids for p in batch]
         tokens = torch.tensor(shown, device=watch.model.device)
-        with torch.no_grad():
-            watch.model.bridge.run_with_hooks(
-                tokens, return_type=None, fwd_hooks=watch.hooks(chunk), stop_at_layer=watch.stop
-            )
+        run_model(watch.model, tokens, return_type=None, fwd_hooks=watch.hooks(chunk), stop_at_layer=watch.stop)
         done += len(chunk)
         if progress is not None:
             progress(done, len(watch.prompts))

@@ -8,6 +8,7 @@ from typing import Any
 
 from circuits.claims.claim import PromptSet
 from circuits.measure.cache import digest
+from circuits.prompts.own import pairs_of
 from circuits.prompts.prompt import Family, Tokenizer, TokenPrompt
 from circuits.prompts.registry import with_defaults
 
@@ -47,7 +48,7 @@ def _corrupted_text(first: TokenPrompt, family: Family, spec: PromptSet, tokeniz
     if first.corrupted is None:
         return None
     parameters = with_defaults(family, spec.parameters)
-    pair = next(family.pairs(parameters, tokenizer, seed, "prompts"))
+    pair = next(pairs_of(family, parameters, tokenizer, seed, "prompts"))
     if pair.corrupted is not None and pair.corrupted.text is not None:
         return pair.corrupted.text
     return "".join(tokenizer.decode(token) for token in first.corrupted[1 if first.has_bos else 0 :])

@@ -80,7 +80,7 @@ def _measure_broken(todo: dict[int, tuple[Series, list[Question]]]) -> None:
         # One pass, so of all layers: an edited head then needs no other. The shuffled models go no deeper than they must.
         found = measure_controls(series.model(), series.first.prompts, questions, variables, tokens)
         for question, values in found.items():
-            _save(series, question, None, values if values is not None else np.zeros(0))
+            _save(series, question, None, values if values is not None else np.zeros(0), series.model().shape.layers)
 
 
 def _measure_shuffled(todo: dict[int, tuple[Series, list[Question]]], seed: int, permuted: int) -> None:
@@ -97,28 +97,37 @@ def _measure_shuffled(todo: dict[int, tuple[Series, list[Question]]], seed: int,
                 batch_tokens=series.settings.batch_tokens, below=below,
             )[0]  # fmt: skip
             for question, values in found.items():
-                _save(series, question, seed, means(values))
+                _save(series, question, seed, means(values), below)
 
 
 def _name(series: Series, question: Question, part: int | None) -> str:
-    about = ["controls", question.key, part, series.layers[question] if part is not None else None]
-    return series.first.key_of(json.dumps(about))
+    return series.first.key_of(json.dumps(["controls", question.key, part]))
 
 
 def _load(series: Series, question: Question, part: int | None) -> Floats | None:
-    """The values of a part, from memory or the cache; an empty array where prompts have no partners."""
-    known = series.control_parts.get((question, part, series.layers[question]))
-    if known is None:
+    """The values of a part, from memory or the cache; an empty array where prompts have no partners.
+
+    None where they do not reach as deep as is wanted. Deeper ones are cut off there: which other claims were measured before,
+    on deeper heads, then changes nothing.
+    """
+    wanted = series.layers[question]
+    known = series.control_parts.get((question, part))
+    if known is None or known[1] < wanted:
         found = series.cache.load(_name(series, question, part))
-        known = found.get("values") if found is not None else None
-        if known is not None:
-            series.control_parts[question, part, series.layers[question]] = known
-    return known
+        if found is None or not {"values", "below"} <= found.keys() or found["below"] < wanted:
+            return None
+        known = series.control_parts[question, part] = (found["values"], int(found["below"]))
+    values, below = known
+    if part is None or below == wanted or not values.size:
+        return values
+    cut = values.copy()
+    cut[:, wanted:] = np.nan
+    return cut
 
 
-def _save(series: Series, question: Question, part: int | None, values: Floats) -> None:
-    series.control_parts[question, part, series.layers[question]] = values
-    series.cache.save(_name(series, question, part), {"values": values})
+def _save(series: Series, question: Question, part: int | None, values: Floats, below: int) -> None:
+    series.control_parts[question, part] = (values, below)
+    series.cache.save(_name(series, question, part), {"values": values, "below": np.array(below)})
 
 
 def few_of(series: Series) -> list[TokenPrompt]:

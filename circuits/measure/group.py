@@ -265,8 +265,9 @@ class Group:
     def _clean_run(self) -> CleanRun:
         if self._clean is None or (self._loss and not self._clean.loss):
             self._run_clean(f"clean run on {self.prompt_set.title}: {len(self.prompts)} prompts", None)
+        else:
+            self.room.use(self)
         assert self._clean is not None
-        self.room.use(self)
         return self._clean
 
     def _run_clean(self, title: str, watch: Watch | None) -> None:

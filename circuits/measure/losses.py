@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.measure.ablation import NO_VARIABLES, Ablation, Reference, forward, replacing_hooks
+from circuits.measure.ablation import NO_VARIABLES, Ablation, Reference, replacing_hooks
 from circuits.measure.batches import batches
 from circuits.measure.metrics import precise
+from circuits.measure.passes import forward
 from circuits.prompts.prompt import TokenPrompt
 
 if TYPE_CHECKING:

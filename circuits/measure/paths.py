@@ -22,8 +22,9 @@ import numpy as np
 
 from circuits.claims.heads import Component
 from circuits.errors import Unmeasurable
-from circuits.measure.ablation import CleanRun, Hook, capture, forward, site, skipped_below
+from circuits.measure.ablation import CleanRun, capture, site
 from circuits.measure.metrics import Values, end_metrics, next_token_loss
+from circuits.measure.passes import Hook, forward, run_model, skipped_below
 
 if TYPE_CHECKING:
     import torch
@@ -198,19 +199,14 @@ def _in_layer(
 
     Raises KeyError where the layer has no such hook or does not pass by it.
     """
-    import torch
 
     found: dict[str, torch.Tensor] = {}
 
     def keep(value: Any, hook: Any) -> None:
         found[wanted] = value.detach().clone()
 
-    with torch.no_grad(), skipped_below(model, layer):
-        model.bridge.run_with_hooks(
-            residual,
-            return_type=None,
-            fwd_hooks=[*hooks, (wanted, keep)],
-            start_at_layer=layer,
-            stop_at_layer=layer + 1,
-        )
+    with skipped_below(model, layer):
+        run_model(
+            model, residual, return_type=None, fwd_hooks=[*hooks, (wanted, keep)], start_at_layer=layer, stop_at_layer=layer + 1
+        )  # fmt: skip
     return found[wanted]

@@ -95,7 +95,7 @@ class Series:
     fill_controls: Callable[[str], None] = lambda model_digest: None
     room: Room = field(default_factory=Room)
     known_controls: dict[Question, Controls] = field(default_factory=dict)
-    control_parts: dict[tuple[Question, int | None, int], NDArray[np.float64]] = field(default_factory=dict)
+    control_parts: dict[tuple[Question, int | None], tuple[NDArray[np.float64], int]] = field(default_factory=dict)
     _prompts: list[TokenPrompt] | None = None
     _about: dict[str, int] | None = None
     _blocks: list[Group] = field(default_factory=list)

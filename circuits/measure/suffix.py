@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from circuits.measure.passes import Hook, end_hooks, run_model, skipped_below
+
 if TYPE_CHECKING:
     import torch
 
-    from circuits.measure.ablation import CleanRun, Hook
+    from circuits.measure.ablation import CleanRun
     from circuits.models.load import LoadedModel
 
 METHOD = "_update_kv_cache"
@@ -75,8 +77,6 @@ def forward_from(
     """
     import torch
 
-    from circuits.measure.ablation import end_hooks, skipped_below
-
     length = residual.shape[1]
 
     def extend(layer: int, keys: torch.Tensor, values: torch.Tensor) -> Any:
@@ -87,9 +87,9 @@ def forward_from(
     mask = torch.full((length - first, length), lowest, dtype=residual.dtype, device=residual.device).triu(first + 1)
     places = torch.arange(first, length, device=residual.device)[None]
     layers = list(range(start, model.shape.layers))
-    with torch.no_grad(), skipped_below(model, start), _instead(model, layers, extend):
-        logits = model.bridge.run_with_hooks(
-            residual[:, first:], return_type="logits", fwd_hooks=[*hooks, *end_hooks(model)], start_at_layer=start, logits_to_keep=1,
+    with skipped_below(model, start), _instead(model, layers, extend):
+        logits = run_model(
+            model, residual[:, first:], return_type="logits", fwd_hooks=[*hooks, *end_hooks(model)], start_at_layer=start, logits_to_keep=1,
             position_ids=places, attention_mask=mask[None, None],
         )  # fmt: skip
     assert isinstance(logits, torch.Tensor)

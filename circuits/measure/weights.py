@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.errors import Unmeasurable
+from circuits.measure.passes import run_model
 
 if TYPE_CHECKING:
     import torch
@@ -130,8 +131,7 @@ def _block0(model: LoadedModel, ids: Sequence[int]) -> torch.Tensor:
     kept: list[torch.Tensor] = []
     tokens = torch.tensor(rows, device=model.device)
     hook = ("blocks.0.hook_resid_post", lambda value, hook: kept.append(value.detach()[:, -1].clone()))
-    with torch.no_grad():
-        model.bridge.run_with_hooks(tokens, return_type=None, fwd_hooks=[hook], stop_at_layer=1)
+    run_model(model, tokens, return_type=None, fwd_hooks=[hook], stop_at_layer=1)
     return kept[0]
 
 
