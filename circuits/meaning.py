@@ -18,6 +18,7 @@ from circuits.errors import Position
 from circuits.items import Item
 from circuits.store import digest_of
 
+_SCALARS = frozenset({type(None), bool, int, float, str})
 # Where something stands, how it was written, and the number that a check has by its place.
 _LAYOUT = frozenset({"where", "yaml", "text", "faults", "warnings", "span", "source"})
 
@@ -53,11 +54,11 @@ def plain(value: Any, seen: dict[int, Any]) -> Any:
 
     Raises TypeError for a value that has no such form: an answer must not be kept under half a key.
     """
-    if value is None or isinstance(value, (bool, int, float)):
+    if type(value) in _SCALARS:
         return value
     if isinstance(value, Enum):
         return value.name
-    if isinstance(value, str):
+    if isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Position):
         return None
@@ -80,8 +81,12 @@ def _fields(value: Any, seen: dict[int, Any]) -> list[Any]:
     """Its kind, and its fields by name; those at their default are left out, so that a field which the program gains
     later changes the digest of no claim that does not use it."""
     kind: Any = type(value)
-    held = ((name, getattr(value, name), default) for name, default in _names(kind))
-    return [kind.__name__, {name: plain(field, seen) for name, field, default in held if field != default}]
+    told = {}
+    for name, default in _names(kind):
+        field = getattr(value, name)
+        if field is not default and field != default:
+            told[name] = field if type(field) in _SCALARS else plain(field, seen)
+    return [kind.__name__, told]
 
 
 @cache

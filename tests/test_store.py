@@ -122,3 +122,15 @@ def test_a_work_is_held_by_one(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with store.alone(tmp_path / "file" / "work.lock") as held, ValueCache(None).alone("x") as nowhere:
         assert (held, nowhere) == (True, True)
+
+
+@pytest.mark.parametrize("package", ["torch", "transformer_lens", "transformers", "pytest", "pluggy"])
+def test_versions_are_those_that_are_installed(package: str) -> None:
+    """Read from the first lines of a package's metadata: the same that importlib finds by parsing all of it."""
+    import importlib.metadata
+
+    assert store.version(package) == importlib.metadata.version(package)
+
+
+def test_a_package_that_is_not_there_has_no_version() -> None:
+    assert store.version("no-such-package-of-anyone") is None

@@ -1,0 +1,60 @@
+"""Python's garbage collector, kept from looking through thousands of claims again and again.
+
+What a session collects lives until it ends, and making a report makes no cycles. Left alone, the collector takes a fifth
+of a run of 2,000 claims that did not change, and finds nothing.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """No automatic collection within; as it was afterwards."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+@contextmanager
+def thawed() -> Iterator[None]:
+    """Nothing that is frozen within stays frozen. What others had frozen before stays so, with what is frozen within."""
+    before = gc.get_freeze_count()
+    try:
+        yield
+    finally:
+        if not before:
+            gc.unfreeze()
+
+
+class Collector:
+    """The hooks: no collection while claims are collected and the report is written, and none of the claims between."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection(self) -> Any:
+        with paused():
+            found = yield
+            gc.freeze()
+        return found
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Any:
+        with paused():
+            return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main() -> Any:
+    """Around the whole session, also the collections that pytest makes at its end."""
+    with thawed():
+        return (yield)

@@ -1,0 +1,51 @@
+"""Python's garbage collector during a session, and as it is left."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests_of_plugin import GOOD, project
+
+CONFTEST = """\
+import gc, json, pathlib
+
+def pytest_runtest_call(item):
+    told = {"enabled": gc.isenabled(), "frozen": gc.get_freeze_count()}
+    (pathlib.Path(__file__).parent / "during.json").write_text(json.dumps(told))
+"""
+MAIN = """\
+import gc, json, sys
+{before}
+import pytest
+before = {{"enabled": gc.isenabled(), "frozen": gc.get_freeze_count()}}
+status = int(pytest.main(["-q", *sys.argv[1:]]))
+after = {{"enabled": gc.isenabled(), "frozen": gc.get_freeze_count(), "status": status}}
+with open("after.json", "w") as file:
+    json.dump([before, after], file)
+"""
+
+
+@pytest.mark.parametrize("before", ["", "gc.freeze()", "gc.disable()"], ids=["as it is", "frozen", "off"])
+@pytest.mark.parametrize("status", [0, 4], ids=["run", "refused"])
+def test_the_collector_is_left_as_it_was(tmp_path: Path, before: str, status: int) -> None:
+    """While claims are tested it works, and looks at none of them; afterwards it is as it was, also after an error."""
+    folder = project(tmp_path, good=GOOD)
+    (folder / "conftest.py").write_text(CONFTEST)
+    given = ["hypotheses"] if status == 0 else ["hypotheses/none.yaml"]
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN.format(before=before), "-p", "no:cacheprovider", *given],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    was, now = json.loads((folder / "after.json").read_text())
+    assert now["status"] == status
+    assert now["enabled"] == was["enabled"] == ("disable" not in before)
+    assert bool(now["frozen"]) == bool(was["frozen"]) == ("freeze" in before)
+    if status == 0:
+        during = json.loads((folder / "during.json").read_text())
+        assert during["enabled"] == was["enabled"]
+        assert during["frozen"] > was["frozen"]
