@@ -118,3 +118,12 @@ def test_speed_fails_where_the_estimates_differ(tmp_path: Path, monkeypatch: pyt
     assert speed.main() == 1
     monkeypatch.setattr(speed, "measure", lambda *_: {"max_abs_difference": 2e-5, "ratio": {}})
     assert speed.main() == 0
+
+
+def test_figures_are_counted_timed_and_weighed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each kind of figure, in the shares of the reference suite, and all of them together."""
+    assert module("figures").main(["--json", "--claims", "4"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [each["figures"] for each in found["kinds"].values()] == [4, 2, 2, 1, 1, 1, 1]
+    assert found["all"]["figures"] == 12
+    assert all(0 < each["seconds"] < 60 and each["bytes"] > 1000 for each in found["kinds"].values())

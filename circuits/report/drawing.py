@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from circuits.report import effect_figures, figures, profile_figures, rank_figures, sheet
+from circuits.report import effect_figures, figures, lettering, placing, profile_figures, rank_figures, scales, sheet
 from circuits.report.sheet import save
 from circuits.store import version
 
@@ -36,9 +36,9 @@ def draw(figure: Any, path: Path) -> None:
 
 @cache
 def drawing_digest() -> str:
-    """Eight digits for the way in which figures are drawn: the code that does it and matplotlib's version."""
-    found = hashlib.sha256(f"matplotlib={version('matplotlib') or 'none'}".encode())
-    for module in (effect_figures, figures, profile_figures, rank_figures, sheet):
+    """Eight digits for the way in which figures are drawn: the code that does it and the versions of matplotlib and Pillow."""
+    found = hashlib.sha256("".join(f"{name}={version(name) or 'none'} " for name in ("matplotlib", "pillow")).encode())
+    for module in (effect_figures, figures, lettering, placing, profile_figures, rank_figures, scales, sheet):
         assert module.__file__ is not None
         found.update(Path(module.__file__).read_bytes())
     return found.hexdigest()[:8]

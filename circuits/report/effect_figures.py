@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.report.placing import arrange
+from circuits.report.scales import put_scale
 from circuits.report.sheet import (
     BLUE,
     CLAIMED,
@@ -102,9 +104,8 @@ def loss_map_canvas(figure: LossMapFigure) -> Figure:
             look |= {"c": shades, "cmap": MAP, "vmin": told.min(), "vmax": told.max(), "plotnonfinite": True}
         drawn.append(axes.scatter(*xy[chosen].T, **look | shape))
     if coloured:
-        bar = canvas.colorbar(drawn[0], ax=axes, shrink=0.8, pad=0.02, aspect=30)
-        bar.set_label("mean loss (nats)", fontsize=9)
-        bar.ax.tick_params(labelsize=8)
+        ends = float(told.min()), float(told.max())
+        put_scale(axes, drawn[0].cmap, ends, "mean loss (nats)", shrink=0.8, aspect=30, sizes=(8, 9))
     if clean.any():
         loss = losses[clean][0]
         label = "the claim's model as it is" if others.any() else "clean: the model as it is"
@@ -144,15 +145,12 @@ def _place_labels(canvas: Figure, axes: Axes, points: Sequence[tuple[str, float,
 
     Places are tried outwards, ring by ring; where nothing is free the place that covers least is taken.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.patheffects import withStroke
 
-    FigureCanvasAgg(canvas)
-    for _ in range(2):  # settles the layout, so that pixels are known
-        canvas.draw_without_rendering()
-    canvas.set_layout_engine("none")
     if not points:
         return
+    arrange(canvas)  # so that pixels are known
+    axes.apply_aspect()
     dots = axes.transData.transform([(x, y) for _, x, y in points])
     frame = np.array(axes.get_window_extent().extents)
     taken = np.concatenate([dots - 8, dots + 8], axis=1)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.report.scales import put_scale, put_ticks
 from circuits.report.sheet import (
     CLAIMED,
     COMPARED,
@@ -149,7 +150,8 @@ def attention_canvas(figure: AttentionFigure) -> Figure:
     canvas = new_sheet(map_size + 1.9, map_size + 1.5)
     axes = canvas.add_subplot()
     colours = matplotlib.colormaps[MAP].with_extremes(bad="white")
-    image = axes.imshow(shown, cmap=colours, vmin=0.0, vmax=round_up(top), interpolation="nearest", aspect="equal")
+    top = round_up(top)
+    axes.imshow(shown, cmap=colours, vmin=0.0, vmax=top, interpolation="nearest", aspect="equal")
     entries = []
     width = 1.7 if count <= 30 else 1.3 if count <= MOST_LABELS + 12 else 0.9
     if figure.other_cells is not None and np.any(figure.other_cells & visible):
@@ -162,8 +164,7 @@ def attention_canvas(figure: AttentionFigure) -> Figure:
     guard_words(axes.set_xlabel("key"), axes.set_ylabel("query"))
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    bar = canvas.colorbar(image, ax=axes, shrink=0.72, pad=0.02, aspect=26)
-    bar.set_label("mean attention")
+    put_scale(axes, colours, (0.0, top), "mean attention", shrink=0.72, aspect=26)
     put_title(canvas, figure.title, f"head {figure.head}, mean over {figure.n} prompts", map_size + 1.9)
     put_legend(canvas, entries)
     return canvas
@@ -178,10 +179,8 @@ def _token_ticks(axes: Axes, labels: Sequence[str], map_size: float) -> None:
     texts = [one_line(labels[k]) for k in places]
     if step > 1:
         texts = [f"{text}  {k}" for k, text in zip(places, texts, strict=True)]
-    axes.set_xticks(places, texts, rotation=90, fontsize=size)
-    axes.set_yticks(places, texts, fontsize=size)
-    axes.tick_params(length=2, pad=2)
-    guard_words(*axes.get_xticklabels(), *axes.get_yticklabels())
+    put_ticks(axes, "x", places, texts, size, turned=True)
+    put_ticks(axes, "y", places, texts, size)
 
 
 def score_canvas(figure: ScoreFigure) -> Figure:
@@ -202,24 +201,20 @@ def score_canvas(figure: ScoreFigure) -> Figure:
     axes = canvas.add_subplot()
     colours = matplotlib.colormaps[MAP].with_extremes(bad="#d9d9d9")
     top = round_up(high) if low == 0 else max(high, -low)
-    image = axes.imshow(shown, cmap=colours, vmin=low, vmax=top, interpolation="nearest", aspect="auto")
+    axes.imshow(shown, cmap=colours, vmin=low, vmax=top, interpolation="nearest", aspect="auto")
     claimed = np.zeros(values.shape, dtype=bool)
     for layer, head in figure.claimed:
         if 0 <= layer < layers and 0 <= head < heads:
             claimed[layer, head] = True
     _ticks(axes, layers, heads, cell_height, cell_width)
-    entries = []
+    entries, gap = [], 0.15
     if claimed.any():
         _outline(axes, claimed, CLAIMED, 1.7)
         entries.append(_legend_entry(CLAIMED, figure.outlined + (f" ({figure.bound})" if figure.bound else "")))
-        _name_rows(axes, values, claimed)
+        gap += _name_rows(axes, values, claimed)
     guard_words(axes.set_xlabel("head"), axes.set_ylabel("layer"))
-    bar = canvas.colorbar(image, ax=axes, pad=0.03, aspect=30)
-    guard_words(bar.ax.set_ylabel(one_line(figure.name)))
-    for edge in _numbers(figure.bound):
-        if low < edge < top:
-            bar.ax.axhline(edge, color="black", linewidth=3.2)
-            bar.ax.axhline(edge, color=CLAIMED, linewidth=1.7)
+    marked = [edge for edge in _numbers(figure.bound) if low < edge < top]
+    put_scale(axes, colours, (low, top), one_line(figure.name), shrink=1.0, aspect=30, gap=gap, marked=marked)
     missing = f", grey: {figure.missing}" if shown.count() < values.size else ""
     put_title(canvas, figure.title, f"every head of the model, mean over {figure.n} {figure.unit}{missing}", size[0])
     put_legend(canvas, entries)
@@ -228,17 +223,14 @@ def score_canvas(figure: ScoreFigure) -> Figure:
 
 def _ticks(axes: Axes, layers: int, heads: int, cell_height: float, cell_width: float) -> None:
     """Whole layer and head numbers, thinned where they would not fit."""
-    for setter, count, inches in (
-        (axes.set_yticks, layers, cell_height),
-        (axes.set_xticks, heads, cell_width),
-    ):
+    for side, count, inches in (("y", layers, cell_height), ("x", heads, cell_width)):
         places = list(range(0, count, 1 if inches >= 0.15 else 2))
-        setter(places, [str(k) for k in places], fontsize=7.5)
-    axes.tick_params(length=2, pad=2)
+        put_ticks(axes, side, places, [str(k) for k in places], 7.5)
 
 
-def _name_rows(axes: Axes, values: NDArray[np.floating[Any]], claimed: NDArray[np.bool_]) -> None:
-    """The claimed heads of each layer with their values, at the right edge of the layer's row."""
+def _name_rows(axes: Axes, values: NDArray[np.floating[Any]], claimed: NDArray[np.bool_]) -> float:
+    """The claimed heads of each layer with their values, at the right edge of the layer's row; how wide they are in inches."""
+    widest = 0.0
     for layer in np.flatnonzero(claimed.any(axis=1)).tolist():
         names = [
             f"{layer}.{head}: " + (f"{values[layer, head]:.3g}" if np.isfinite(values[layer, head]) else "not measured")
@@ -246,14 +238,10 @@ def _name_rows(axes: Axes, values: NDArray[np.floating[Any]], claimed: NDArray[n
         ]
         if len(names) > 3:
             names = [*names[:2], f"and {len(names) - 2} more"]
-        axes.annotate(
-            "  " + ", ".join(names),
-            xy=(1.0, layer),
-            xycoords=("axes fraction", "data"),
-            fontsize=7.5,
-            va="center",
-            ha="left",
-        )
+        beside: Any = {"xycoords": ("axes fraction", "data"), "fontsize": 7.5, "va": "center", "ha": "left"}
+        text = axes.annotate("  " + ", ".join(names), xy=(1.0, layer), **beside)
+        widest = max(widest, text.get_window_extent().width / axes.figure.dpi)
+    return widest
 
 
 def ablation_canvas(figure: AblationFigure) -> Figure:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.report.scales import put_ticks
 from circuits.report.sheet import (
     BLUE,
     CLAIMED,
@@ -151,7 +152,7 @@ def _bars(
             text.set_path_effects([withStroke(linewidth=2.0, foreground="white")])
             written.append(distance)
     step = 1 if count <= 24 else 5
-    axes.set_xticks(range(0, count, step), [str(k) for k in range(0, count, step)], fontsize=8)
+    put_ticks(axes, "x", range(0, count, step), [str(k) for k in range(0, count, step)], 8)
     axes.set(xlim=(-0.7, count - 0.3), ylim=(0, top))
     axes.tick_params(labelsize=8, length=2, pad=2)
     axes.grid(axis="y", color="#e6e6e6", zorder=-1)
@@ -181,11 +182,10 @@ def _table(axes: Axes, names: Sequence[str], matrix: NDArray[np.floating[Any]], 
         text = "–" if not np.isfinite(value) else f"{value:.2f}".lstrip("0") if value < 0.995 else "1"
         text = "0" if text == ".00" else text
         bright = not np.isfinite(value) or value > 0.55 * top
-        axes.text(column, row, text, ha="center", va="center", fontsize=9, color="black" if bright else "white")
-    axes.set_xticks(range(len(names)), names, fontsize=9, rotation=90 if turned else 0)
-    axes.set_yticks(range(len(names)), names, fontsize=9)
-    axes.tick_params(length=2, pad=2)
-    guard_words(*axes.get_xticklabels(), *axes.get_yticklabels())
+        look: Any = {"ha": "center", "va": "center", "fontsize": 9, "color": "black" if bright else "white"}
+        axes.text(column, row, text, **look).set_in_layout(False)  # it lies within the axes
+    put_ticks(axes, "x", range(len(names)), names, 9, turned)
+    put_ticks(axes, "y", range(len(names)), names, 9)
     axes.set_xlabel("key" + ("    (other: all remaining tokens)" if "other" in names else ""), fontsize=9)
     axes.set_ylabel("query", fontsize=9)
 

@@ -72,7 +72,7 @@ def rank_canvas(figure: RankFigure) -> Figure:
     axes.set_ylabel("rank of the answer", fontsize=9)
     axes.grid(axis="x", color="#eeeeee", zorder=-1)
     axes.set_axisbelow(True)
-    legend = canvas.legend(loc="outside lower center", ncols=2, fontsize=8.5, frameon=False)
+    legend = canvas.legend(loc="lower center", ncols=2, fontsize=8.5, frameon=False)
     guard_words(*legend.get_texts())
     put_title(canvas, figure.title, _detail(before[kept], after[kept], figure, int((~kept).sum())), WIDTH)
     return canvas

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from circuits.report.placing import arrange
 from circuits.report.record import write_atomically
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ MAP = "viridis"  # perceptually uniform; its 0 is dark, so that it cannot be tak
 def save(canvas: Callable[[], Figure], path: Path) -> None:
     """Draw on matplotlib's own settings, whatever the user's are, and write a PNG: the same bytes every time."""
     import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     with matplotlib.rc_context(), warnings.catch_warnings():
@@ -37,7 +37,8 @@ def save(canvas: Callable[[], Figure], path: Path) -> None:
         warnings.filterwarnings("ignore", message=r"(?s).*[Mm]issing from")
         drawn = canvas()
         drawn.set_facecolor("white")
-        sheet = FigureCanvasAgg(drawn)
+        arrange(drawn)
+        sheet: Any = drawn.canvas
         sheet.draw()  # and no PNG in between: encoding and decoding it would take a third of the time
     full = Image.frombuffer("RGBA", sheet.get_width_height(), sheet.buffer_rgba(), "raw", "RGBA", 0, 1)
     # 256 colours are enough for these figures and take a third of the bytes: reports are kept in version control. An octree
@@ -54,11 +55,15 @@ def save(canvas: Callable[[], Figure], path: Path) -> None:
 
 
 def new_sheet(width: float, height: float) -> Figure:
-    """An empty figure of this size in inches that keeps its parts apart."""
+    """An empty figure of this size in inches, on a canvas that can draw; ``arrange`` keeps its parts apart."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    return Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
+    from circuits.report.lettering import set_letters  # needs numpy, which pages without figures do not load
+
+    sheet = Figure(figsize=(width, height), dpi=DPI)
+    set_letters(FigureCanvasAgg(sheet).get_renderer())
+    return sheet
 
 
 def round_up(value: float) -> float:
@@ -90,7 +95,7 @@ def put_legend(canvas: Figure, entries: Iterable[Any]) -> None:
         return
     legend = canvas.legend(
         handles=found,
-        loc="outside lower center",
+        loc="lower center",
         ncols=1,
         fontsize=8.5,
         facecolor="#9a9a9a",
