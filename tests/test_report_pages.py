@@ -334,6 +334,72 @@ def test_an_ablation_says_what_became_of_the_answers(tmp_path: Path) -> None:
     assert "What the intervention did" not in pages(tmp_path / "none", record())[PAGE]
 
 
+def test_the_words_above_an_interventions_table_are_about_its_columns(tmp_path: Path) -> None:
+    """What "answers lost" and "median rank" mean is said where the table has such a column, and only there."""
+    base = {"kind": "ablate", "ablated": ["23.3"], "head": None, "statistic": "drop_in", "metric": "prob_diff",
+            "baseline": {"clean": 0.63, "ablated": 0.25}}  # fmt: skip
+    without = pages(tmp_path / "a", record(claim(checks=[check(**base)])))[PAGE]
+    assert "**What the intervention did**\n\n| check |" in without
+    ranked = pages(tmp_path / "b", record(claim(checks=[check(**base, lost=[12, 31], ranks={"median": 2.0})])))[PAGE]
+    assert (
+        "**What the intervention did** (answers lost: of the prompts whose first choice was the answer before; "
+        "median rank: of the answer afterwards)\n\n| check |"
+    ) in ranked
+
+
+BARE = {"heads_passing": None, "uniform": None, "head": None}
+ALONE = {"kind": "ablate", "statistic": "drop_in", "ablated": ["23.3"], **BARE}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (ALONE, True),
+        ({**ALONE, "kind": "path", "statistic": "drop_in"}, True),
+        ({**ALONE, "kind": "keep_only", "statistic": "recovers"}, True),
+        ({**ALONE, "kind": "keep_only", "statistic": "recovers", "random": {"as_good": 0, "count": 8}}, False),
+        ({**ALONE, "rank": [1, 270]}, False),
+        ({**ALONE, "statistic": "interaction"}, False),
+        ({**ALONE, "observe": True, "verdict": None}, False),
+        ({**ALONE, "estimate": None, "low": None, "high": None, "verdict": "unmeasurable"}, False),
+        ({}, False),
+    ],
+)
+def test_an_intervention_that_nothing_is_compared_with_says_so(
+    more: dict[str, Any], said: bool, tmp_path: Path
+) -> None:
+    """A verdict on an intervention without a rank or random circuits is named as one without a base rate."""
+    page = pages(tmp_path, record(claim(checks=[check(**more)])))[PAGE]
+    line = "**No base rate** (check 1): what the same intervention on parts that the claim does not name would come to was not measured."
+    assert (line in page) is said
+    assert ("No base rate" in page) is said
+
+
+def test_the_front_page_says_what_a_page_without_a_history_does_not_show(tmp_path: Path) -> None:
+    """A reader who asks whether a bound was moved after looking is told what the report can and cannot show of that."""
+    reading = front_of(tmp_path, claim()).partition('<a id="how-to-read"></a>')[2].replace("\n", " ")
+    for told in (
+        "nothing here shows whether they were written before or after the numbers were seen",
+        "without that line `ledger.jsonl` knows of none",
+        "says how many, not which: `circuits scan MODEL`",
+        "**no base rate**",
+    ):
+        assert told in reading, told
+
+
+def test_contents_name_the_head_that_decided(tmp_path: Path) -> None:
+    """Of a claim about several heads the contents show one number, and whose it is; a claim without numbers has a dash."""
+    rows = [check(head="20.8"), check(head="20.7", estimate=0.45, low=0.42, high=0.48, corrected=None)]
+    gone = claim(
+        "c", status="skipped", verdict="unmeasurable", met=None, reason="no copy", checks=[check(estimate=None)]
+    )
+    page = pages(tmp_path, record(claim("20.8-reads", checks=rows), gone))[PAGE]
+    table = page.partition('<a id="contents"></a>')[2].partition("\n\nIn `QUERY")[0].strip().splitlines()
+    assert table[0].startswith("| verdict | claim | head or part | estimate [interval] |")
+    assert "(#20.8-reads) | 20.7 | 0.45 [0.42, 0.48] |" in "\n".join(table)
+    assert "(#c) | – | – | – |" in "\n".join(table)
+
+
 def test_every_link_within_a_page_has_its_place(tmp_path: Path) -> None:
     """No link of either page leads nowhere, whether anything was measured or not."""
     gone = {"status": "skipped", "verdict": "unmeasurable", "met": None, "reason": "no copy", "checks": []}

@@ -124,6 +124,31 @@ def controls(rows: Sequence[Row]) -> str | None:
     return "**Controls**: what else would come to such a value?\n\n" + table(header, lines)
 
 
+def base_rate(rows: Sequence[Row]) -> str | None:
+    """The interventions whose size nothing measured can be compared with; None where there is none.
+
+    Without this line a reader may take the absence of a control for a control that was passed.
+    """
+    bare = dict.fromkeys(place(row) for row in rows if _alone(row))
+    if not bare:
+        return None
+    return (
+        f"**No base rate** (check {listing(bare)}): what the same intervention on parts that the claim does not name would come to "
+        "was not measured."
+    )
+
+
+def _alone(row: Row) -> bool:
+    """Whether a row is a verdict on an intervention without a rank or random circuits, and is no comparison itself."""
+    compared = row.get("rank") or row.get("random") or row.get("heads_passing")
+    itself = row.get("more_than") or row.get("statistic") in _COMPARISONS
+    judged = row.get("estimate") is not None and not row.get("observe")
+    return row.get("kind") in ("ablate", "keep_only", "path") and judged and not compared and not itself
+
+
+_COMPARISONS = ("interaction", "completeness", "minimality", "sufficiency", "partial_necessity")
+
+
 def _uniform(row: Row) -> str:
     holds = row.get("uniform_holds")
     tail = ", satisfies it too" if holds else ""
@@ -207,7 +232,13 @@ def changed(rows: Sequence[Row]) -> str | None:
     ]
     if all(cell == DASH for line in found for cell in line[2:]):
         return None
-    return "**What the intervention did** (median rank: of the answer afterwards)\n\n" + table(header, found)
+    told = []
+    if any(line[4] != DASH for line in found):
+        told.append("answers lost: of the prompts whose first choice was the answer before")
+    if any(line[6] != DASH for line in found):
+        told.append("median rank: of the answer afterwards")
+    legend = f" ({'; '.join(told)})" if told else ""
+    return f"**What the intervention did**{legend}\n\n" + table(header, found)
 
 
 def _changes(row: Row) -> list[str]:

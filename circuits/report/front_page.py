@@ -52,7 +52,14 @@ Nothing is corrected for the number of claims in this report unless a table of d
 
 **Known negatives** are claims known to be false, kept to show that the tests can fail: they are expected to be
 REFUTED. A claim meets its expectation when its verdict is the expected one. VACUOUS marks a claim with
-a lower bound or a difference that would also hold under uniform attention, or on every model with shuffled weights."""
+a lower bound or a difference that would also hold under uniform attention, or on every model with shuffled weights.
+
+Claims, bounds and expectations are their author's, those of known negatives too, and nothing here shows whether they were
+written before or after the numbers were seen. *History* on a claim's page tells the other versions of it that were decided;
+without that line `ledger.jsonl` knows of none, and it knows only the runs that were kept in it. *Source* is where the
+author has the claim from, as the suite gives it; it has no part in the verdict. *k of H heads satisfy the bound* says how
+many, not which: `circuits scan MODEL` ranks the heads of a model. Where a page says **no base rate**, a large effect may
+be what any part of the model would show."""
 
 _COLUMNS = """\
 A claim may have several checks and heads. Its row shows the one that decides: of a refuted claim the strongest

@@ -61,7 +61,7 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
 
 def _contents(entries: Sequence[Entry]) -> str:
     """Every claim of the page with its verdict and the number that decided it."""
-    header = ["verdict", "claim", "estimate [interval]", "against its bound", "as expected"]
+    header = ["verdict", "claim", "head or part", "estimate [interval]", "against its bound", "as expected"]
     return table(header, map(_contents_row, entries))
 
 
@@ -71,6 +71,7 @@ def _contents_row(entry: Entry) -> list[str]:
     return [
         verdict_of(entry).upper() + (" (VACUOUS)" if entry.get("vacuous") else ""),
         f"[{prose(claim_name(entry))}](#{anchor(entry)})",
+        (subject(row) if measured else "") or DASH,  # of several heads the one that decided, which the id may not name
         estimate_with_interval(row) if measured else DASH,
         bar_cell(row),
         DASH if verdict_of(entry) == "skipped" else said(entry.get("met"), "yes", "**no**", DASH),
@@ -161,6 +162,7 @@ def _evidence(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[
         check_tables.points(rows),
         check_tables.changed(rows),
         check_tables.controls(rows),
+        check_tables.base_rate(rows),
         check_tables.reported(rows),
         beside.robustness(entry),
         *map(mermaid.fenced, diagram.diagrams(entry)),
