@@ -8,9 +8,11 @@ In one process, on the same prompts, in float32:
   (d) warm     the same suite again, unchanged, by `pytest`      } beside a bare `pytest` on an empty folder,
   (e) edited   the same suite with one other bound, by `pytest`  } each in a process of its own
 
-Besides: the rate of the passes that run, set against a 2048 x 2048 x 2048 matrix product in the same process; the cost of
-one more attention claim on measured prompts; the peak memory of the engine over the model's own, for few prompts and for
-many; and how the cost grows with claims, heads, prompts and layers.
+(b) and (c) are run before (a) and after it, so that a machine which others use too is as fast for one as for the other; their
+seconds are the mean of both. Besides: the rate of the passes that run, set against that of 2048 x 2048 x 2048 matrix products
+which take turns with them (`utilisation_of_best`: against the fastest single one of these); the cost of one more attention
+claim on measured prompts; the peak memory of the engine over the model's own, for few prompts and for many; and how the cost
+grows with claims, heads, prompts and layers.
 
     python benchmarks/speed.py [--json] [--most 128] [--suites number_sequences,other_sequences] [--skip plain,pytest,memory,growth]
 
@@ -31,7 +33,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -196,26 +198,43 @@ def plain(model: LoadedModel, items: Sequence[Item], used: Sequence[int]) -> lis
 # -- this engine -------------------------------------------------------------------------------------
 
 
+SIDE = 2048
+"""The side of the square matrices whose product the passes are set against."""
+
+
 @dataclass
 class Passes:
-    """What the model's forward passes took: seconds, and floating point operations where they were counted."""
+    """Seconds inside the model's forward passes, and of the matrix products between them."""
 
     seconds: float = 0.0
     calls: int = 0
+    products: list[float] = field(default_factory=list)
+
+    @property
+    def product_rate(self) -> float:
+        """Floating point operations a second of all products together."""
+        return 2.0 * SIDE**3 * len(self.products) / sum(self.products)
+
+    @property
+    def best_product_rate(self) -> float:
+        """That of the fastest one."""
+        return 2.0 * SIDE**3 / min(self.products)
 
 
 @contextmanager
 def timed_passes(model: LoadedModel) -> Iterator[Passes]:
-    """Measures the time inside the model's forward passes."""
+    """Measures the time inside the model's forward passes, each followed by one matrix product."""
     told, run = Passes(), model.bridge.run_with_hooks
+    one, other = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
+    one @ other  # the first one of a process is slower
 
     def timed(*args: Any, **kwargs: Any) -> Any:
         start = time.perf_counter()
-        try:
-            return run(*args, **kwargs)
-        finally:
-            told.seconds += time.perf_counter() - start
-            told.calls += 1
+        found = run(*args, **kwargs)
+        told.seconds += time.perf_counter() - start
+        told.calls += 1
+        told.products.append(seconds_of(lambda: one @ other)[0])
+        return found
 
     model.bridge.run_with_hooks = timed
     try:
@@ -250,13 +269,6 @@ def seconds_of(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, found
 
 
-def matmul_rate(size: int = 2048, repeats: int = 5) -> float:
-    """Floating point operations a second of the best of some products of two square float32 matrices."""
-    one, other = torch.randn(size, size), torch.randn(size, size)
-    best = min(seconds_of(lambda: one @ other)[0] for _ in range(repeats))
-    return 2.0 * size**3 / best
-
-
 # -- pytest as a whole -------------------------------------------------------------------------------
 
 
@@ -272,19 +284,17 @@ def many_claims(count: int, bound: float = 0.1) -> str:
     return head + "".join(lines)
 
 
-def run_pytest(folder: Path, repeats: int = 3) -> float:
-    """The fewest seconds that pytest took in a folder. Raises where it failed."""
-    best = float("inf")
-    for _ in range(repeats):
-        start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "--circuit-permuted", "0"], cwd=folder, capture_output=True, text=True,
-            env={**os.environ, "CIRCUITS_VALUES": str(folder.parent / "kept")}, check=False,
-        )  # fmt: skip
-        best = min(best, time.perf_counter() - start)
-        if done.returncode not in (0, 5):
-            raise SystemExit(done.stdout[-2000:])
-    return best
+def run_pytest(folder: Path) -> float:
+    """The seconds that pytest took in a folder. Raises where it failed."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--circuit-permuted", "0"], cwd=folder, capture_output=True, text=True,
+        env={**os.environ, "CIRCUITS_VALUES": str(folder.parent / "kept")}, check=False,
+    )  # fmt: skip
+    took = time.perf_counter() - start
+    if done.returncode not in (0, 5):
+        raise SystemExit(done.stdout[-2000:])
+    return took
 
 
 def whole_commands() -> dict[str, float]:
@@ -295,12 +305,13 @@ def whole_commands() -> dict[str, float]:
             (root / folder / "hypotheses").mkdir(parents=True)
             if count:
                 (root / folder / "hypotheses" / "many.yaml").write_text(many_claims(count))
-                run_pytest(root / folder, 1)
-        found = {"bare_pytest": run_pytest(root / "bare")}
-        found |= {"warm_100": run_pytest(root / "hundred"), "warm_2000": run_pytest(root / "thousands")}
+                run_pytest(root / folder)
+        folders = {"bare_pytest": root / "bare", "warm_100": root / "hundred", "warm_2000": root / "thousands"}
+        rounds = [{part: run_pytest(folder) for part, folder in folders.items()} for _ in range(3)]  # taking turns
+        found = {part: min(each[part] for each in rounds) for part in folders}
         suite = root / "hundred" / "hypotheses" / "many.yaml"
         suite.write_text(suite.read_text().replace("at_least: 0.10050", "at_least: 0.20050"))
-        found["edited_bound_of_100"] = run_pytest(root / "hundred", 1)
+        found["edited_bound_of_100"] = run_pytest(root / "hundred")
         return found
 
 
@@ -415,27 +426,38 @@ def measure(names: Sequence[str], most: int, skip: Sequence[str], say: Callable[
         "most": most,
         "threads": torch.get_num_threads(),
     }
-    with tempfile.TemporaryDirectory() as name, timed_passes(model) as passes:
-        took, entries = seconds_of(lambda: engine.run(items, n=most, cache=Path(name)))
-        here = [row["estimate"] for entry in entries for row in entry["checks"]]
-        seen = [row["n"] for entry in entries for row in entry["checks"]]
-        in_passes, calls = passes.seconds, passes.calls
-    seconds: dict[str, float] = {"engine": took, "engine_passes": in_passes}
-    say(f"(b) engine: {took:.1f} s, of them {in_passes:.1f} s in {calls} passes")
-    took, stopped = seconds_of(lambda: engine.run(items))
-    seconds["engine_early_stop"] = took
+    engines: list[float] = []
+    early: list[float] = []
+
+    def run_engine() -> tuple[list[dict[str, Any]], list[dict[str, Any]], Passes]:
+        with tempfile.TemporaryDirectory() as name, timed_passes(model) as passes:
+            took, entries = seconds_of(lambda: engine.run(items, n=most, cache=Path(name)))
+        engines.append(took - sum(passes.products))
+        say(f"(b) engine: {engines[-1]:.1f} s, of them {passes.seconds:.1f} s in {passes.calls} passes")
+        took, stopped = seconds_of(lambda: engine.run(items))
+        early.append(took)
+        used = [row["n"] for entry in stopped for row in entry["checks"]]
+        say(f"(c) early: {took:.1f} s, mean n {np.mean(used):.1f} of {most}")
+        return entries, stopped, passes
+
+    entries, stopped, passes = run_engine()
+    here = [row["estimate"] for entry in entries for row in entry["checks"]]
+    seen = [row["n"] for entry in entries for row in entry["checks"]]
     used = [row["n"] for entry in stopped for row in entry["checks"]]
-    say(f"(c) early: {took:.1f} s, mean n {np.mean(used):.1f} of {most}")
     same = [one["verdict"] == other["verdict"] for one, other in zip(entries, stopped, strict=True)]
     counter = FlopCounterMode(display=False)
     with counter:
         engine.run(items, n=most)
-    rate, peak = counter.get_total_flops() / in_passes, matmul_rate()
-    say(f"passes run at {rate / 1e9:.0f} GFLOP/s, a 2048-cube product at {peak / 1e9:.0f}: {rate / peak:.0%}")
+    rate, peak, best = counter.get_total_flops() / passes.seconds, passes.product_rate, passes.best_product_rate
+    say(
+        f"passes run at {rate / 1e9:.0f} GFLOP/s, 2048-cube products between them at {peak / 1e9:.0f}: {rate / peak:.0%} "
+        f"(the fastest at {best / 1e9:.0f}: {rate / best:.0%})"
+    )
+    seconds: dict[str, float] = {"engine_passes": passes.seconds}
     found |= {
         "seconds": seconds,
         "mean_n": float(np.mean(used)),
-        "passes": calls,
+        "passes": passes.calls,
         "same_verdicts": sum(same) / len(same),
     }
     found |= {
@@ -443,17 +465,22 @@ def measure(names: Sequence[str], most: int, skip: Sequence[str], say: Callable[
         "flops_per_second": rate,
         "matmul_flops_per_second": peak,
         "utilisation": rate / peak,
+        "utilisation_of_best": rate / best,
     }
     found |= {"ratio": {}, "max_abs_difference": None}
     if "plain" not in skip:
         took, there = seconds_of(lambda: plain(model, items, seen))
+        run_engine()  # again, on the other side of (a)
+    seconds |= {"engine": float(np.mean(engines)), "engine_early_stop": float(np.mean(early))}
+    if "plain" not in skip:
         seconds["plain"] = took
         found["max_abs_difference"] = float(np.abs(np.array(here) - np.array(there)).max())
         found["ratio"] = {
             "plain_over_engine": took / seconds["engine"],
             "plain_over_engine_early_stop": took / seconds["engine_early_stop"],
         }
-        say(f"(a) plain: {took:.1f} s, largest difference {found['max_abs_difference']:.1e}")
+        ratios = ", ".join(f"({part}) {ratio:.1f}" for part, ratio in zip("bc", found["ratio"].values(), strict=True))
+        say(f"(a) plain: {took:.1f} s, largest difference {found['max_abs_difference']:.1e}; (a) over {ratios}")
     more = marginal_ms(engine)
     found |= {"marginal_claim_ms": more["known_selector"], "marginal_new_selector_ms": more["new_selector"]}
     say(

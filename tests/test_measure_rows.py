@@ -18,7 +18,7 @@ from circuits.prompts.prompt import TokenPrompt
 from circuits.verdict import anytime_t, betting
 from circuits.verdict.decide import Asked, NotYet, decide, finite, mean_of
 from circuits.verdict.estimate import infer_bounded
-from circuits.verdict.rows import NOTHING_MEASURED, Task, ablation_row, attention_row
+from circuits.verdict.rows import NOTHING_MEASURED, Task, ablation_row, attention_row, heads_passing
 
 NAN, INF = float("nan"), float("inf")
 HOW = Asked(0.95, 1)
@@ -237,6 +237,21 @@ def test_uniform_attention_that_satisfies_the_bound_is_told() -> None:
     assert (observed["verdict"], observed["observe"], observed["heads_passing"]) == (None, True, None)
     assert observed["estimate"] == pytest.approx(np.mean(MASS))
     assert attends([NAN] * 3, OBSERVE)["verdict"] is None
+
+
+def test_the_strongest_heads_that_satisfy_a_bound_are_named() -> None:
+    """Highest first, lowest first under an upper bound, six at most; a head without a value never, and none without a bound."""
+    means = np.array([[0.9, 0.1, NAN, 0.5], [0.7, 0.6, 0.8, 0.65], [0.2, 0.55, 0.5, 0.05]])
+    assert heads_passing(means, at_least(0.65)) == {
+        "heads_passing": [4, 12],
+        "which_passing": ["0.0", "1.2", "1.0", "1.3"],
+    }
+    many = heads_passing(means, at_least(0.5))
+    assert many["heads_passing"] == [8, 12]
+    assert many["which_passing"] == ["0.0", "1.2", "1.0", "1.3", "1.1", "2.1"]
+    assert heads_passing(means, at_most(0.2))["which_passing"] == ["2.3", "0.1", "2.0"]
+    assert heads_passing(means, at_least(0.95)) == {"heads_passing": [0, 12], "which_passing": []}
+    assert heads_passing(means, OBSERVE) == {"heads_passing": None, "which_passing": None}
 
 
 def test_heads_passing_counts_estimates_of_all_heads() -> None:

@@ -381,7 +381,7 @@ def test_the_front_page_says_what_a_page_without_a_history_does_not_show(tmp_pat
     for told in (
         "nothing here shows whether they were written before or after the numbers were seen",
         "without that line `ledger.jsonl` knows of none",
-        "says how many, not which: `circuits scan MODEL`",
+        "names the strongest: `circuits scan MODEL` ranks all heads",
         "**no base rate**",
     ):
         assert told in reading, told

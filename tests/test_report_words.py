@@ -287,6 +287,10 @@ BESIDE = {
         ],
     ),
     "heads": (row(heads_passing=[3, 270]), ["3 of 270 heads of this model satisfy this bound."]),
+    "heads by name": (
+        row(heads_passing=[3, 270], which_passing=["1.5", "6.9"]),
+        ["3 of 270 heads of this model satisfy this bound: 1.5, 6.9 and 1 more."],
+    ),
     "one head": (row(heads_passing=[1, 270]), ["1 of 270 heads of this model satisfies this bound."]),
     "removed": (row(removed_mass=0.31), ["The keys left out had held 31% of the attention."]),
     "clean": (

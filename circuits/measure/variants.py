@@ -15,15 +15,14 @@ from circuits.measure.ablation import (
     NO_VARIABLES,
     Ablation,
     CleanRun,
-    Hook,
     Reference,
-    forward,
     read_partners,
     replacing_hooks,
     site,
     store,
 )
 from circuits.measure.metrics import Values, end_metrics, next_token_loss
+from circuits.measure.passes import Hook, forward
 from circuits.measure.suffix import forward_from, is_sound
 
 if TYPE_CHECKING:

@@ -157,7 +157,7 @@ def _uniform(row: Row) -> str:
 
 def _passing(row: Row) -> str:
     passing = row.get("heads_passing")
-    return f"{number(passing[0])} of {number(passing[1])}" if passing else DASH
+    return f"{number(passing[0])} of {number(passing[1])}{words.which_passing(row)}" if passing else DASH
 
 
 def _broken(row: Row) -> str:

@@ -57,8 +57,8 @@ a lower bound or a difference that would also hold under uniform attention, or o
 Claims, bounds and expectations are their author's, those of known negatives too, and nothing here shows whether they were
 written before or after the numbers were seen. *History* on a claim's page tells the other versions of it that were decided;
 without that line `ledger.jsonl` knows of none, and it knows only the runs that were kept in it. *Source* is where the
-author has the claim from, as the suite gives it; it has no part in the verdict. *k of H heads satisfy the bound* says how
-many, not which: `circuits scan MODEL` ranks the heads of a model. Where a page says **no base rate**, a large effect may
+author has the claim from, as the suite gives it; it has no part in the verdict. *k of H heads satisfy the bound* names
+the strongest: `circuits scan MODEL` ranks all heads of a model. Where a page says **no base rate**, a large effect may
 be what any part of the model would show."""
 
 _COLUMNS = """\

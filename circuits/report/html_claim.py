@@ -74,8 +74,8 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
     else:
         checks = "".join(_check(row, prompts.get(str(row.get("prompts"))) or None) for row in rows)
         points = check_tables.points(rows) if verdict != "skipped" else None
-        tables = (check_tables.changed(rows), points, beside.robustness(entry))
-        checks += "".join(block(told) for told in tables if told)
+        told = (check_tables.changed(rows), points, check_tables.base_rate(rows), beside.robustness(entry))
+        checks += "".join(block(text) for text in told if text)
     both = tag("div", tag("div", checks, class_="checks") + tag("div", evidence, class_="evidence"), class_="beside")
     parts.append(both if evidence else checks)
     parts += [_prompts(key, prompts[key] or {}) for key in sorted(prompts)]

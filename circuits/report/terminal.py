@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from circuits.report.record import is_claim, number, suites_at_fault
-from circuits.report.words import any_rule, never_closes, only_shown, top_rule
+from circuits.report.words import any_rule, never_closes, only_shown, top_rule, which_passing
 
 Entry = Mapping[str, Any]
 Line = tuple[tuple[str, str | None], ...]
@@ -191,7 +191,7 @@ def _row_lines(row: Mapping[str, Any]) -> Iterator[str]:
         yield f"    under uniform attention: {number(row['uniform'])}"
     if row.get("heads_passing"):
         passing, heads = row["heads_passing"]
-        yield f"    {passing} of {heads} heads of this model satisfy this bound"
+        yield f"    {passing} of {heads} heads of this model satisfy this bound{which_passing(row)}"
     if row.get("fell_to"):
         yield f"    the answer fell to: {', '.join(f'{text!r} ({count})' for text, count in row['fell_to'])}"
     for warning in row.get("warnings") or ():

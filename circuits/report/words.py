@@ -298,6 +298,15 @@ def _refuting_side(row: Row) -> str:
     return _wrong_side(row)
 
 
+def which_passing(row: Mapping[str, Any]) -> str:
+    """ ": 1.5, 6.9 and 11 more": the heads that satisfy a bound, the strongest first; empty where none is named."""
+    names = row.get("which_passing") or []
+    if not names:
+        return ""
+    more = row["heads_passing"][0] - len(names)
+    return f": {', '.join(names)}" + (f" and {number(more)} more" if more else "")
+
+
 def beside(row: Row) -> list[str]:
     """What stands beside the estimate: controls, effect size, baselines, what the answer fell to, published values."""
     percent, found = bool(row.get("percent")), []
@@ -318,7 +327,9 @@ def beside(row: Row) -> list[str]:
     passing = row.get("heads_passing")
     if passing:
         verb = "satisfies" if passing[0] == 1 else "satisfy"
-        found.append(f"{number(passing[0])} of {number(passing[1])} heads of this model {verb} this bound.")
+        found.append(
+            f"{number(passing[0])} of {number(passing[1])} heads of this model {verb} this bound{which_passing(row)}."
+        )
     if row.get("removed_mass") is not None:
         found.append(f"The keys left out had held {number(row['removed_mass'], True)} of the attention.")
     base = row.get("baseline") or {}

@@ -136,7 +136,7 @@ def top_row(
     elif "corrected" not in row:
         row = decide({**NOTHING_MEASURED, **row}, OBSERVED, None, how)
     place = rank_of(means, head)
-    row |= {"rank": None if np.isnan(means[head]) else place, "k": k, "heads_passing": None}
+    row |= {"rank": None if np.isnan(means[head]) else place, "k": k, "heads_passing": None, "which_passing": None}
     row |= {"bound": bound.text, "bound_low": None, "bound_high": None, "observe": False}
     others = [index for index in np.ndindex(means.shape) if index != head]
     m = len(others)
@@ -241,7 +241,7 @@ def any_row(
     row = attention_row(row, asked, values, best, OBSERVED, Asked(level, 1, how.census, how.cycle))
     name, of_all = f"{best[0]}.{best[1]}", m == means.size
     row |= {"bound": bound.text, "bound_low": bound.low, "bound_high": bound.high, "percent": bound.percent}
-    row |= {"head": name, "heads_passing": heads_passing(means, bound), "observe": not judged}
+    row |= {"head": name, **heads_passing(means, bound), "observe": not judged}
     row["any"] = {
         "of": m,
         "passing": len(passing) if judged else None,
@@ -338,7 +338,7 @@ def score_row_exact(
     if bound.kind == "top":
         row = decide(row, OBSERVED, lambda confidence: estimate.share(values, confidence), exact)
         return top_row(row, each, head, bound, exact)
-    row["heads_passing"] = heads_passing(means, bound)
+    row |= heads_passing(means, bound)
     return decide(row, bound, lambda confidence: estimate.share(values, confidence), exact)
 
 

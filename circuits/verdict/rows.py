@@ -28,8 +28,11 @@ from circuits.verdict.nonnegative import infer_nonnegative
 
 MOST_REMOVED = 0.9  # an exclusion that takes more of the mass leaves nothing worth measuring (DESIGN 3.3)
 FEW_REFERENCE = 8
+MOST_NAMED = 6
+"""How many of the heads that satisfy a bound are named."""
 NOTHING_MEASURED: Mapping[str, Any] = MappingProxyType(
-    dict.fromkeys(("uniform", "effect", "heads_passing", "rank", "sides", "removed_mass")) | {"n": 0, "skipped": 0}
+    dict.fromkeys(("uniform", "effect", "heads_passing", "which_passing", "rank", "sides", "removed_mass"))
+    | {"n": 0, "skipped": 0}
 )
 
 
@@ -63,7 +66,7 @@ def attention_row(
     if row["n"] == 0 or broken:
         nothing = NotYet("the selectors match nothing in these prompts: no query has any such key")
         row["reason"] = broken or row["reason"] or nothing
-        return decide(row | {"heads_passing": None}, bound, None, how)
+        return decide(row | {"heads_passing": None, "which_passing": None}, bound, None, how)
     missing = len(left) - row["n"]
     if missing:
         warnings.append(f"{missing} of {len(left)} prompts have no such query and key, and are left out")
@@ -73,7 +76,7 @@ def attention_row(
         row["sides"] = {"left": mean_of(left[present]), "right": mean_of(right[present])}
         row["effect"] = {"kind": "d_z", "value": estimate.paired_effect(left - right)}
     means = head_means(differences(values))
-    row |= {"heads_passing": heads_passing(means, bound), "rank": rank_of(means, head)}
+    row |= {**heads_passing(means, bound), "rank": rank_of(means, head)}
     note_uniform(row, bound)
     return decide(row, bound, attention_interval(left, right, lift, how.cycle), how)
 
@@ -107,11 +110,21 @@ def uniform_value(values: AttentionValues) -> float | None:
     return mean_of(left if values.uniform_right is None else left - values.uniform_right)
 
 
-def heads_passing(means: Floats, bound: Bound) -> list[int] | None:
-    """[k, H]: how many of the model's H heads, of ``means`` Float[layer, head], satisfy the bound themselves."""
+def heads_passing(means: Floats, bound: Bound) -> Row:
+    """``heads_passing``: [k, H], how many of the model's H heads, of ``means`` Float[layer, head], satisfy the bound themselves.
+
+    ``which_passing``: their names, at most MOST_NAMED, the highest mean first (the lowest under an upper bound alone). Both are
+    None where there is no bound.
+    """
     if bound.low is None and bound.high is None:
-        return None
-    return [sum(bound.holds(mean) for mean in means[~np.isnan(means)].tolist()), means.size]
+        return {"heads_passing": None, "which_passing": None}
+    sign = 1.0 if bound.low is None else -1.0
+    holding = [
+        head for head in np.ndindex(means.shape) if not np.isnan(means[head]) and bound.holds(float(means[head]))
+    ]
+    holding.sort(key=lambda head: (sign * means[head], head))
+    named = [f"{layer}.{head}" for layer, head in holding[:MOST_NAMED]]
+    return {"heads_passing": [len(holding), means.size], "which_passing": named}
 
 
 def rank_of(means: Floats, head: tuple[int, int]) -> list[int]:
@@ -229,6 +242,7 @@ def intervention_facts(
         "baseline": {"clean": mean_of(metric_values(name, clean)), "ablated": mean_of(after)},
         "uniform": None,
         "heads_passing": None,
+        "which_passing": None,
         "effect": None,
         "n": int((~np.isnan(after)).sum()),
         "skipped": int(np.isnan(after).sum()),
