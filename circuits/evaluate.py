@@ -114,6 +114,10 @@ class Evaluator:
             read = [self._plan(cell, here) for cell, here in zip(cells, places, strict=True)]
             rows, places = self._rows(item, cells, places)
             facts = self._facts(cells, places)
+            for row in rows:  # a share of first choices says less where many would be right
+                several = (facts.get(str(row["prompts"])) or {}).get("right_answers") or 1
+                if row["clean"] is not None and several > 1:
+                    row["clean"] = {**row["clean"], "right_answers": several}
             profiles, patterns = profiles_of(cells, places), patterns_of(cells, places, rows)
         except ModelUnavailable as missing:
             return self._skipped(item, str(missing), missing=True)

@@ -13,6 +13,8 @@ import pytest
 from measuring import LITERALS, WORDS, answer, plain_model, rows, same, suite, texts_of
 from oracle import METRICS, HeadOrMlp, effect, metrics
 
+from circuits.report.words import beside
+
 tiny = measuring.tiny
 
 COMPONENTS: dict[str, list[HeadOrMlp]] = {
@@ -138,6 +140,27 @@ def test_texts_without_answers_have_kl_and_loss_only(tiny: dict[str, Path], tmp_
         assert row["clean"] == {"top1": None, "top1_low": None, "logit_diff": None}
         assert row["verdict"] in ("supported", "inconclusive", "refuted")
         assert row["reason"] is None
+
+
+@pytest.mark.parametrize("right", [1, 2])
+def test_a_row_says_how_many_answers_would_be_right(tiny: dict[str, Path], tmp_path: Path, right: int) -> None:
+    """Where one prompt has two right answers, its first choice is said to be one of them; where all have one, nothing is added."""
+    words = [" 1", " 2"][:right]
+    texts = [
+        {"text": "Adam is 1. Bob is", "answer": words, "foil": " 7"},
+        {"text": "Adam is 3. Bob is", "answer": " 4", "foil": " 7"},
+    ]
+    claims = {
+        "looks": {"head": "1.1", "prompts": "p", "attends": "end -> any", "at_least": 0.1},
+        "helps": {"prompts": "p", "ablate": "1.1", "method": "zero", "change_in": "logit_diff", "observe": True},
+    }
+    text = suite({"path": str(tiny["llama"])}, {"p": {"family": "texts", "texts": texts}}, claims)
+    entries, _ = answer(tmp_path / "s.yaml", text)
+    for entry in entries.values():
+        (row,) = rows(entry)
+        assert entry["prompts"]["p"]["right_answers"] == right
+        assert row["clean"].get("right_answers") == (right if right > 1 else None)
+        assert ("of up to 2 right ones" in " ".join(beside(row))) == (right > 1)
 
 
 def test_the_answer_is_the_token_that_falls_out(tiny: dict[str, Path], tmp_path: Path) -> None:

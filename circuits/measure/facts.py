@@ -39,6 +39,7 @@ def describe(
         "census": len(prompts) < wanted and not family.exhaustive,
         "distinct_answers": len({prompt.answers[:1] for prompt in prompts if prompt.answers}),
         "answers": all(prompt.answers for prompt in prompts),
+        "right_answers": max(len(prompt.answers) for prompt in prompts) or None,
         "digest": "sha256:" + digest([[p.ids, p.corrupted, p.answers, p.foils] for p in prompts]),
     }
 

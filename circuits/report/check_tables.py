@@ -195,7 +195,7 @@ def _task(row: Row) -> str:
     if clean.get("top1") is None or row.get("metric") == "prob_diff":  # of a set of answers one choice says little
         return DASH
     low = f" (lower limit {number(clean['top1_low'], True)})" if clean.get("top1_low") is not None else ""
-    return f"answer first on {number(clean['top1'], True)}{low}"
+    return f"first choice is {words.the_answer(clean)} on {number(clean['top1'], True)}{low}"
 
 
 _POINTS = {"clean": "the claim's model as it is", "model": "another model as it is"}

@@ -298,6 +298,12 @@ def _refuting_side(row: Row) -> str:
     return _wrong_side(row)
 
 
+def the_answer(clean: Mapping[str, Any]) -> str:
+    """ "the answer"; where several are right, the one of them that is meant."""
+    several = clean.get("right_answers")
+    return f"the one answer that is listed first, of up to {number(several)} right ones," if several else "the answer"
+
+
 def which_passing(row: Mapping[str, Any]) -> str:
     """ ": 1.5, 6.9 and 11 more": the heads that satisfy a bound, the strongest first; empty where none is named."""
     names = row.get("which_passing") or []
@@ -344,7 +350,7 @@ def beside(row: Row) -> list[str]:
             else ""
         )
         found.append(
-            f"Unablated, the model's first choice is the answer on {number(clean['top1'], True)} of prompts{low}{diff}."
+            f"Unablated, the model's first choice is {the_answer(clean)} on {number(clean['top1'], True)} of prompts{low}{diff}."
         )
     lost = row.get("lost")
     if lost and lost[1]:
