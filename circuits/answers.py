@@ -74,7 +74,7 @@ class Answers:
         own = [each.plain() for each in own_code(item, self.own)]  # its prose stands in the answer
         self._held.append(item)  # ``_seen`` knows prompt sets by identity
         about = [
-            meaning(item, self._seen), item.node_id, suite.title, claim.yaml, dict(claim.source or suite.source or {}),
+            meaning(item, self._seen), item.node_id, suite.title, suite.notes, claim.yaml, dict(claim.source or suite.source or {}),
             [check.text for check in claim.checks], list(claim.warnings), source.digest, source.where, source.name,
             [[other.digest, other.where, other.name] for other in others if other is not None],
             self._about, self.figures is not None, own, package_digest(),

@@ -64,7 +64,7 @@ def entry_of(item: Item) -> dict[str, Any]:
     for check in claim.checks:
         heads |= {str(component) for component in components_of(check.what)}
     return {
-        "id": claim.id, "variant": item.label, "file": suite.path, "line": claim.where.line, "suite": suite.title,
+        "id": claim.id, "variant": item.label, "file": suite.path, "line": claim.where.line, "suite": suite.title, "notes": suite.notes,
         "claim": claim.words, "model": model_name(suite), "heads": sorted(heads, key=_head_order),
         "run": None, "verdict": None, "log_e": None,
         "expected": expectation(claim.expect), "met": None, "status": "measured", "vacuous": False, "cached": False,

@@ -264,7 +264,7 @@ class Claim:
 class Suite:
     """A suite file. ``faults`` are those outside any claim, by line; a claim keeps its own.
 
-    ``prompts`` maps each name to its variants (one, or several for a sweep).
+    ``prompts`` maps each name to its variants (one, or several for a sweep). ``notes``: the comment at the head of the file.
     """
 
     path: str
@@ -275,6 +275,7 @@ class Suite:
     circuits: Mapping[str, Circuit] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
     source: Mapping[str, Any] | None = None
+    notes: str | None = None
     faults: tuple[Fault, ...] = ()
     warnings: tuple[str, ...] = ()
 

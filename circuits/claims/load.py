@@ -19,6 +19,7 @@ from circuits.claims.load_includes import Included, include
 from circuits.claims.load_parts import Context, Shape
 from circuits.claims.load_prompts import Checker, RoleChecker, read_prompt_set
 from circuits.claims.load_top import read_circuit, read_model, read_sampling
+from circuits.claims.notes import head_notes
 from circuits.claims.recover import Block, Read, read
 from circuits.claims.source import Faults, Node, in_order
 from circuits.errors import Fault, Position, garbage_kept
@@ -77,7 +78,7 @@ class _Loader:
         """The passes of loading, in order."""
         source = read(self.path, self.name)
         top, faults = source.top, source.faults
-        nothing = Suite(path=self.name, title=Path(self.name).stem)
+        nothing = Suite(path=self.name, title=Path(self.name).stem, notes=head_notes(faults.lines))
         if top is None or not values.keys(top, faults, "the suite", SUITE_KEYS):
             return replace(nothing, claims=_set_aside(source), faults=in_order(faults.found))
         # A role that the suite names nowhere is not looked for: its code then decides nothing here.
@@ -109,6 +110,7 @@ class _Loader:
             circuits=self.circuits,
             claims=claims,
             source=values.plain(source_node) if source_node is not None else None,
+            notes=head_notes(faults.lines),
             faults=(*in_order(faults.found), *self.included.faults),
             warnings=(warning,) if warning else (),
         )

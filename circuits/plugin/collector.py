@@ -13,17 +13,7 @@ from typing import Any
 
 import pytest
 
-
-@contextmanager
-def paused() -> Iterator[None]:
-    """No automatic collection within; as it was afterwards."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
+from circuits.errors import garbage_kept
 
 
 @contextmanager
@@ -42,14 +32,14 @@ class Collector:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection(self) -> Any:
-        with paused():
+        with garbage_kept():
             found = yield
             gc.freeze()
         return found
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Any:
-        with paused():
+        with garbage_kept():
             return (yield)
 
 

@@ -100,7 +100,11 @@ def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
         lines.append(f"- **Prompt families**: {', '.join(map(code, families))}.")
     if templates:
         lines.append(f"- **Templates**: {', '.join(map(code, templates))}.")
-    return "\n".join([*lines, f"- **Not tested**: {missing}"])
+    lines.append(f"- **Not tested**: {missing}")
+    notes = next((str(entry["notes"]) for entry in entries if entry.get("notes")), None)
+    if notes is not None:
+        lines.append(f"- **The author's notes**, from the head of the suite: {prose(notes)}")
+    return "\n".join(lines)
 
 
 def _claim(entry: Entry) -> list[str]:
