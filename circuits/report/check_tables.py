@@ -24,8 +24,8 @@ _MOST_TOKENS = 3  # of those that took the answer's place; all stand in the sent
 
 
 def numbers(rows: Sequence[Row]) -> str:
-    """The table that comes first: one row a measurement, with its bar."""
-    header = ["check", "head or part", "prompts", "n", "estimate [interval], bound", "effect", "rank", "verdict"]
+    """The table that comes first: one row a measurement, with its bar; what matters most stands left, where no width cuts it."""
+    header = ["verdict", "check", "head or part", "estimate [interval], bound", "effect", "rank", "n", "prompts"]
     return table(header, (_numbers_row(row, label) for row, label in zip(rows, _labels(rows), strict=True)))
 
 
@@ -36,14 +36,14 @@ def _numbers_row(row: Row, label: str) -> list[str]:
         else "<br>".join(["not measured", *([bound_text(row)] if bound_text(row) != DASH else [])])
     )
     return [
+        DASH if words.only_shown(row) else str(row.get("verdict") or "none").upper(),
         label,
         subject(row) or DASH,
-        code(row["prompts"]) if row.get("prompts") else DASH,
-        number(row.get("n")),
         nothing if row.get("estimate") is None else against_bound(row),
         effect_text(row),
         rank_text(row),
-        DASH if words.only_shown(row) else str(row.get("verdict") or "none").upper(),
+        number(row.get("n")),
+        code(row["prompts"]) if row.get("prompts") else DASH,
     ]
 
 
