@@ -395,8 +395,9 @@ def test_contents_name_the_head_that_decided(tmp_path: Path) -> None:
     )
     page = pages(tmp_path, record(claim("20.8-reads", checks=rows), gone))[PAGE]
     table = page.partition('<a id="contents"></a>')[2].partition("\n\nIn `QUERY")[0].strip().splitlines()
-    assert table[0].startswith("| verdict | claim | head or part | estimate [interval] |")
-    assert "(#20.8-reads) | 20.7 | 0.45 [0.42, 0.48] |" in "\n".join(table)
+    assert table[0] == "| verdict, claim | estimate [interval], bound | head or part | as expected |"
+    (told,) = [line for line in table if "(#20.8-reads)" in line]
+    assert re.search(r"\| 0\.45 \[0\.42, 0\.48\]<br>`.+`<br>at least 0\.417 \| 20\.7 \|", told)
     assert "(#c) | – | – | – |" in "\n".join(table)
 
 
@@ -413,7 +414,7 @@ def test_contents_lead_to_every_claim_with_its_verdict(tmp_path: Path) -> None:
     """The table at the top of a page names each claim once, with its verdict and a link that exists."""
     page = pages(tmp_path, record(claim("a"), refuted("b", 0.2, met=False), claim("c", variant="x,y=1")))[PAGE]
     table = page.partition('<a id="contents"></a>')[2].partition("\n\nIn `QUERY")[0]
-    assert re.findall(r"^\| (\w+) \| \[(\w+)", table, re.MULTILINE) == [
+    assert re.findall(r"^\| \*\*(\w+)\*\*<br>\[(\w+)", table, re.MULTILINE) == [
         ("SUPPORTED", "a"),
         ("REFUTED", "b"),
         ("SUPPORTED", "c"),

@@ -11,6 +11,7 @@ from circuits.report import bars, beside, check_tables, diagram, mermaid, words
 from circuits.report.pages import (
     MARKER,
     Entry,
+    against_bound,
     anchor,
     bar_cell,
     claim_name,
@@ -60,20 +61,19 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
 
 
 def _contents(entries: Sequence[Entry]) -> str:
-    """Every claim of the page with its verdict and the number that decided it."""
-    header = ["verdict", "claim", "head or part", "estimate [interval]", "against its bound", "as expected"]
+    """Every claim of the page with its verdict and the number that decided it; few columns, so that a phone shows the bars."""
+    header = ["verdict, claim", "estimate [interval], bound", "head or part", "as expected"]
     return table(header, map(_contents_row, entries))
 
 
 def _contents_row(entry: Entry) -> list[str]:
     row = deciding(entry.get("checks") or []) or {}
     measured = row.get("estimate") is not None
+    verdict = f"**{verdict_of(entry).upper()}**" + (" (VACUOUS)" if entry.get("vacuous") else "")
     return [
-        verdict_of(entry).upper() + (" (VACUOUS)" if entry.get("vacuous") else ""),
-        f"[{prose(claim_name(entry))}](#{anchor(entry)})",
+        f"{verdict}<br>[{prose(claim_name(entry))}](#{anchor(entry)})",
+        against_bound(row) if measured else DASH,
         (subject(row) if measured else "") or DASH,  # of several heads the one that decided, which the id may not name
-        estimate_with_interval(row) if measured else DASH,
-        bar_cell(row),
         DASH if verdict_of(entry) == "skipped" else said(entry.get("met"), "yes", "**no**", DASH),
     ]
 
