@@ -1,6 +1,7 @@
 """Whole answers kept between runs: an unchanged claim is answered without numpy, torch or the model.
 
-The key of an answer is everything that it depends on: what the claim asks and says (not the line where it stands), the
+The key of an answer is everything that it depends on: what the claim asks and says (not where it stands, nor the comment at
+the head of its file), the
 options of the run, the digests of the models and all code of this package, with the libraries that run the model. An answer
 rests on values that were measured; it is no measurement itself, and is labelled as cached.
 
@@ -59,7 +60,14 @@ class Answers:
             return None, key
         lines = {check.index: check.where.line for check in item.claim.checks}
         rows = [{**row, "line": lines.get(row["index"], row["line"])} for row in found["checks"]]
-        entry = {**found, "line": item.claim.where.line, "checks": rows, "cached": True, "status": "cached"}
+        entry = {
+            **found,
+            "line": item.claim.where.line,
+            "notes": item.suite.notes,
+            "checks": rows,
+            "cached": True,
+            "status": "cached",
+        }
         return Outcome(entry, entry["met"], plain=True), key
 
     def key(self, item: Item) -> str | None:
@@ -74,7 +82,7 @@ class Answers:
         own = [each.plain() for each in own_code(item, self.own)]  # its prose stands in the answer
         self._held.append(item)  # ``_seen`` knows prompt sets by identity
         about = [
-            meaning(item, self._seen), item.node_id, suite.title, suite.notes, claim.yaml, dict(claim.source or suite.source or {}),
+            meaning(item, self._seen), item.node_id, suite.title, claim.yaml, dict(claim.source or suite.source or {}),
             [check.text for check in claim.checks], list(claim.warnings), source.digest, source.where, source.name,
             [[other.digest, other.where, other.name] for other in others if other is not None],
             self._about, self.figures is not None, own, package_digest(),

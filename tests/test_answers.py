@@ -137,6 +137,7 @@ def test_an_answer_is_found_by_all_that_it_depends_on(tmp_path: Path) -> None:
     moved = items(tmp_path, "# one more line\n" + SUITE)["first"]
     other = kept(tmp_path, moved, answers(tmp_path))
     assert other is not None
+    assert (again.entry["notes"], other.entry["notes"]) == (None, "one more line")
     assert other.entry["line"] == other.entry["checks"][0]["line"] == item.claim.where.line + 1
     for options in ({"seed": 3}, {"n": 8}, {"dtype": "float64"}, {"strict": True}, {"permuted": 2}, {"robust": True}):
         assert kept(tmp_path, item, answers(tmp_path, **options)) is None, options

@@ -27,7 +27,7 @@ from circuits.measure.plan import Plan, Settings, askable, group_key, name_of
 from circuits.measure.profile import Profile, profile_arrays, profile_from, profile_key
 from circuits.measure.room import Room
 from circuits.measure.variants import measure_variants
-from circuits.prompts.own import Metric, Score
+from circuits.prompts.own import Metric, Score, has_own_code
 from circuits.prompts.prompt import Family, TokenPrompt
 from circuits.prompts.tokens import reference_prompts
 
@@ -72,6 +72,7 @@ class Group:
     total: int = 0
     room: Room = field(default_factory=Room)
     own: tuple[Metric | Score, ...] = ()
+    _key: str | None = None
     _prompts: list[TokenPrompt] | None = None
     _attention: dict[Question, AttentionValues] = field(default_factory=dict)
     _pictures: dict[tuple[Question, tuple[int, int]], Picture] = field(default_factory=dict)
@@ -84,9 +85,11 @@ class Group:
 
     @property
     def key(self) -> str:
-        """Digest of what every value of the group depends on."""
-        about = group_key(self.prompt_set, self.family, self.seed, self.model_digest, self.settings, self.own)
-        return digest([about, self.first, self.n, *self.chosen])
+        """Digest of what every value of the group depends on; of a project's own code as it is at each time of asking."""
+        if self._key is None or self.own or has_own_code(self.family):
+            about = group_key(self.prompt_set, self.family, self.seed, self.model_digest, self.settings, self.own)
+            self._key = digest([about, self.first, self.n, *self.chosen])
+        return self._key
 
     def key_of(self, quantity: str) -> str:
         """The cache key of one quantity of the group."""

@@ -31,7 +31,7 @@ from circuits.measure.picture import Picture
 from circuits.measure.plan import Plan, Settings, group_key
 from circuits.measure.profile import Profile
 from circuits.measure.room import Room
-from circuits.prompts.own import Metric, Score
+from circuits.prompts.own import Metric, Score, has_own_code
 from circuits.prompts.prompt import Family, TokenPrompt
 from circuits.prompts.tokens import build
 
@@ -96,6 +96,7 @@ class Series:
     room: Room = field(default_factory=Room)
     known_controls: dict[Question, Controls] = field(default_factory=dict)
     control_parts: dict[tuple[Question, int | None], tuple[NDArray[np.float64], int]] = field(default_factory=dict)
+    _key: str | None = None
     _prompts: list[TokenPrompt] | None = None
     _about: dict[str, int] | None = None
     _blocks: list[Group] = field(default_factory=list)
@@ -104,8 +105,10 @@ class Series:
     @property
     def key(self) -> str:
         """Digest of what every value depends on, the number of prompts aside."""
-        key = group_key(self.prompt_set, self.family, self.seed, self.model_digest, self.settings, self.own)
-        return digest([key, *self._chosen]) if self._chosen else key
+        if self._key is None or self.own or has_own_code(self.family):  # own code as it is at each time of asking
+            key = group_key(self.prompt_set, self.family, self.seed, self.model_digest, self.settings, self.own)
+            self._key = digest([key, *self._chosen]) if self._chosen else key
+        return self._key
 
     @property
     def _chosen(self) -> tuple[int | str, ...]:

@@ -179,6 +179,11 @@ def functions_of(own: Own) -> list[Any]:
     return [each for each in _all_functions(own) if not of_package(each)]
 
 
+def has_own_code(family: Family) -> bool:
+    """Whether anything of the project's decides what a family's prompts are: its functions or its roles."""
+    return bool(functions_of(family) or family.marks)
+
+
 def _all_functions(own: Own) -> list[Any]:
     if isinstance(own, Family):
         return [own.pairs, own.roles, own.check]
