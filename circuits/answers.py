@@ -1,9 +1,9 @@
 """Whole answers kept between runs: an unchanged claim is answered without numpy, torch or the model.
 
-The key of an answer is everything that it depends on: what the claim asks and says (not where it stands, nor the comment at
-the head of its file), the
-options of the run, the digests of the models and all code of this package, with the libraries that run the model. An answer
-rests on values that were measured; it is no measurement itself, and is labelled as cached.
+The key of an answer is everything that it depends on: what the claim asks and says (not where it stands, nor the comment
+at the head of its file), the options of the run, the digests of the models and all code of this package, with the
+libraries that run the model. An answer rests on values that were measured; it is no measurement itself, and is labelled as
+cached.
 
 One file a suite, with a checksum: a damaged file counts as absent. Figures are part of an answer: where one is missing
 from the report folder, the claim is answered anew.

@@ -118,12 +118,11 @@ def heads_passing(means: Floats, bound: Bound) -> Row:
     """
     if bound.low is None and bound.high is None:
         return {"heads_passing": None, "which_passing": None}
-    sign = 1.0 if bound.low is None else -1.0
-    holding = [
-        head for head in np.ndindex(means.shape) if not np.isnan(means[head]) and bound.holds(float(means[head]))
-    ]
-    holding.sort(key=lambda head: (sign * means[head], head))
-    named = [f"{layer}.{head}" for layer, head in holding[:MOST_NAMED]]
+    every = means.ravel()
+    there = np.flatnonzero(~np.isnan(every))
+    holding = there[[bound.holds(mean) for mean in every[there].tolist()]]
+    first = np.argsort(every[holding] * (1.0 if bound.low is None else -1.0), kind="stable")[:MOST_NAMED]
+    named = [f"{place // means.shape[1]}.{place % means.shape[1]}" for place in holding[first].tolist()]
     return {"heads_passing": [len(holding), means.size], "which_passing": named}
 
 
