@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from circuits.report.drawing import draw
-from circuits.report.figures import AblationFigure, AttentionFigure, ScoreFigure, boundary_edges
+from circuits.report.figures import AblationFigure, AttentionFigure, ScoreFigure, ablation_canvas, boundary_edges
+from circuits.report.placing import arrange
 from circuits.report.rank_figures import RankFigure, counts
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -177,3 +178,19 @@ def test_ranks_are_counted_in_the_rows_of_the_figure() -> None:
     ranks = np.array([1, 1, 2, 3, 4, 5, 6, 10, 11, 100, 101, 1000, 1001, 31518, np.nan])
     assert counts(ranks) == [2, 1, 1, 2, 2, 2, 2, 2]
     assert sum(counts(ranks)) == np.isfinite(ranks).sum()
+
+
+@pytest.mark.parametrize(
+    ("clean", "ablated"), [([13.0] * 32, [18.0] * 32), ([18.0] * 32, [13.0] * 32), (range(40), range(39, -1, -1))]
+)
+def test_no_prompt_of_an_ablation_lies_under_the_legend(clean: Any, ablated: Any) -> None:
+    """Whichever corner the prompts are in, what the marks mean is said below the axes and their numbers."""
+    figure = ablation_canvas(AblationFigure(np.array(clean), np.array(ablated), "logit_diff", "t"))
+    arrange(figure)
+    (axes,), (legend,) = figure.axes, figure.legends
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    around = axes.get_tightbbox(renderer)
+    assert around is not None
+    assert legend.get_window_extent(renderer).y1 <= around.y0
+    assert legend.get_window_extent(renderer).y0 >= 0
+    assert axes.get_legend() is None

@@ -292,7 +292,9 @@ def ablation_canvas(figure: AblationFigure) -> Figure:
     axes.set_axisbelow(True)
     skipped = f", {dropped} without a value left out" if dropped else ""
     put_title(canvas, figure.title, f"{len(clean)} prompts{skipped}; below the line: the ablation lowers it", 6.4)
-    axes.legend(loc="upper left", fontsize=8, framealpha=0.9)
+    canvas.legend(
+        loc="lower center", ncols=3, fontsize=8.5, frameon=False
+    )  # below: there is data in every corner of some
     return canvas
 
 
