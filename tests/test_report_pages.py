@@ -373,6 +373,8 @@ def test_an_intervention_that_nothing_is_compared_with_says_so(
     line = "**No base rate** (check 1): what the same intervention on parts that the claim does not name would come to was not measured."
     assert (line in page) is said
     assert ("No base rate" in page) is said
+    single = said and more["kind"] == "ablate"
+    assert ("A check with `top:` ablates every head alone and ranks them." in page) is single
 
 
 def test_the_front_page_says_what_a_page_without_a_history_does_not_show(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -132,10 +133,16 @@ def base_rate(rows: Sequence[Row]) -> str | None:
     bare = dict.fromkeys(place(row) for row in rows if _alone(row))
     if not bare:
         return None
+    hint = " A check with `top:` ablates every head alone and ranks them." if any(map(_single, rows)) else ""
     return (
         f"**No base rate** (check {listing(bare)}): what the same intervention on parts that the claim does not name would come to "
-        "was not measured."
+        f"was not measured.{hint}"
     )
+
+
+def _single(row: Row) -> bool:
+    """Whether a row without a comparison is the ablation of one head by itself, which `top:` would rank."""
+    return _alone(row) and row.get("kind") == "ablate" and bool(_HEAD.fullmatch(subject(row) or ""))
 
 
 def _alone(row: Row) -> bool:
@@ -146,6 +153,7 @@ def _alone(row: Row) -> bool:
     return row.get("kind") in ("ablate", "keep_only", "path") and judged and not compared and not itself
 
 
+_HEAD = re.compile(r"\d+\.\d+")
 _COMPARISONS = ("interaction", "completeness", "minimality", "sufficiency", "partial_necessity")
 
 
