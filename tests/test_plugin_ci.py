@@ -108,7 +108,7 @@ def test_the_summary_is_appended_once(job: Run) -> None:
     ]
     unmeasurable = next(line for line in missed.splitlines() if "UNMEASURABLE" in line)
     assert re.search(
-        r"\| 0%<br>.*at least 10% \|.*\| 12 \| supported \| the model does not do this task surely", unmeasurable
+        r"\| 0%<br>.*at least 10% \| n = 12 \| supported \| the model does not do this task surely", unmeasurable
     )
     assert "[Already.]" in missed  # passes, though it was not expected to
     assert "https://github.com/a/b/blob/abc/the%20project/hypotheses/all.yaml#L11" in text

@@ -169,7 +169,7 @@ def test_section_of_a_claim_holds_its_evidence(tmp_path: Path) -> None:
         "30 layers x 9 heads; digest `sha256:b179`",
         "In `QUERY -> KEY` the query token attends to the key token.",
         "0.618, 95% interval 0.584 to 0.642 (betting interval, guaranteed)",
-        "| SUPPORTED | 1: `attends: any -> n-3` | 16.8 | 0.618 [0.584, 0.642]<br>`0\u00a0······│─═●─────\u00a01`<br>at least 0.417 | "
+        "| **SUPPORTED**<br>1: `attends: any -> n-3` | 16.8 | 0.618 [0.584, 0.642]<br>`0\u00a0······│─═●─────\u00a01`<br>at least 0.417 | "
         "lift 11.3 | 67<br>`numerals` |",
         "| 1 | 16.8 | 0.0553 | 13 of 270 |",
         "*Sampling*: 95% interval (betting interval, guaranteed); seed 29.",

@@ -9,6 +9,7 @@ from typing import Any
 from circuits.report import beside, words
 from circuits.report.pages import (
     against_bound,
+    below,
     bound_text,
     effect_text,
     estimate_with_interval,
@@ -26,7 +27,7 @@ _MOST_TOKENS = 3  # of those that took the answer's place; all stand in the sent
 
 def numbers(rows: Sequence[Row]) -> str:
     """The table that comes first: one row a measurement, with its bar; what matters most stands left, where no width cuts it."""
-    header = ["verdict", "check", "head or part", "estimate [interval], bound", "effect", "rank", "n, prompts"]
+    header = ["verdict, check", "head or part", "estimate [interval], bound", "effect, rank", "n, prompts"]
     return table(header, (_numbers_row(row, label) for row, label in zip(rows, _labels(rows), strict=True)))
 
 
@@ -37,13 +38,11 @@ def _numbers_row(row: Row, label: str) -> list[str]:
         else "<br>".join(["not measured", *([bound_text(row)] if bound_text(row) != DASH else [])])
     )
     return [
-        DASH if words.only_shown(row) else str(row.get("verdict") or "none").upper(),
-        label,
+        below("" if words.only_shown(row) else f"**{str(row.get('verdict') or 'none').upper()}**", label),
         subject(row) or DASH,
         nothing if row.get("estimate") is None else against_bound(row),
-        effect_text(row),
-        rank_text(row),
-        "<br>".join([number(row.get("n")), *([code(row["prompts"])] if row.get("prompts") else [])]),
+        below(effect_text(row), rank_text(row)),
+        below(number(row.get("n")), code(row["prompts"]) if row.get("prompts") else ""),
     ]
 
 

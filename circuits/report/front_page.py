@@ -13,6 +13,7 @@ from circuits.report.pages import (
     Entry,
     against_bound,
     anchor,
+    below,
     claim_name,
     details,
     effect_text,
@@ -115,7 +116,7 @@ def placed(suites: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
     return {file: [{**entry, "file": file} for entry in entries] for file, entries in suites.items()}
 
 
-COLUMNS = ["verdict", "claim", "head or part", "estimate [interval], bound", "effect", "rank", "n"]
+COLUMNS = ["verdict", "claim", "head or part", "estimate [interval], bound", "effect, rank, n"]
 
 
 def _tested(entries: Sequence[Entry]) -> list[Entry]:
@@ -240,9 +241,7 @@ def claim_row(entry: Entry, words_cell: str | None = None) -> list[str]:
         (words_cell or _words(entry)) + _others(rows),
         subject(row) or prose(", ".join(str(head) for head in entry.get("heads") or [])) or DASH,
         "a map" if a_map else "not measured" if row.get("estimate") is None else against_bound(row),
-        effect_text(row),
-        rank_text(row),
-        number(row.get("n")),
+        below(effect_text(row), rank_text(row), f"n = {number(row['n'])}" if row.get("n") is not None else DASH),
     ]
 
 

@@ -170,9 +170,14 @@ def bar_cell(row: Mapping[str, Any]) -> str:
     return drawn if drawn == DASH else f"`{drawn}`"
 
 
+def below(*parts: str) -> str:
+    """What is known of the parts of a cell, below each other; a dash where nothing is."""
+    return "<br>".join(part for part in parts if part not in ("", DASH)) or DASH
+
+
 def against_bound(row: Mapping[str, Any]) -> str:
     """Estimate with interval, bar and bound below each other in one cell."""
-    return "<br>".join(part for part in (estimate_with_interval(row), bar_cell(row), bound_text(row)) if part != DASH)
+    return below(estimate_with_interval(row), bar_cell(row), bound_text(row))
 
 
 def bound_text(row: Mapping[str, Any]) -> str:
