@@ -238,7 +238,7 @@ def test_front_page_counts_and_links(tmp_path: Path) -> None:
     assert "Run 3: 41 measured, 17 taken from the cache, 0 skipped and 0 invalid." in front
     assert "<summary>2 skipped: gpt2: no copy | cached</summary>" in front
     assert "- `hypotheses/gpt2.yaml`: [c](hypotheses--gpt2.md#c), [d](hypotheses--gpt2.md#d)" in front
-    assert "| 3 | 2 | 0.1.0 | 2.13.0 | 4.3.0 | float32 | cpu | deadbee |" in front
+    assert "| 3 | 2 | circuits 0.1.0, torch 2.13.0, transformer_lens 4.3.0 | float32 on cpu | deadbee |" in front
     links = re.findall(r"\]\(([^)#]+)#([^)]+)\)", front)
     assert len(links) == 5, "each claim once, and the refuted one among the refutations too"
     for page, anchor in links:

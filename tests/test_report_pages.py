@@ -176,7 +176,10 @@ def test_a_row_shows_the_check_that_decides(tmp_path: Path) -> None:
     rows = [check(index=1, low=0.55), check(index=2, head="9.2", low=0.42), check(index=3, low=0.5)]
     (row,) = [line for line in rows_under(front_of(tmp_path, claim(checks=rows)), "Claims") if "SUPPORTED" in line]
     assert "(and 2 more)" in row
-    assert "| 9.2 | 0.618 [0.42, 0.642]<br>`0\u00a0·····│═══●─────\u00a01`<br>at least 0.417 | lift 11.3<br>n = 67 |" in row
+    assert (
+        "| 9.2 | 0.618 [0.42, 0.642]<br>`0\u00a0·····│═══●─────\u00a01`<br>at least 0.417 | lift 11.3<br>n = 67 |"
+        in row
+    )
     assert row.count("`0\u00a0") == 1
 
 

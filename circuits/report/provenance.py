@@ -87,12 +87,14 @@ def _by_run(record: Mapping[str, Any]) -> dict[str, dict[str, Entry]]:
 
 
 def _runs(record: Mapping[str, Any]) -> str:
-    runs = record["runs"]
-    keys = (*_VERSIONS, "dtype", "device", "git")
-    rows = [
-        [run, str(len(entries)), *(_fact(runs[run], key) for key in keys)] for run, entries in _by_run(record).items()
-    ]
-    return table(["run", "claims", *keys], rows) if rows else "Nothing was measured yet."
+    """A row a run: its versions in one cell, so that the table fits a page on paper."""
+    rows = []
+    for name, entries in _by_run(record).items():
+        run = record["runs"][name]
+        versions = ", ".join(f"{key} {_fact(run, key)}" for key in _VERSIONS if run.get(key))
+        arithmetic = " on ".join(_fact(run, key) for key in ("dtype", "device") if run.get(key))
+        rows.append([name, str(len(entries)), versions or DASH, arithmetic or DASH, _fact(run, "git")])
+    return table(["run", "claims", "versions", "arithmetic", "git"], rows) if rows else "Nothing was measured yet."
 
 
 def _fact(run: Mapping[str, Any], key: str) -> str:
