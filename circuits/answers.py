@@ -11,6 +11,7 @@ from the report folder, the claim is answered anew.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +22,7 @@ from circuits.extensions import Extensions
 from circuits.items import Item, Options, Outcome, other_models, own_code
 from circuits.meaning import meaning
 from circuits.models.source import ModelSource, resolve
-from circuits.store import digest_of, package_digest, read_kept, write_kept
+from circuits.store import digest_of, package_digest, read_texts, write_texts
 
 KEPT = ("measured", "cached")
 """The states whose entries are kept: what was skipped, invalid or failed is looked at again each time."""
@@ -43,8 +44,9 @@ class Answers:
         self.root = root
         self.figures = figures
         self.own = own
-        self._about = {name: value for name, value in asdict(options).items() if name not in _ASIDE}
-        self._suites: dict[str, dict[str, Any]] = {}
+        asked = {name: value for name, value in asdict(options).items() if name not in _ASIDE}
+        self._run = digest_of([asked, figures is not None, package_digest()])  # the same for all items of the run
+        self._suites: dict[str, dict[str, str]] = {}  # entries as JSON: of those for other options none is ever read
         self._sources: dict[int, ModelSource | None] = {}
         self._others: dict[str, ModelSource | None] = {}
         self._seen: dict[int, Any] = {}
@@ -55,7 +57,8 @@ class Answers:
         key = self.key(item)
         if key is None or self.options.no_cache:
             return None, key
-        found = self._of(item.suite.path).get(key)
+        text = self._of(item.suite.path).get(key)
+        found = json.loads(text) if text is not None else None
         if found is None or not self._has_figures(found):
             return None, key
         lines = {check.index: check.where.line for check in item.claim.checks}
@@ -85,7 +88,7 @@ class Answers:
             meaning(item, self._seen), item.node_id, suite.title, claim.yaml, dict(claim.source or suite.source or {}),
             [check.text for check in claim.checks], list(claim.warnings), source.digest, source.where, source.name,
             [[other.digest, other.where, other.name] for other in others if other is not None],
-            self._about, self.figures is not None, own, package_digest(),
+            self._run, own,
         ]  # fmt: skip
         try:
             return digest_of(about)
@@ -127,10 +130,13 @@ class Answers:
             old = self._of(suite)
             if all(key in old for key in answers):
                 continue
-            kept = {**{key: entry for key, entry in old.items() if key not in answers}, **answers}
+            fresh = {
+                key: json.dumps(entry, separators=(",", ":"), ensure_ascii=False) for key, entry in answers.items()
+            }
+            kept = {**{key: text for key, text in old.items() if key not in fresh}, **fresh}
             most = (1 + OLDER) * max(len(answers), 32)
             kept = dict(list(kept.items())[-most:])  # the newest stand last
-            write_kept(self._path(suite), kept)
+            write_texts(self._path(suite), kept)
             self._suites[suite] = kept
 
     def _has_figures(self, entry: Mapping[str, Any]) -> bool:
@@ -143,11 +149,11 @@ class Answers:
         }
         return all((self.figures / path).is_file() for path in paths)
 
-    def _of(self, suite: str) -> dict[str, Any]:
+    def _of(self, suite: str) -> dict[str, str]:
         if suite not in self._suites:
-            self._suites[suite] = read_kept(self._path(suite)) if self.folder is not None else {}
+            self._suites[suite] = read_texts(self._path(suite)) if self.folder is not None else {}
         return self._suites[suite]
 
     def _path(self, suite: str) -> Path:
         assert self.folder is not None
-        return self.folder / f"{digest_of([str(self.root), suite])[:32]}.json"
+        return self.folder / f"{digest_of([str(self.root), suite])[:32]}.txt"

@@ -28,7 +28,7 @@ def meaning(item: Item, seen: dict[int, Any] | None = None) -> str:
 
     The words, the checks with their bounds, the prompt sets, the model as written, sampling and what is expected. The
     claim's id, its file and its place there are not part of it. ``seen``: what was read before by identity (prompt sets
-    are shared by many claims); it must not outlive the suites.
+    and sampling are shared by many claims); it must not outlive the suites.
     """
     return _digest(item, item.suite.sampling, seen)
 
@@ -69,7 +69,7 @@ def plain(value: Any, seen: dict[int, Any]) -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(each, seen) for key, each in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        if isinstance(value, PromptSet):
+        if isinstance(value, (PromptSet, Sampling)):
             if id(value) not in seen:
                 seen[id(value)] = _fields(value, seen)
             return seen[id(value)]

@@ -12,7 +12,7 @@ import pytest
 
 from circuits.plugin import github, hooks, options
 from circuits.plugin.collect import STATE, SUFFIXES, SuiteFile, is_suite
-from circuits.plugin.collector import Collector, pytest_cmdline_main
+from circuits.plugin.collector import pytest_cmdline_main
 from circuits.plugin.items import pytest_runtest_makereport
 from circuits.plugin.session import State
 from circuits.plugin.summary import Sections, ShortSummary
@@ -49,7 +49,6 @@ def pytest_configure(config: pytest.Config) -> None:
     options.choose_seed(config)
     state = config.stash[STATE] = State(config)
     config.pluginmanager.register(state, "circuits-state")
-    config.pluginmanager.register(Collector(), "circuits-collector")
     config.pluginmanager.register(Sections(state), "circuits-sections")
     if not state.is_worker:
         config.pluginmanager.register(ShortSummary(), "circuits-short-summary")

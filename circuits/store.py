@@ -192,6 +192,23 @@ def write_kept(path: Path, data: Mapping[str, Any]) -> None:
         write_atomic(path, f"{_checksum(text)}\n{text}")
 
 
+def read_texts(path: Path) -> dict[str, str]:
+    """The texts of a file by their keys; none where it is missing, damaged or something else."""
+    try:
+        said, _, text = path.read_text(encoding="utf-8").partition("\n")
+    except (OSError, ValueError):
+        return {}
+    lines = text.split("\n") if said == _checksum(text) else []
+    return {key: value for key, tab, value in (line.partition("\t") for line in lines) if tab}
+
+
+def write_texts(path: Path, texts: Mapping[str, str]) -> None:
+    """Keep texts (in one line each, without tabs in their keys) as ``read_texts`` reads them. A full disk is no error."""
+    text = "\n".join(f"{key}\t{value}" for key, value in texts.items())
+    with contextlib.suppress(OSError, UnicodeError):
+        write_atomic(path, f"{_checksum(text)}\n{text}")
+
+
 def _checksum(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()
 

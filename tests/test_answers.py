@@ -15,7 +15,7 @@ from tests_of_plugin import HEAD, SMALL, project, results, run_pytest
 from circuits.answers import Answers
 from circuits.items import Item, Options, Outcome, items_of, knowledge, load
 from circuits.meaning import meaning
-from circuits.store import digest_of, read_kept, write_kept
+from circuits.store import digest_of, read_kept, read_texts, write_kept, write_texts
 
 SUITE = """\
 suite: One
@@ -107,6 +107,35 @@ def test_what_is_kept_comes_back_and_damage_is_seen(
         assert read_kept(path) == {}
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(st.text("abc0", min_size=1), st.text(st.characters(exclude_characters="\n\r", codec="utf-8"))))
+def test_texts_that_are_kept_come_back_and_damage_is_seen(
+    tmp_path_factory: pytest.TempPathFactory, texts: dict[str, str]
+) -> None:
+    """As above, of the answers of a suite: a line each."""
+    path = tmp_path_factory.mktemp("kept") / "a.txt"
+    write_texts(path, texts)
+    assert read_texts(path) == texts
+    whole = path.read_bytes()
+    for place in {0, len(whole) // 2, len(whole) - 1}:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert read_texts(path) == {}
+    path.unlink()
+    assert read_texts(path) == {}
+
+
+def test_answers_to_other_questions_are_not_even_read(tmp_path: Path) -> None:
+    """Of those for other options and earlier bounds only the key is looked at: an entry that is no JSON does no harm."""
+    item = items(tmp_path, SUITE)["first"]
+    found = answers(tmp_path)
+    key = found.key(item)
+    assert key is not None
+    found.keep({"x": (key, entry(item))})
+    (file,) = (tmp_path / "kept").glob("*.txt")
+    write_texts(file, {"other": "no JSON", **read_texts(file)})
+    assert kept(tmp_path, item, answers(tmp_path)) is not None
+
+
 def entry(item: Item) -> dict[str, object]:
     row = {"index": 1, "line": 1, "estimate": 0.5, "figure": None}
     return {
@@ -186,8 +215,8 @@ def test_old_answers_go(tmp_path: Path) -> None:
     item = items(tmp_path, SUITE)["first"]
     for number in range(300):
         answers(tmp_path).keep({"x": (f"key{number}", entry(item))})
-    (file,) = (tmp_path / "kept").glob("*.json")
-    assert list(read_kept(file)) == [f"key{number}" for number in range(300 - 128, 300)]
+    (file,) = (tmp_path / "kept").glob("*.txt")
+    assert list(read_texts(file)) == [f"key{number}" for number in range(300 - 128, 300)]
 
 
 def test_a_second_run_imports_neither_numpy_nor_torch(tmp_path: Path) -> None:

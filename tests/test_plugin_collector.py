@@ -29,6 +29,17 @@ with open("after.json", "w") as file:
 """
 
 
+def test_a_session_without_claims_is_no_business_of_the_plugins(tmp_path: Path) -> None:
+    """Tests of another project find the collector as Python has it."""
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_other.py").write_text("def test_it():\n    pass\n")
+    main = MAIN.format(before="")
+    done = subprocess.run([sys.executable, "-c", main, "."], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "during.json").read_text()) == {"enabled": True, "frozen": 0}
+    assert json.loads((tmp_path / "after.json").read_text())[1] == {"enabled": True, "frozen": 0, "status": 0}
+
+
 @pytest.mark.parametrize("before", ["", "gc.freeze()", "gc.disable()"], ids=["as it is", "frozen", "off"])
 @pytest.mark.parametrize("status", [0, 4], ids=["run", "refused"])
 def test_the_collector_is_left_as_it_was(tmp_path: Path, before: str, status: int) -> None:

@@ -86,9 +86,12 @@ class SuiteFile(pytest.File):
     """A suite: one item per claim and variant, and one for the faults outside its claims."""
 
     def collect(self) -> Iterator[pytest.Item]:
+        from circuits.errors import garbage_kept
+
         state = self.config.stash[STATE]
         try:
-            items = list(self._items(state))
+            with garbage_kept():
+                items = list(self._items(state))
         except Exception as error:  # a bug, or a family that cannot be loaded: one item fails, the session goes on
             items = [BrokenItem.from_parent(self, name="(suite)", state=state, error=error)]
         yield from items

@@ -165,6 +165,8 @@ def properties(entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _flat(value: Any) -> Any:
     """A scalar that a JUnit file can hold; None for nothing."""
+    if value is None or type(value) in (str, int):
+        return value
     from circuits.report.record import DIGITS, clean_numbers
 
     if isinstance(value, (list, tuple)):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from circuits.plugin.collector import look_no_more_at_what_is_there
 from circuits.plugin.items import ClaimItem
 from circuits.plugin.options import model_places, read_options, report_folder
 from circuits.plugin.progress import Progress
@@ -264,6 +265,8 @@ class State:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._items = [item.item for item in session.items if isinstance(item, ClaimItem)]
         self.selected = {item.node_id for item in self._items}
+        if self._items:
+            look_no_more_at_what_is_there()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather what the items found; under xdist this runs in the controller, with the workers' reports."""
@@ -311,9 +314,13 @@ class State:
             session.exitstatus = pytest.ExitCode.OK  # there were claims, and none had to be tested again
         if not self.entries:
             return
-        self._keep_answers()
-        self._find_discoveries()
-        if not self._write_report() and session.exitstatus == pytest.ExitCode.OK:
+        from circuits.errors import garbage_kept
+
+        with garbage_kept():
+            self._keep_answers()
+            self._find_discoveries()
+            written = self._write_report()
+        if not written and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _keep_answers(self) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -111,9 +111,16 @@ def read_ledger(path: Path, present: Collection[str] | None = None) -> Ledger:
         data = path.read_bytes()
     except FileNotFoundError:
         return Ledger(present=None if present is None else frozenset(present))
+    lines, damaged = _lines_in(data)
+    return Ledger(lines, damaged, None if present is None else frozenset(present))
+
+
+@lru_cache(1)  # a run reads its ledger three times
+def _lines_in(data: bytes) -> tuple[tuple[Line, ...], int]:
+    """The lines that can be read, and how many cannot."""
     found = [_parsed(raw) for raw in data.split(b"\n") if raw.strip()]
     lines = tuple(line for line in found if line is not None)
-    return Ledger(lines, len(found) - len(lines), None if present is None else frozenset(present))
+    return lines, len(found) - len(lines)
 
 
 def _parsed(raw: bytes) -> Line | None:
@@ -192,7 +199,7 @@ def append(path: Path, lines: Iterable[Line]) -> int:
 
 
 def _key(line: Line) -> tuple[str, ...]:
-    return tuple(json.dumps(line.get(part)) for part in _SAME)
+    return tuple(repr(line.get(part)) for part in _SAME)
 
 
 def _write(path: Path, lines: Iterable[Line]) -> None:
