@@ -8,7 +8,7 @@ import measuring
 import pytest
 from test_measure_limits import KINDS, models, nothing_left, prompts_of
 
-from circuits.measure.passes import plain_norms, run_model
+from circuits.measure.passes import FEW_TOKENS, plain_norms, run_model
 from circuits.models.load import LoadedModel
 
 __all__ = ["models", "nothing_left"]  # fixtures
@@ -102,3 +102,33 @@ def test_norms_are_put_back_after_an_error(models: dict[str, LoadedModel]) -> No
     with pytest.raises(ZeroDivisionError), plain_norms(model):
         raise ZeroDivisionError
     assert replaced() == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_small_pass_does_not_depend_on_the_threads(kind: str, models: dict[str, LoadedModel]) -> None:
+    """One thread runs it, whatever was set; that is as it was afterwards, also after an error."""
+    import torch
+
+    model = models[kind]
+    tokens = tokens_of(kind, model)
+    assert tokens.numel() < FEW_TOKENS
+    before, seen = torch.get_num_threads(), list[int]()
+    hooks = [("blocks.0.hook_resid_pre", lambda value, hook: seen.append(torch.get_num_threads()))]
+    try:
+        found = []
+        for threads in (2, 1):
+            torch.set_num_threads(threads)
+            found.append(run_model(model, tokens, return_type="logits", fwd_hooks=hooks))
+            assert torch.get_num_threads() == threads
+        torch.set_num_threads(2)
+        many = tokens[:1].repeat(FEW_TOKENS, 1)
+        run_model(model, many, return_type=None, fwd_hooks=hooks, stop_at_layer=1)
+        with pytest.raises(ZeroDivisionError):
+            run_model(
+                model, tokens, return_type=None, fwd_hooks=[("blocks.0.hook_resid_pre", lambda value, hook: 1 / 0)]
+            )
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1, 1, 2]
+    assert bool((found[0] == found[1]).all())

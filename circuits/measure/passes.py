@@ -4,7 +4,7 @@ no number for a hook that is not there."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ Hook = tuple[str, Callable[..., Any]]
 
 UNEMBED = "unembed.hook_in"
 """The hook at what is unembedded."""
+FEW_TOKENS = 288
+"""Passes of fewer tokens are run by one thread. The last digits of small matrix products depend on how many threads share them
+(seen at 96 and 192 rows, not at 288 and more), and so would a run on several workers, which have fewer threads each."""
 _POINTS = ("hook_in", "hook_scale", "hook_normalized", "hook_out")
 """The hooks of a norm; the two in the middle are of numbers that the norm itself does not need."""
 
@@ -24,12 +27,29 @@ _POINTS = ("hook_in", "hook_scale", "hook_normalized", "hook_out")
 def run_model(model: LoadedModel, given: torch.Tensor, **options: Any) -> Any:
     """``run_with_hooks`` of the model's bridge without gradients, on tokens Int[batch, pos] or a residual stream.
 
-    ``options`` are those of ``run_with_hooks``, and so is what it returns. Numbers are the same to the last digit.
+    ``options`` are those of ``run_with_hooks``, and so is what it returns. Numbers are the same to the last digit, but for passes
+    of few tokens on a CPU: one thread runs them, see ``FEW_TOKENS``.
     """
     import torch
 
-    with torch.no_grad(), plain_norms(model):
+    few = given.shape[0] * given.shape[1] < FEW_TOKENS and model.device.startswith("cpu")
+    with torch.no_grad(), plain_norms(model), one_thread() if few else nullcontext():
         return model.bridge.run_with_hooks(given, **options)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """What is computed within is computed by one thread; afterwards there are as many as before."""
+    import torch
+
+    threads = torch.get_num_threads()
+    if threads > 1:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if threads > 1:
+            torch.set_num_threads(threads)
 
 
 @contextmanager
