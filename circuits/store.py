@@ -178,33 +178,39 @@ def digest_of(data: Any) -> str:
 def read_kept(path: Path) -> dict[str, Any]:
     """The mapping of a file; an empty one where it is missing, damaged or something else."""
     try:
-        said, _, text = path.read_text(encoding="utf-8").partition("\n")
-        found = json.loads(text) if said == _checksum(text) else None
-    except (OSError, ValueError, RecursionError):
+        found = json.loads(_read_checked(path))
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def write_kept(path: Path, data: Mapping[str, Any]) -> None:
     """Keep plain data as ``read_kept`` reads it. A full or read-only disk is no error."""
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
-    with contextlib.suppress(OSError, UnicodeError):
-        write_atomic(path, f"{_checksum(text)}\n{text}")
+    _write_checked(path, json.dumps(data, separators=(",", ":"), ensure_ascii=False))
 
 
 def read_texts(path: Path) -> dict[str, str]:
     """The texts of a file by their keys; none where it is missing, damaged or something else."""
-    try:
-        said, _, text = path.read_text(encoding="utf-8").partition("\n")
-    except (OSError, ValueError):
-        return {}
-    lines = text.split("\n") if said == _checksum(text) else []
+    lines = _read_checked(path).split("\n")
     return {key: value for key, tab, value in (line.partition("\t") for line in lines) if tab}
 
 
 def write_texts(path: Path, texts: Mapping[str, str]) -> None:
     """Keep texts (in one line each, without tabs in their keys) as ``read_texts`` reads them. A full disk is no error."""
-    text = "\n".join(f"{key}\t{value}" for key, value in texts.items())
+    _write_checked(path, "\n".join(f"{key}\t{value}" for key, value in texts.items()))
+
+
+def _read_checked(path: Path) -> str:
+    """The text of a file behind its checksum; "" where it is missing, damaged or something else."""
+    try:
+        said, _, text = path.read_text(encoding="utf-8").partition("\n")
+    except (OSError, ValueError):
+        return ""
+    return text if said == _checksum(text) else ""
+
+
+def _write_checked(path: Path, text: str) -> None:
+    """Write a text as ``_read_checked`` reads it. A full or read-only disk is no error."""
     with contextlib.suppress(OSError, UnicodeError):
         write_atomic(path, f"{_checksum(text)}\n{text}")
 

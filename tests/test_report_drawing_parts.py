@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from test_report_figures import attention, score
-from test_report_profile_figures import profile
+from test_report_profile_figures import profile, sheets_of
 
 from circuits.report import drawing, figures, profile_figures
 from circuits.report.drawing import draw
@@ -156,15 +156,7 @@ SHEETS = [
 @pytest.mark.parametrize("figure", SHEETS, ids=lambda figure: type(figure).__name__)
 def test_nothing_leaves_the_sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Any) -> None:
     """One measurement is enough to place everything, whatever the words are; the axes keep room, and the title its place."""
-    sheets: list[Any] = []
-    plain = figures.new_sheet
-
-    def keep(width: float, height: float) -> Any:
-        sheets.append(plain(width, height))
-        return sheets[-1]
-
-    for module in (figures, profile_figures):
-        monkeypatch.setattr(module, "new_sheet", keep)
+    sheets = sheets_of(monkeypatch, figures, profile_figures)
     draw(figure, tmp_path / "x.png")
     (canvas,) = sheets
     drawn = canvas.get_tightbbox()

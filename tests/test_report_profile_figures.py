@@ -14,6 +14,7 @@ from circuits.report import effect_figures, profile_figures
 from circuits.report.drawing import draw as draw_more
 from circuits.report.effect_figures import EffectsFigure, LossMapFigure
 from circuits.report.profile_figures import LessonFigure, LessonPanel, ProfileFigure
+from circuits.report.sheet import new_sheet
 
 PNG = b"\x89PNG\r\n\x1a\n"
 RNG = np.random.default_rng(0)
@@ -48,19 +49,24 @@ def lesson(*periods: int) -> LessonFigure:
     return LessonFigure("6.9", tuple(panels), "n-3", "induction", "Three back, or induction?")
 
 
+def sheets_of(monkeypatch: pytest.MonkeyPatch, *modules: Any) -> list[Any]:
+    """The sheets that some modules make from now on."""
+    sheets: list[Any] = []
+
+    def keep(width: float, height: float) -> Any:
+        sheets.append(new_sheet(width, height))
+        return sheets[-1]
+
+    for module in modules:
+        monkeypatch.setattr(module, "new_sheet", keep)
+    return sheets
+
+
 def words_of(figure: Any, monkeypatch: pytest.MonkeyPatch, path: Path) -> tuple[Any, list[str]]:
     """The drawn sheet (after layout) and every visible text of it."""
     from matplotlib.text import Text
 
-    sheets: list[Any] = []
-    plain = profile_figures.new_sheet
-
-    def keep(width: float, height: float) -> Any:
-        sheets.append(plain(width, height))
-        return sheets[-1]
-
-    for module in (profile_figures, effect_figures):
-        monkeypatch.setattr(module, "new_sheet", keep)
+    sheets = sheets_of(monkeypatch, profile_figures, effect_figures)
     draw_more(figure, path)
     found = [text for text in sheets[0].findobj(Text) if text.get_visible() and text.get_text().strip()]
     return sheets[0], [text.get_text() for text in found]

@@ -34,6 +34,7 @@ from circuits.verdict.decide import (
 )
 from circuits.verdict.rows import (
     MOST_REMOVED,
+    NONE_COUNTED,
     NOTHING_MEASURED,
     Task,
     ablation_row,
@@ -136,7 +137,7 @@ def top_row(
     elif "corrected" not in row:
         row = decide({**NOTHING_MEASURED, **row}, OBSERVED, None, how)
     place = rank_of(means, head)
-    row |= {"rank": None if np.isnan(means[head]) else place, "k": k, "heads_passing": None, "which_passing": None}
+    row |= {"rank": None if np.isnan(means[head]) else place, "k": k, **NONE_COUNTED}
     row |= {"bound": bound.text, "bound_low": None, "bound_high": None, "observe": False}
     others = [index for index in np.ndindex(means.shape) if index != head]
     m = len(others)

@@ -30,9 +30,10 @@ MOST_REMOVED = 0.9  # an exclusion that takes more of the mass leaves nothing wo
 FEW_REFERENCE = 8
 MOST_NAMED = 6
 """How many of the heads that satisfy a bound are named."""
+NONE_COUNTED: Mapping[str, None] = MappingProxyType({"heads_passing": None, "which_passing": None})
+"""What a row says of the heads that satisfy its bound, where they are not counted."""
 NOTHING_MEASURED: Mapping[str, Any] = MappingProxyType(
-    dict.fromkeys(("uniform", "effect", "heads_passing", "which_passing", "rank", "sides", "removed_mass"))
-    | {"n": 0, "skipped": 0}
+    {**dict.fromkeys(("uniform", "effect", "rank", "sides", "removed_mass")), **NONE_COUNTED, "n": 0, "skipped": 0}
 )
 
 
@@ -66,7 +67,7 @@ def attention_row(
     if row["n"] == 0 or broken:
         nothing = NotYet("the selectors match nothing in these prompts: no query has any such key")
         row["reason"] = broken or row["reason"] or nothing
-        return decide(row | {"heads_passing": None, "which_passing": None}, bound, None, how)
+        return decide({**row, **NONE_COUNTED}, bound, None, how)
     missing = len(left) - row["n"]
     if missing:
         warnings.append(f"{missing} of {len(left)} prompts have no such query and key, and are left out")
@@ -117,7 +118,7 @@ def heads_passing(means: Floats, bound: Bound) -> Row:
     None where there is no bound.
     """
     if bound.low is None and bound.high is None:
-        return {"heads_passing": None, "which_passing": None}
+        return dict(NONE_COUNTED)
     every = means.ravel()
     there = np.flatnonzero(~np.isnan(every))
     holding = there[[bound.holds(mean) for mean in every[there].tolist()]]
@@ -240,8 +241,7 @@ def intervention_facts(
         "clean": clean_facts(clean, how),
         "baseline": {"clean": mean_of(metric_values(name, clean)), "ablated": mean_of(after)},
         "uniform": None,
-        "heads_passing": None,
-        "which_passing": None,
+        **NONE_COUNTED,
         "effect": None,
         "n": int((~np.isnan(after)).sum()),
         "skipped": int(np.isnan(after).sum()),
