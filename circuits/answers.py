@@ -12,8 +12,10 @@ from the report folder, the claim is answered anew.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from circuits.extensions import Extensions
 from circuits.items import Item, Options, Outcome, other_models, own_code
 from circuits.meaning import meaning
 from circuits.models.source import ModelSource, resolve
+from circuits.report.record import body_of
 from circuits.store import digest_of, package_digest, read_texts, write_texts
 
 KEPT = ("measured", "cached")
@@ -46,7 +49,7 @@ class Answers:
         self.own = own
         asked = {name: value for name, value in asdict(options).items() if name not in _ASIDE}
         self._run = digest_of([asked, figures is not None, package_digest()])  # the same for all items of the run
-        self._suites: dict[str, dict[str, str]] = {}  # entries as JSON: of those for other options none is ever read
+        self._suites: dict[str, dict[str, str]] = {}  # bodies: of those for other options none is ever read
         self._sources: dict[int, ModelSource | None] = {}
         self._others: dict[str, ModelSource | None] = {}
         self._seen: dict[int, Any] = {}
@@ -61,17 +64,9 @@ class Answers:
         found = json.loads(text) if text is not None else None
         if found is None or not self._has_figures(found):
             return None, key
-        lines = {check.index: check.where.line for check in item.claim.checks}
-        rows = [{**row, "line": lines.get(row["index"], row["line"])} for row in found["checks"]]
-        entry = {
-            **found,
-            "line": item.claim.where.line,
-            "notes": item.suite.notes,
-            "checks": rows,
-            "cached": True,
-            "status": "cached",
-        }
-        return Outcome(entry, entry["met"], plain=True), key
+        entry, moved = _placed(found, item)
+        body = body_of(entry) if moved else text
+        return Outcome(entry | {"run": None, "cached": True, "status": "cached"}, entry["met"], body=body), key
 
     def key(self, item: Item) -> str | None:
         """The key of an item's answer; None where the model's digest is not known without loading it, or there are faults."""
@@ -130,9 +125,7 @@ class Answers:
             old = self._of(suite)
             if all(key in old for key in answers):
                 continue
-            fresh = {
-                key: json.dumps(entry, separators=(",", ":"), ensure_ascii=False) for key, entry in answers.items()
-            }
+            fresh = {key: body_of(entry) for key, entry in answers.items()}
             kept = {**{key: text for key, text in old.items() if key not in fresh}, **fresh}
             most = (1 + OLDER) * max(len(answers), 32)
             kept = dict(list(kept.items())[-most:])  # the newest stand last
@@ -147,7 +140,18 @@ class Answers:
             for row in (*entry["checks"], *entry["profiles"])
             if row.get("figure") and row["figure"].get("path")
         }
-        return all((self.figures / path).is_file() for path in paths)
+        return all(path in self._drawn or (self.figures / path).is_file() for path in paths)
+
+    @cached_property
+    def _drawn(self) -> frozenset[str]:
+        """The figures that lay in the report folder when the first answer was looked at: one listing for thousands."""
+        assert self.figures is not None
+        try:
+            return frozenset(
+                f"figures/{place.name}" for place in os.scandir(self.figures / "figures") if place.is_file()
+            )
+        except OSError:
+            return frozenset()
 
     def _of(self, suite: str) -> dict[str, str]:
         if suite not in self._suites:
@@ -157,3 +161,15 @@ class Answers:
     def _path(self, suite: str) -> Path:
         assert self.folder is not None
         return self.folder / f"{digest_of([str(self.root), suite])[:32]}.txt"
+
+
+def _placed(entry: dict[str, Any], item: Item) -> tuple[dict[str, Any], bool]:
+    """A kept entry as its claim stands in the file now, and whether it stood otherwise when it was kept."""
+    lines = {check.index: check.where.line for check in item.claim.checks}
+    now = [lines.get(row["index"], row["line"]) for row in entry["checks"]]
+    about = {"line": item.claim.where.line, "notes": item.suite.notes}
+    moved = [row["line"] for row in entry["checks"]] != now or any(entry.get(key) != about[key] for key in about)
+    if moved:
+        rows = [{**row, "line": line} for row, line in zip(entry["checks"], now, strict=True)]
+        entry = {**entry, **about, "checks": rows}
+    return entry, moved

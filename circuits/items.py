@@ -64,14 +64,15 @@ class Item:
 class Outcome:
     """What became of an item. ``met``: as its author expected (None: skipped).
 
-    ``entry`` is its part of results.json; ``skip`` the one line that says why it was not measured. ``plain``: the entry
-    is plain JSON data already. ``missing``: it was skipped because its model's weights cannot be had.
+    ``entry`` is its part of results.json; ``skip`` the one line that says why it was not measured. ``body``: the entry
+    as text (``record.body_of``), where it is plain JSON data already. ``missing``: it was skipped because its model's
+    weights cannot be had.
     """
 
     entry: dict[str, Any]
     met: bool | None
     skip: str | None = None
-    plain: bool = False
+    body: str | None = None
     missing: bool = False
 
 

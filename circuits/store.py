@@ -172,7 +172,7 @@ def alone(place: Path, *, wait: bool = True) -> Iterator[bool]:
 def digest_of(data: Any) -> str:
     """sha256 of plain data in canonical JSON, as hex."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()
+    return checksum(text)
 
 
 def read_kept(path: Path) -> dict[str, Any]:
@@ -206,16 +206,17 @@ def _read_checked(path: Path) -> str:
         said, _, text = path.read_text(encoding="utf-8").partition("\n")
     except (OSError, ValueError):
         return ""
-    return text if said == _checksum(text) else ""
+    return text if said == checksum(text) else ""
 
 
 def _write_checked(path: Path, text: str) -> None:
     """Write a text as ``_read_checked`` reads it. A full or read-only disk is no error."""
     with contextlib.suppress(OSError, UnicodeError):
-        write_atomic(path, f"{_checksum(text)}\n{text}")
+        write_atomic(path, f"{checksum(text)}\n{text}")
 
 
-def _checksum(text: str) -> str:
+def checksum(text: str) -> str:
+    """sha256 of a text, as hex."""
     return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()
 
 

@@ -15,6 +15,7 @@ from tests_of_plugin import HEAD, SMALL, project, results, run_pytest
 from circuits.answers import Answers
 from circuits.items import Item, Options, Outcome, items_of, knowledge, load
 from circuits.meaning import meaning
+from circuits.report.record import body_of
 from circuits.store import digest_of, read_kept, read_texts, write_kept, write_texts
 
 SUITE = """\
@@ -161,13 +162,18 @@ def test_an_answer_is_found_by_all_that_it_depends_on(tmp_path: Path) -> None:
     first.keep({"x": (key, entry(item))})
     again = kept(tmp_path, item, answers(tmp_path))
     assert again is not None
-    assert (again.entry["status"], again.entry["cached"], again.met, again.plain) == ("cached", True, True, True)
+    assert (again.entry["status"], again.entry["cached"], again.met) == ("cached", True, True)
     assert again.entry["line"] == item.claim.where.line
     moved = items(tmp_path, "# one more line\n" + SUITE)["first"]
     other = kept(tmp_path, moved, answers(tmp_path))
     assert other is not None
     assert (again.entry["notes"], other.entry["notes"]) == (None, "one more line")
     assert other.entry["line"] == other.entry["checks"][0]["line"] == item.claim.where.line + 1
+    assert again.body == body_of(again.entry) and other.body == body_of(other.entry), "the text is that of the entry"
+    first.keep({"x": (key, again.entry)})
+    placed = kept(tmp_path, item, answers(tmp_path))
+    assert placed is not None
+    assert placed.body == body_of(placed.entry), "also where nothing moved"
     for options in ({"seed": 3}, {"n": 8}, {"dtype": "float64"}, {"strict": True}, {"permuted": 2}, {"robust": True}):
         assert kept(tmp_path, item, answers(tmp_path, **options)) is None, options
     for options in ({"threads": 1}, {"since": 3.0}):

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from tests_of_plugin import GOOD, NOWHERE, SMALL, Run, project, results
 
+from circuits.report.markdown import write_reports
+from circuits.report.record import load_record, newest_run, write_record
+
 pytestmark = pytest.mark.usefixtures("warm")
 
 
@@ -81,6 +84,25 @@ def test_a_partial_run_updates_only_its_own_claims(pytester: pytest.Pytester) ->
     }  # fmt: skip
     pytester.runpytest_inprocess("-k", "yes")
     assert results(pytester.path)["claims"]["hypotheses/good.yaml::yes"]["run"] == "1"
+
+
+@pytest.mark.parametrize("given", [(), ("--circuit-fdr",), ("-k", "yes")], ids=["plain", "fdr", "part"])
+def test_a_report_of_kept_answers_is_that_of_their_entries(pytester: pytest.Pytester, given: tuple[str, ...]) -> None:
+    """Their text is taken as it was kept: the file is the one that writing its own entries gives, and so are the pages."""
+    project(pytester.path, small=SMALL, good=GOOD)
+    pytester.runpytest_inprocess(*given)
+    project(pytester.path, small="# a line more\n" + SMALL)  # claims that stand elsewhere now
+    for _ in range(2):
+        pytester.runpytest_inprocess(*given)
+        place = pytester.path / "reports" / "results.json"
+        written = place.read_bytes()
+        record = load_record(place)
+        assert record["runs"][newest_run(record) or ""]["counts"]["measured"] == 0
+        write_record(place, record)
+        assert place.read_bytes() == written
+        pages = {page: page.read_bytes() for page in place.parent.glob("*.md")}
+        write_reports(place.parent, record)
+        assert {page: page.read_bytes() for page in place.parent.glob("*.md")} == pages
 
 
 def test_claims_and_suites_that_went_leave_the_report(pytester: pytest.Pytester) -> None:

@@ -21,13 +21,13 @@ class NotAsExpectedError(Exception):
 
 
 class CircuitItem(pytest.Item):
-    """What all items share. ``entry``: this item's part of results.json, once it is known; ``plain``: with rounded numbers."""
+    """What all items share. ``entry``: this item's part of results.json, once it is known; ``body``: see ``Outcome``."""
 
     def __init__(self, *, state: State, **kwargs: Any):
         super().__init__(**kwargs)
         self.state = state
         self.entry: Mapping[str, Any] | None = None
-        self.plain = False
+        self.body: str | None = None
 
     @property
     def line(self) -> int:
@@ -131,10 +131,9 @@ class ClaimItem(CircuitItem):
     def _answer(self, outcome: Outcome) -> None:
         from circuits.report.record import clean_numbers
 
-        self.plain = outcome.plain
-        self.entry = (
-            outcome.entry if outcome.plain else clean_numbers(outcome.entry)
-        )  # numpy's would not cross to xdist's controller
+        self.body = outcome.body
+        # numpy's numbers would not cross to xdist's controller
+        self.entry = outcome.entry if outcome.body is not None else clean_numbers(outcome.entry)
         self.user_properties += list(properties(self.entry))
 
 
@@ -183,7 +182,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if isinstance(item, CircuitItem) and call.when == "call" and item.entry is not None:
         key = item.state.key_of(item.item) if isinstance(item, ClaimItem) else None
         report.circuits = {
-            "id": item.nodeid, "entry": item.entry, "models": item.state.models, "key": key, "plain": item.plain,
+            "id": item.nodeid, "entry": item.entry, "models": item.state.models, "key": key, "body": item.body,
         }  # fmt: skip
         if report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
             # One place for all skips of a suite: pytest then says them in one line.

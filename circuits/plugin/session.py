@@ -34,7 +34,8 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 class State:
     """The claims of one session. Lives in the config's stash and is registered as a plugin.
 
-    ``files``: each collected suite -> the node ids it defines now. ``entries``: node id -> what it came to.
+    ``files``: each collected suite -> the node ids it defines now. ``entries``: node id -> what it came to, ``bodies``: as
+    text (see ``Outcome``), where it was kept.
     ``passed_over``: YAML files that were not taken for suites. ``unchanged``: claims that --circuit-changed left out. ``trouble``: lines about the report.
     """
 
@@ -54,7 +55,7 @@ class State:
         self._items: list[Item] = []
         self.selected: set[str] = set()
         self.answers: Answers | None = None
-        self.plain: set[str] = set()
+        self.bodies: dict[str, str] = {}
         self.new_answers: dict[str, tuple[str, Entry]] = {}
         self._looked_up: dict[str, tuple[Outcome | None, str | None]] = {}
         self._options: Options | None = None
@@ -274,8 +275,8 @@ class State:
         if found is not None:
             self.entries[found["id"]] = found["entry"]
             self.models |= found["models"]
-            if found["plain"]:
-                self.plain.add(found["id"])
+            if found["body"] is not None:
+                self.bodies[found["id"]] = found["body"]
             elif found["key"] is not None:
                 self.new_answers[found["id"]] = (found["key"], found["entry"])
 
@@ -320,6 +321,8 @@ class State:
             self._keep_answers()
             self._find_discoveries()
             written = self._write_report()
+        if self._evaluator is None:  # no tensors are held, and what there is lives to the end of the process
+            look_no_more_at_what_is_there()
         if not written and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -346,6 +349,7 @@ class State:
             from circuits.verdict.discoveries import with_discoveries
 
             self.entries = dict(with_discoveries(self.entries, alpha))
+            self.bodies.clear()
 
     def _write_report(self) -> bool:
         """Merge this session into the report folder; False, with a line of trouble, when that failed."""
@@ -362,7 +366,7 @@ class State:
             record = write_run(
                 folder, root=self.config.rootpath, entries=self.entries, models=self.models, files=self.files,
                 started=self.started, dtype=dtype_of(self.config), device=device,
-                kept=answers_folder() if self._values_folder() is not None else None, plain=self.plain,
+                kept=answers_folder() if self._values_folder() is not None else None, bodies=self.bodies,
                 options=recorded_options(self.config), html=html_wanted(self.config),
             )  # fmt: skip
         except CircuitsError as error:

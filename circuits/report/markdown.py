@@ -13,11 +13,12 @@ from typing import Any
 from circuits.errors import CircuitsError
 from circuits.report.front_page import claims_table, front_page
 from circuits.report.ledger import NAME, history_of, read_ledger
-from circuits.report.memo import Memo, inputs_of
+from circuits.report.memo import Memo
 from circuits.report.pages import MARKER, Entry, anchor, figures_of, page_name, verdict_of
 from circuits.report.provenance import measure_again
-from circuits.report.record import DIGITS, clean_numbers, file_of, write_atomically
+from circuits.report.record import DIGITS, body_of, clean_numbers, file_of, write_atomically
 from circuits.report.suite_page import suite_page
+from circuits.store import checksum
 
 HTML_NAME = "report.html"
 
@@ -25,25 +26,40 @@ __all__ = ["MARKER", "anchor", "page_name", "verdict_of", "write_reports"]
 
 
 def write_reports(
-    folder: Path, record: Mapping[str, Any], *, memo: Memo | None = None, clean: bool = False, html: bool = False
+    folder: Path,
+    record: Mapping[str, Any],
+    *,
+    memo: Memo | None = None,
+    clean: bool = False,
+    bodies: Mapping[str, str] | None = None,
+    html: bool = False,
 ) -> list[Path]:
     """Write ``README.md`` and one page a suite into ``folder``; returns their paths, the front page first.
 
     Removes earlier pages (known by the marker on their first line) and figures (``figures/*.png``) that
     nothing refers to any more. Raises CircuitsError, before anything is written, when a page would
     overwrite a file that this program did not write. ``memo``: what was rendered before; ``clean``: the record is plain
-    JSON data with rounded numbers. ``html``: also ``report.html``, last of the paths; where one of an earlier run lies
-    there it is kept up to date without being asked for, so that it never says something else than the other pages.
+    JSON data with rounded numbers; ``bodies``: those of its claims that are known as text. ``html``: also ``report.html``,
+    last of the paths; where one of an earlier run lies there it is kept up to date without being asked for, so that it
+    never says something else than the other pages.
     """
     folder = Path(folder)
     memo = memo or Memo()
     data = record if clean else clean_numbers(record, DIGITS)
-    claims = _for_pages(data.get("claims") or {}, data.get("runs") or {}, folder)
-    suites: dict[str, list[Entry]] = {}
+    recorded = data.get("claims") or {}
+    beside = _beside(recorded, data.get("runs") or {}, folder)
+    claims = {name: {**entry, **beside[name]} for name, entry in recorded.items()}
+    names: dict[str, list[str]] = {}
     for node_id in sorted(claims, key=lambda key: (file_of(key, claims[key]), claims[key].get("line") or 0, key)):
-        suites.setdefault(file_of(node_id, claims[node_id]), []).append(claims[node_id])
+        names.setdefault(file_of(node_id, claims[node_id]), []).append(node_id)
+    suites = {file: [claims[name] for name in group] for file, group in names.items()}
     models = data.get("models") or {}
-    inputs = {file: memo.digest([file, [inputs_of(entry) for entry in entries]]) for file, entries in suites.items()}
+    known = bodies or {}
+
+    def made_from(file: str) -> list[Any]:
+        return [file, [_shown(recorded[name], known.get(name), beside[name]) for name in names[file]]]
+
+    inputs = {file: memo.digest(partial(made_from, file)) for file in names}
     rows = memo.text("claims", list(inputs.items()), lambda: claims_table(suites)) if suites else ""
     pages = {folder / "README.md": front_page(data, suites, rows)}
     for file, entries in suites.items():
@@ -73,8 +89,14 @@ def write_reports(
     return list(pages)
 
 
-def _for_pages(claims: Mapping[str, Entry], runs: Mapping[str, Any], folder: Path) -> dict[str, Entry]:
-    """The entries with what the record says of them elsewhere.
+def _shown(entry: Entry, body: str | None, beside: Entry) -> list[Any]:
+    """What decides how an entry is shown: neither the run nor whether it was cached."""
+    status = "measured" if entry.get("status") == "cached" else entry.get("status")
+    return [checksum(body_of(entry) if body is None else body), status, beside]
+
+
+def _beside(claims: Mapping[str, Entry], runs: Mapping[str, Any], folder: Path) -> dict[str, Entry]:
+    """What pages show of each claim beside its entry.
 
     ``again``: the line that measures the claim again as its run did. ``history``: what the folder's ledger tells of other
     versions of the claim, where it does.
@@ -84,7 +106,7 @@ def _for_pages(claims: Mapping[str, Entry], runs: Mapping[str, Any], folder: Pat
     for name, entry in claims.items():
         history = history_of(entry, ledger) if ledger.lines else None
         again = measure_again(entry, runs.get(str(entry.get("run"))) or {})
-        found[name] = {**entry, **(history or {}), "again": again}
+        found[name] = {**(history or {}), "again": again}
     return found
 
 

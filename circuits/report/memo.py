@@ -20,9 +20,9 @@ class Memo:
         self._old: Mapping[str, Any] = read_kept(place) if place is not None else {}
         self._new: dict[str, Any] = {}
 
-    def digest(self, inputs: Any) -> str:
+    def digest(self, inputs: Callable[[], Any]) -> str:
         """A digest of inputs that several parts share; "" where nothing is kept."""
-        return digest_of(inputs) if self.place is not None else ""
+        return digest_of(inputs()) if self.place is not None else ""
 
     def text(self, name: str, inputs: Any, render: Callable[[], str]) -> str:
         """The text of a part, rendered only where its inputs (plain JSON data) or the code are others than before."""
@@ -38,14 +38,6 @@ class Memo:
         """Write what is known now. A full or read-only disk is no error: it is rendered again then."""
         if self.place is not None and self._new != self._old:
             write_kept(self.place, self._new)
-
-
-def inputs_of(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What of an entry decides how it is shown: neither the run nor whether it was cached."""
-    return {
-        **{key: value for key, value in entry.items() if key not in ("run", "cached")},
-        "status": "measured" if entry.get("status") == "cached" else entry.get("status"),
-    }
 
 
 def memo_of(folder: Path, kept: Path) -> Memo:

@@ -22,6 +22,8 @@ DECIDED = ("supported", "refuted")
 ASKED = ("seed", "n", "permuted", "robust", "fdr", "fresh")
 """The options of a run that decide its numbers, by their names in the record; the models' places apart."""
 DIGITS = 6  # significant digits of a float in the file: far below any interval's width
+HOW = ("cached", "run", "status")
+"""The keys of an entry that say how it came into its run."""
 DASH = "–"  # how null is shown
 TINY, TINY_TEXT = 1e-6, "1e-6"
 SUITE = "(suite)"
@@ -247,21 +249,39 @@ def _side(value: float, edge: float) -> int:
     return 0 if close else 1 if value > edge else -1
 
 
-def write_record(path: Path, record: Mapping[str, Any], *, clean: bool = False) -> None:
+def body_of(entry: Mapping[str, Any]) -> str:
+    """An entry as JSON with sorted keys, apart from how it came into its run: alike for a value measured and a kept one."""
+    return _json({key: value for key, value in entry.items() if key not in HOW})
+
+
+def write_record(
+    path: Path, record: Mapping[str, Any], *, clean: bool = False, bodies: Mapping[str, str] | None = None
+) -> None:
     """Write the record as strict JSON, atomically: sorted keys, floats of 6 significant digits, a claim a line.
 
-    ``clean``: it is plain data with rounded numbers already.
+    ``clean``: it is plain data with rounded numbers already; ``bodies``: those of its claims that are known as text.
     """
     data = record if clean else clean_numbers(record, DIGITS)
-    parts = [f"{_json(name)}: {_lines(value)}" for name, value in sorted(data.items())]
+    known = {"claims": bodies or {}}
+    parts = [f"{_json(name)}: {_lines(value, known.get(name, {}))}" for name, value in sorted(data.items())]
     write_atomically(Path(path), ("{" + ",\n".join(parts) + "}\n").encode("utf-8", errors="replace"))
 
 
-def _lines(value: Any) -> str:
+def _lines(value: Any, bodies: Mapping[str, str]) -> str:
     """A mapping with an entry a line: one changed claim is one changed line, and the fast encoder can be used."""
     if not isinstance(value, dict) or not value:
         return _json(value)
-    return "{\n" + ",\n".join(f"{_json(name)}: {_json(entry)}" for name, entry in sorted(value.items())) + "\n}"
+    lines = [f"{_json(name)}: {_line(entry, bodies.get(name))}" for name, entry in sorted(value.items())]
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def _line(entry: Any, body: str | None) -> str:
+    """An entry in one line: how it came into its run stands first, so that the rest is ``body_of`` it as it is."""
+    if not isinstance(entry, dict) or not any(key in entry for key in HOW):
+        return _json(entry)
+    how = _json({key: entry[key] for key in HOW if key in entry})
+    body = body_of(entry) if body is None else body
+    return how if body == "{}" else f"{how[:-1]}, {body[1:]}"
 
 
 def _json(value: Any) -> str:

@@ -39,7 +39,7 @@ def write_run(
     dtype: str,
     device: str,
     kept: Path | None = None,
-    plain: Collection[str] = (),
+    bodies: Mapping[str, str] | None = None,
     options: Mapping[str, Any] | None = None,
     html: bool = False,
 ) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def write_run(
     leave the report; suites that no longer exist under ``root`` leave it too. A claim whose verdict is another one than
     on the prompts before is marked ``flipped``; what was decided anew is a line of the ledger. ``kept``: the folder of
     what was rendered before;
-    ``plain``: the node ids whose entries are plain JSON data with rounded numbers; ``options``: what the run was asked
+    ``bodies``: the text of the entries (``record.body_of``) that are plain JSON data with rounded numbers; ``options``: what the run was asked
     that decides its numbers (seed, n, ...), recorded so that it can be repeated; ``html``: write
     the HTML page, too. Raises CircuitsError when the old results.json cannot be read (it is left untouched then),
     OSError when writing fails.
@@ -77,12 +77,14 @@ def write_run(
         "counts": {name: counts.get(name, 0) for name in ("measured", "cached", "skipped", "invalid", "error")},
     }
     found = flips(old["claims"], entries)
+    known = {name: body for name, body in (bodies or {}).items() if name not in found}
     entries = {name: {**entry, "flipped": found[name]} if name in found else entry for name, entry in entries.items()}
-    entries = {name: entry if name in plain else clean_numbers(entry, DIGITS) for name, entry in entries.items()}
+    entries = {name: entry if name in known else clean_numbers(entry, DIGITS) for name, entry in entries.items()}
     record = merge(old, clean_numbers(run), clean_numbers(models, DIGITS), entries, present=files, gone=gone)
-    write_record(path, record, clean=True)
+    write_record(path, record, clean=True, bodies=known)
     ledger.append(folder / ledger.NAME, ledger.lines_of(entries, record["models"], run))
-    write_reports(folder, record, memo=memo_of(folder, kept) if kept is not None else None, clean=True, html=html)
+    memo = memo_of(folder, kept) if kept is not None else None
+    write_reports(folder, record, memo=memo, clean=True, bodies=known, html=html)
     return record
 
 
