@@ -255,7 +255,8 @@ def _ablation(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
     if what.metric == "kl":  # a distance from the clean run has no value before
         return None
     was_values, now = metric_values(what.metric, before), metric_values(what.metric, after)
-    drawn = AblationFigure(was_values, now, what.metric, f"{what.metric} {title}")
+    name_alone = str(what.metric)  # an own metric's name carries its functions, which no other process can have
+    drawn = AblationFigure(was_values, now, name_alone, f"{what.metric} {title}")
     return _drawn(here.draw(drawn, name), f"{what.metric} of every prompt {title}, against before")
 
 

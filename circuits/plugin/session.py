@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from circuits.claims.load import Knowledge
     from circuits.evaluate import Evaluator
     from circuits.items import Item, Options, Outcome
+    from circuits.report.painter import Painter
 
 Entry = Mapping[str, Any]
 _UNKNOWN = Path("?")
@@ -61,6 +62,7 @@ class State:
         self._options: Options | None = None
         self._values: Path | None = _UNKNOWN
         self._evaluator: Evaluator | None = None
+        self._painter: Painter | None = None
         self._knowledge: Knowledge | None = None
         self._own: list[Any] = []
         self._additions = 0
@@ -212,20 +214,39 @@ class State:
             return None
 
         from circuits.report.drawing import drawing_digest
+        from circuits.report.painter import Painter
+
+        # xdist's workers share the cores already
+        painter = self._painter = Painter(beside=False if self.is_worker else None)
 
         def draw(figure: Any, name: str) -> str | None:
             name = f"{name}-{drawing_digest()}"  # another way of drawing is another figure
             path = folder / "figures" / f"{name}.png"
             try:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 if not path.is_file():
-                    from circuits.report.drawing import draw as draw_figure
-
-                    draw_figure(figure, path)
+                    painter.add(figure, path)
             except OSError:
                 return None  # said once, when the report itself cannot be written
             return f"figures/{name}.png"
 
         return draw
+
+    def _draw_figures(self) -> bool:
+        """Wait for the run's figures; False, with a line of trouble, where some are missing. They are drawn by the next run."""
+        if self._painter is None:
+            return True
+        try:
+            problems = self._painter.finish(self.progress.step)
+        except KeyboardInterrupt:  # what was measured is not lost for it
+            problems = ["stopped by Ctrl-C; the next run draws what is missing"]
+        finally:
+            self.progress.clear()
+            self._painter.close()
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            self.trouble.append(f"figures are missing: {problems[0]}{more}")
+        return not problems
 
     # -- hooks -------------------------------------------------------------------------------------
 
@@ -307,6 +328,7 @@ class State:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report, also after Ctrl-C, with what was finished by then."""
+        drawn = self._draw_figures()
         if self.is_worker:
             told = {"files": self.files, "trouble": self.trouble, "notes": self.notes, "unchanged": self.unchanged}
             self.config.workeroutput["circuits"] = told  # type: ignore[attr-defined]
@@ -320,7 +342,7 @@ class State:
         with garbage_kept():
             self._keep_answers()
             self._find_discoveries()
-            written = self._write_report()
+            written = self._write_report() and drawn
         if self._evaluator is None:  # no tensors are held, and what there is lives to the end of the process
             look_no_more_at_what_is_there()
         if not written and session.exitstatus == pytest.ExitCode.OK:
