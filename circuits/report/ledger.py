@@ -189,7 +189,7 @@ def append(path: Path, lines: Iterable[Line]) -> int:
     place = values_folder().parent / "locks" / f"ledger-{digest_of(str(path.absolute()))[:32]}.lock"
     with alone(place):
         known = {_key(line) for line in read_ledger(path).lines}
-        new: dict[tuple[str, ...], Line] = {}
+        new: dict[tuple[Any, ...], Line] = {}
         for line in lines:
             new.setdefault(_key(line), line)
         fresh = [line for key, line in new.items() if key not in known]
@@ -198,8 +198,9 @@ def append(path: Path, lines: Iterable[Line]) -> int:
     return len(fresh)
 
 
-def _key(line: Line) -> tuple[str, ...]:
-    return tuple(repr(line.get(part)) for part in _SAME)
+def _key(line: Line) -> tuple[Any, ...]:
+    parts = (line.get(part) for part in _SAME)
+    return tuple(part if part is None or isinstance(part, (str, int)) else repr(part) for part in parts)
 
 
 def _write(path: Path, lines: Iterable[Line]) -> None:
