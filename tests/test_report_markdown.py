@@ -232,9 +232,9 @@ def test_front_page_counts_and_links(tmp_path: Path) -> None:
     )
     found = pages(tmp_path, data)
     front = found["README.md"]
-    assert "| SUPPORTED | 1 | 1 | 0 |" in front
-    assert "| REFUTED | 1 | 0 | 1 |" in front
-    assert "| SKIPPED | 2 | – | – |" in front
+    assert "| SUPPORTED | 1 | 0 |" in front
+    assert "| REFUTED | 1 | 1 |" in front
+    assert "| SKIPPED | 2 | – |" in front
     assert "Run 3: 41 measured, 17 taken from the cache, 0 skipped and 0 invalid." in front
     assert "<summary>2 skipped: gpt2: no copy | cached</summary>" in front
     assert "- `hypotheses/gpt2.yaml`: [c](hypotheses--gpt2.md#c), [d](hypotheses--gpt2.md#d)" in front

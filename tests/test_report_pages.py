@@ -116,7 +116,7 @@ def test_faults_of_a_suite_are_no_claim(tmp_path: Path) -> None:
     write_reports(tmp_path, record(claim("a"), broken, faults), html=True)
     front, page = ((tmp_path / name).read_text() for name in ("README.md", "report.html"))
     assert "1 of 2 claims was tested, on `smollm2-135m`. 1 suite has faults outside its claims." in front
-    assert "\n| INVALID | 1 | 0 | 1 |\n" in front
+    assert "\n| INVALID | 1 | 1 |\n" in front
     assert "1 supported, 1 invalid." in front
     assert "- Not counted as a claim: [The suite itself.](" in front
     assert "2 claims about <code>smollm2-135m</code>; 1 suite has faults outside its claims" in page

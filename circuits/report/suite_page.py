@@ -244,8 +244,11 @@ def about(entry: Entry) -> list[str]:
 def _profile(profile: Mapping[str, Any]) -> str:
     """Where a head looks on a prompt set, whatever was claimed: by distance, and from class to class."""
     offsets, classes = profile.get("offsets") or [], profile.get("classes") or []
-    near = [[f"n-{back}" if back else "itself", number(value)] for back, value in enumerate(offsets)]
-    near = [row for row in near if row[1] != DASH][:_MOST_OFFSETS]
+    # A text, which breaks between any two where a row of a table would be wider than paper and screens.
+    near = [
+        f"{f'n-{back}' if back else 'itself'}\N{NO-BREAK SPACE}{number(value)}" for back, value in enumerate(offsets)
+    ]
+    near = [each for each, value in zip(near, offsets, strict=True) if value is not None][:_MOST_OFFSETS]
     rows = [
         [code(query), *(number(value) for value in values)]
         for query, values in zip(classes, profile.get("matrix") or [], strict=False)
@@ -255,7 +258,7 @@ def _profile(profile: Mapping[str, Any]) -> str:
         *map(_figure, figures_of({"profiles": [profile]})),
         "Mean attention by distance from the query, over the tokens that have a token there (BOS apart: "
         f"{number(profile.get('bos'))}):",
-        table([label for label, _ in near], [[value for _, value in near]]) if near else "not measured",
+        ", ".join(near) if near else "not measured",
         "Mean attention from each class of tokens (row) to each class (column); a row sums to 1:",
         table(["from", *map(code, classes)], rows) if rows else "not measured",
     ]
