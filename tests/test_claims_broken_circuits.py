@@ -457,6 +457,23 @@ def test_prompts_and_a_head_of_the_claim_that_go_unused_are_a_warning(tmp_path: 
     suite = read(tmp_path, claim("score: in_context_learning", "at_most: 0", prompts="prompts: rep"))
     assert not suite.all_faults
     assert "head is ignored" in claim_of(suite, "a").warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("bound", "meant"),
+    [("at_least: 10", "10"), ("between: [5, 20]", "5"), ("at_least: 300%", None), ("at_least: 1.5", None)],
+)
+def test_a_share_whose_sign_was_forgotten_is_a_warning(tmp_path: Path, bound: str, meant: str | None) -> None:
+    """10 of a relative drop is 1000%: possible, and hardly meant. With the % it is taken as it stands."""
+    warnings = claim_of(read(tmp_path, claim("ablate: 1.1", "drop_in: logit_diff", bound)), "a").warnings
+    assert len(warnings) == (meant is not None)
+    if meant is not None:
+        assert warnings[0].endswith(
+            f"is {float(meant) * 100:g}% of the clean value; did you mean {meant}%? Write the % either way"
+        )
+    assert not claim_of(
+        read(tmp_path, claim("ablate: 1.1", "change_in: logit_diff", bound.replace("%", ""))), "a"
+    ).warnings
     assert not claim_of(read(tmp_path, f"{HEAD}  a: {QUICK}\n"), "a").warnings
 
 

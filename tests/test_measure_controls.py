@@ -36,6 +36,7 @@ claims:
   ranked: {claim: f, head: "0.0", prompts: numerals, attends: any -> n-1, top: 1}
   without: {claim: g, ablate: ["1.2", "2.1"], method: zero, prompts: numerals, drop_in: logit_diff, at_least: 100%}
   deep: {claim: i, head: "2.1", prompts: numerals, attends: any -> n-1, at_most: 0.5}
+  each: {claim: j, heads: ["0.0", "0.1", "0.2", "0.3", "1.0", "1.1", "1.2", "1.3", "2.0", "2.1", "2.2", "2.3"], prompts: repeats, score: induction, at_least: 0.8}
   names: {claim: h, head: "0.2", prompts: ioi, attends: end -> first, at_least: 0.5}
 """
 
@@ -71,6 +72,22 @@ def test_structure_is_what_an_induction_head_needs(tmp_path: Path) -> None:
     assert found["differs"]["broken"] == {"value": pytest.approx(1.0), "holds": True}
     for name in found:
         assert [each["holds"] for each in found[name]["permuted"]] == [False, False], name
+
+
+def test_the_control_of_some_head_is_that_of_the_best_one_there(tmp_path: Path) -> None:
+    """Not of the first one, nor of the head that does it on the real prompts: it is named."""
+    found = run(tmp_path, "some", "each", permuted=2)
+    rows = {row["head"]: row["controls"] for row in found["each"]["checks"]}  # type: ignore[attr-defined]
+    assert len(rows) == 12
+    some = found["some"]["checks"][0]["controls"]  # type: ignore[index]
+    for of_one, best in (
+        (lambda controls: controls["broken"], some["broken"]),
+        (lambda controls: controls["permuted"][1], some["permuted"][1]),
+    ):
+        values = {head: of_one(controls)["value"] for head, controls in rows.items()}
+        head = max(values, key=values.__getitem__)
+        assert (best["head"], best["value"]) == (head, values[head])
+        assert head != "0.0"
 
 
 def test_shuffled_models_are_shown_few_prompts_in_whole_cycles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

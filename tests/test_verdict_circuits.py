@@ -101,6 +101,13 @@ def test_within_compares_the_circuit_with_and_without(effect: str, expected: flo
         assert (row["low"], row["high"], row["interval"]) == pytest.approx((other.low, other.high, "fieller"))
 
 
+def test_answers_are_lost_from_the_circuit_alone() -> None:
+    """Where the circuit alone has lost answers of the clean model, its head has not lost them."""
+    kept, without = run(4.0, seed=2, ranks=[1] * (N - 5) + [3] * 5), run(3.0, seed=4, ranks=[1] * (N - 7) + [3] * 7)
+    row = within_row({}, ablate("drop_in"), FULL, kept, without, at_least(0.1), DONE, HOW)
+    assert (row["lost"], row["fell_to"]) == ([2, N - 5], [[" five", 2]])
+
+
 def test_a_component_that_does_nothing_within_is_refuted() -> None:
     """A drop of 20% is refuted for a component that leaves the circuit as it is."""
     row = within_row({}, ablate("drop_in"), FULL, KEPT, run(4.0, seed=8), at_least(0.2), DONE, HOW)

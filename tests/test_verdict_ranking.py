@@ -388,13 +388,17 @@ def test_some_head_does(candidates: Any, bound: Bound, verdict: str, best: str, 
     m = len(candidates)
     assert row["verdict"] == verdict
     names = None if m == 4 else [f"0.{head}" for _, head in candidates]
-    assert row["any"] == {"of": m, "passing": passing, "best": best, "among": names}
+    assert row["any"] == {"of": m, "passing": passing, "best": best, "among": names, "together": False}
     assert row["head"] == best
-    own = bounded_mean(SOME.left[0, int(best[2])], confidence=corrected(0.95, m))
+    level = 0.95 if verdict == "refuted" else corrected(0.95, m)  # all must miss, or one of m must hold
+    own = bounded_mean(SOME.left[0, int(best[2])], confidence=level)
     assert (row["estimate"], row["low"], row["high"]) == pytest.approx((own.value, own.low, own.high))
-    assert row["confidence"] == pytest.approx(1 - 0.05 / m)
+    assert row["confidence"] == pytest.approx(level)
     assert row["corrected"]["confidence"] == 0.95
     assert row["corrected"]["low"] >= row["low"]
+    inside = bound.holds(row["low"]) and bound.holds(row["high"])
+    outside = not bound.holds(row["estimate"]) and not (row["low"] <= (bound.low or 0.0) <= row["high"])
+    assert {"supported": inside, "refuted": outside, "inconclusive": True}[verdict], "the interval shown decided"
     assert row["uniform"] == pytest.approx(0.1)
     assert row.get("uniform_holds", False) == bound.holds(0.1)
     assert (row["bound"], row["observe"]) == (bound.text, False)
@@ -437,7 +441,8 @@ def test_two_heads_together_can_show_that_some_head_does() -> None:
     one, two = (heads(*[good] * count, *[np.zeros(40)] * (3 - count)) for count in (1, 2))
     assert any_row({}, asked(), one, ALL[:3], at_least(alone), HOW)["verdict"] == "inconclusive"
     row = any_row({}, asked(), two, ALL[:3], at_least(alone), HOW)
-    assert (row["verdict"], row["any"]["passing"]) == ("supported", 2)
+    assert (row["verdict"], row["any"]["passing"], row["any"]["together"]) == ("supported", 2, True)
+    assert row["low"] < alone, "its own interval would not have been enough"
     assert row["log_e"]["for"] == pytest.approx(math.log(2 * capital(good, alone) / 3))
 
 

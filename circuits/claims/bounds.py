@@ -184,6 +184,16 @@ def show(value: float, percent: bool) -> str:
     return f"{value * 100:g}%" if percent else f"{value:g}"
 
 
+def without_percent(bound: Bound) -> list[str]:
+    """A warning where the bound of a share of the clean value looks like a percentage whose sign was forgotten."""
+    ends = [] if bound.percent else [end for end in (bound.low, bound.high) if end is not None and abs(end) >= 2]
+    if not ends:
+        return []
+    return [
+        f"{bound.text} is {show(ends[0], True)} of the clean value; did you mean {ends[0]:g}%? Write the % either way"
+    ]
+
+
 def _values(span: tuple[float, float], percent: bool) -> str:
     low, high = (show(end, percent) if math.isfinite(end) else None for end in span)
     if low is None and high is None:

@@ -108,6 +108,8 @@ class CheckReader:
         if isinstance(what, (Ablate, Path)) and what.metric == "answer_rank" and bound.kind != "observe":
             faults.add(node.get(what.effect) or node, RANK, "add observe: true, or use top1, top5, ...")
             return None
+        relative = getattr(what, "effect", None) == "drop_in" or getattr(what, "statistic", None) == "recovers"
+        self.warnings += bounds.without_percent(bound) if relative else []
         where = (node.key(kind) or node).where
         text = describe(what) + (f", range [{span[0]:g}, {span[1]:g}]" if span is not None else "")
         return Check(index, what, bound, heads, own, text, where, requires, report, some, span)

@@ -11,6 +11,7 @@ from circuits.claims.claim import Attends, Score
 from circuits.kinds.attends import candidates, own_prompts, questions
 from circuits.kinds.kind import Cell, Here
 from circuits.measure.cells import Question, question, score_selector
+from circuits.verdict.ranking import merit
 
 
 def controls_of(cell: Cell, here: Here) -> dict[str, Any] | None:
@@ -54,18 +55,22 @@ def _question(cell: Cell, here: Here) -> Question | None:
 
 
 def _one(means: NDArray[np.float64], cell: Cell, here: Here) -> dict[str, Any]:
-    """A value on one control, Float[side, layer, head], and whether it satisfies the bound."""
+    """A value on one control, Float[side, layer, head], and whether it satisfies the bound.
+
+    "Some head" is the one that satisfies it best there, named by ``head``: seldom the one that does on the real prompts.
+    """
     what, bound = cell.check.what, cell.check.bound
     other = what.other_head if isinstance(what, Attends) else None
-    values = []
+    values = {}
     for place in candidates(cell, here) if cell.check.any else [cell.place]:
         value = float(means[0][place])
         if len(means) > 1:
             against = (other.layer, other.head) if other is not None and other.head is not None else place
             value -= float(means[1][against])
-        values.append(value)
-    there = [value for value in values if np.isfinite(value)]
+        values[f"{place[0]}.{place[1]}"] = value
+    there = {head: value for head, value in values.items() if np.isfinite(value)}
     if not there:
         return {"value": None, "holds": False}
-    held = [value for value in there if bound.holds_of_control(value)]
-    return {"value": held[0] if held else there[0], "holds": bool(held)}
+    best = max(there, key=lambda head: (bound.holds_of_control(there[head]), merit(there[head], bound)))
+    found = {"value": there[best], "holds": bound.holds_of_control(there[best])}
+    return found | ({"head": best} if cell.check.any else {})

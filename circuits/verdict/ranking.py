@@ -209,7 +209,8 @@ def any_row(
 
     ``estimate``, ``low`` and ``high`` are those of the best candidate (one that supports, else by its estimate)
     at the confidence corrected for m, which is the row's ``confidence``; ``corrected`` is the interval
-    of the same head that could refute. ``any`` counts the candidates whose estimates satisfy the bound.
+    of the same head that could refute, and stands for all three where the claim was refuted. ``any`` counts the candidates
+    whose estimates satisfy the bound; ``together`` tells that no single one would have been enough to support the claim.
     """
     if not candidates:
         raise ValueError("some head of none: candidates must name at least one head")
@@ -268,6 +269,11 @@ def any_row(
     else:
         enough = against >= estimate.log_needed(refuting)
         verdict = Verdict.REFUTED if enough else Verdict.INCONCLUSIVE
+    if verdict is Verdict.REFUTED and row["corrected"] is not None:
+        row |= {name: row["corrected"][name] for name in ("low", "high", "confidence")}  # the interval that decided
+    row["any"]["together"] = (
+        winner is not None and not how.census and fors[winner] < estimate.log_needed(how.confidence, m)
+    )
     row["log_e"] = None if how.census else logs(supports, against)
     return row | {"verdict": str(verdict)}
 

@@ -254,7 +254,7 @@ def intervention_facts(
     row["reason"] = task_reason(clean, task, how)
     ranks = last.get("answer_rank") if name != "prob_diff" else None  # of a set of answers one rank says nothing
     if ranks is not None and np.isfinite(ranks).any():
-        row |= {"ranks": _ranks(ranks), **lost_answers(clean, last, int(name[3:]) if name.startswith("top") else 1)}
+        row |= {"ranks": _ranks(ranks), **lost_answers(base, last, int(name[3:]) if name.startswith("top") else 1)}
     if name == "answer_rank":
         row["baseline"] = None  # these would be means of ranks, which say nothing
     else:
@@ -366,12 +366,13 @@ def _ranks(ranks: Floats) -> dict[str, Any]:
     }
 
 
-def lost_answers(clean: Values, ablated: Values, k: int, most: int = 8) -> dict[str, Any]:
+def lost_answers(base: Values, ablated: Values, k: int, most: int = 8) -> dict[str, Any]:
     """``fell_to``: the most likely tokens, with counts, on the prompts whose answer fell out of the first k.
 
-    ``lost``: [m, n], m of the n prompts whose answer had been among the first k of the clean model.
+    ``lost``: [m, n], m of the n prompts whose answer had been among the first k of ``base``, the run that is compared
+    with: that of the clean model, or of a circuit alone.
     """
-    had = clean["answer_rank"] <= k
+    had = base["answer_rank"] <= k
     lost = had & (ablated["answer_rank"] > k)
     counts = Counter(str(text) for text in np.asarray(ablated["top_text"])[lost]) if lost.any() else Counter()
     told = [[text, count] for text, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most]]
