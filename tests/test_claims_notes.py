@@ -26,9 +26,10 @@ MODELINE = "# yaml-language-server: $schema=suite.schema.json"
         (["", "%YAML 1.2", "---", "# One.", "", "# Two.", "model: m"], "One. Two."),
         (["#!Not #hidden", "# vi: ts=2", "# -*- yaml -*-"], "!Not #hidden"),
         (["#", "##", "suite: S"], None),
+        (["# One,", "# still.", "#", "##", "# Two.", "#", "suite: S"], "One, still.\n\nTwo."),
     ],
 )  # fmt: skip
-def test_the_comment_at_the_head_is_one_paragraph(lines: list[str], notes: str | None) -> None:
+def test_the_comment_at_the_head_in_paragraphs(lines: list[str], notes: str | None) -> None:
     assert head_notes(lines) == notes
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from circuits.claims.claim import Claim, Suite
 from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
+from circuits.models.reference import HEADS, MLPS
 from circuits.prompts.registry import FAMILIES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,3 +105,22 @@ def test_the_lesson_says_what_its_suite_shows(tmp_path: Path) -> None:
     lesson = load(path, knowledge())
     verdicts = [Evaluator(Options()).evaluate(item).entry["verdict"] for item in items_of(lesson, tmp_path)]
     assert verdicts == ["supported"] * 6
+
+
+@pytest.mark.parametrize("name", ["circuits", "constructs"])
+def test_the_reference_suites_tell_what_the_heads_do_by_construction(name: str) -> None:
+    """On their page, for a reader who has nothing but the page: in the very words of the model."""
+    path = ROOT / "hypotheses" / "reference" / f"{name}.yaml"
+    notes = suite(path).notes
+    assert notes is not None
+    for head, does in {**HEADS, **MLPS}.items():
+        assert re.search(rf"{re.escape(head)}[,:] {re.escape(does)}\.", notes), head
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+def test_a_suite_tells_what_the_notes_ask_that_it_names(path: Path) -> None:
+    """Each row of the notes that is the source of a claim is told in the comment at the head, which stands on the page."""
+    loaded = suite(path)
+    named = {str(claim.source["note"]) for claim in loaded.claims if claim.source and "note" in claim.source}
+    for note in named:
+        assert f" {note}: " in str(loaded.notes), note

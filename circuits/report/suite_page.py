@@ -103,7 +103,8 @@ def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
     lines.append(f"- **Not tested**: {missing}")
     notes = next((str(entry["notes"]) for entry in entries if entry.get("notes")), None)
     if notes is not None:
-        lines.append(f"- **The author's notes**, from the head of the suite: {prose(notes)}")
+        told = "\n\n  ".join(map(prose, notes.split("\n\n")))  # paragraphs of one item of the list
+        lines.append(f"- **The author's notes**, from the head of the suite: {told}")
     return "\n".join(lines)
 
 
