@@ -170,7 +170,7 @@ def test_more_prompts_than_are_tried_are_not_counted(tmp_path: Path) -> None:
     assert "needs more than 10000 prompts even if all of them agree" in warning
     line = power_line(found)
     assert line is not None
-    assert ": more than 10000 prompts if all of them agree, more than 10000 for a value" in line
+    assert ": more than 10000 prompts where all of them agree, more than 10000 where the value" in line
 
 
 def test_lint_warns_of_what_uniform_attention_satisfies(tmp_path: Path) -> None:
