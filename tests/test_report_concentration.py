@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from circuits.report.concentration import concentrations, on_one_token
+from circuits.report.html_claim import claim_section
+from circuits.report.suite_page import suite_page
 
 LABELS = ["BOS", "Ann ‹name›", "May ‹member›", "Bob ‹name›", "June ‹member›", "Cy ‹name›", "July ‹member›"]
 NAMES = [[2, 1], [4, 1], [4, 3], [6, 1], [6, 3], [6, 5]]
@@ -30,6 +32,15 @@ def test_attention_that_rests_on_the_first_of_several_is_said() -> None:
     (text,) = concentrations({"patterns": [one]})
     assert "90% of the attention of head 5.3 in `member -> name` on months lies on one token" in text
     assert "position 1 (`Ann ‹name›`)" in text
+    entry = {
+        "file": "s.yaml",
+        "claim": "C",
+        "verdict": "supported",
+        "checks": [{"index": 1, "n": 32, "verdict": "supported"}],
+        "patterns": [one],
+    }
+    assert text in suite_page("s.yaml", [entry], {})
+    assert "lies on one token" in claim_section("s.yaml", entry)
 
 
 @pytest.mark.parametrize(

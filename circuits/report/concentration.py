@@ -50,8 +50,8 @@ def concentrations(entry: Mapping[str, Any]) -> Iterator[str]:
             label = f" ({code(labels[key])})" if key < len(labels) else ""
             text = (
                 f"{number(round(share, 2), True)} of the attention of head {pattern.get('head')} in {code(mark.get('selector'))} on "
-                f"{pattern.get('prompts')} lies on one token, that at position {key}{label} of the mean pattern below: the claim is about "
-                f"that token as much as about its class."
+                f"{pattern.get('prompts')} lies on one token, that at position {key}{label} of the mean pattern: the claim is about that "
+                f"token as much as about its class."
             )
             if text not in told:
                 told.add(text)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from circuits.report import beside, check_tables, words
+from circuits.report.concentration import concentrations
 from circuits.report.diagram import Diagram, diagrams
 from circuits.report.html_diagram import diagram_svg
 from circuits.report.html_marks import heat_map, interval_mark, label_parts, pattern_top, profile_bars
@@ -74,7 +75,9 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
     else:
         checks = "".join(_check(row, prompts.get(str(row.get("prompts"))) or None) for row in rows)
         points = check_tables.points(rows) if verdict != "skipped" else None
-        told = (check_tables.changed(rows), points, check_tables.base_rate(rows), beside.robustness(entry))
+        told = (
+            check_tables.changed(rows), points, *concentrations(entry), check_tables.base_rate(rows), beside.robustness(entry)
+        )  # fmt: skip
         checks += "".join(block(text) for text in told if text)
     both = tag("div", tag("div", checks, class_="checks") + tag("div", evidence, class_="evidence"), class_="beside")
     parts.append(both if evidence else checks)

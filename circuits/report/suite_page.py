@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from circuits.report import bars, beside, check_tables, diagram, mermaid, words
+from circuits.report.concentration import concentrations
 from circuits.report.pages import (
     MARKER,
     Entry,
@@ -167,6 +168,7 @@ def _evidence(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[
         check_tables.points(rows),
         check_tables.changed(rows),
         check_tables.controls(rows),
+        *concentrations(entry),
         check_tables.base_rate(rows),
         check_tables.reported(rows),
         beside.robustness(entry),
