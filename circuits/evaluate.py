@@ -395,7 +395,7 @@ class Evaluator:
             "reported": dict(check.reported) if check.reported else None, "figure": None, "controls": None,
             # A key that a row cannot fill is null, never absent.
             "statistic": None, "estimate": None, "low": None, "high": None, "confidence": sampling.confidence,
-            "n": None, "effect": None, "uniform": None, "heads_passing": None, "which_passing": None, "rank": None, "clean": None, "verdict": None,
+            "n": None, "effect": None, "uniform": None, "heads_passing": None, "which_passing": None, "rank": None, "rank_tied": None, "clean": None, "verdict": None,
         }  # fmt: skip
 
     # -- from rows to an entry -------------------------------------------------------------------

@@ -15,6 +15,7 @@ from test_report_markdown import FILE, check, claim, pages, record
 
 from circuits.plugin.options import _FLAGS
 from circuits.report.markdown import write_reports
+from circuits.report.pages import rank_text
 from circuits.report.terminal import claims_section, counts_line
 from circuits.report.write import is_checkout
 
@@ -442,3 +443,17 @@ def test_pages_are_made_again_quickly_without_the_heavy_libraries(tmp_path: Path
     assert time.monotonic() - begun < 5
     assert found.stdout.splitlines()[-1] == "[]"
     assert (tmp_path / PAGE).read_text().count("\n## ") == 60
+
+
+@pytest.mark.parametrize(
+    ("rank", "tied", "text"),
+    [
+        ([3, 270], 0, "3 of 270"),
+        ([6, 270], 264, "6 to 270 (tied) of 270"),
+        ([3, 270], None, "3 of 270"),
+        (None, None, "–"),
+    ],
+)
+def test_a_place_shared_with_other_heads_is_said_to_be_shared(rank: Any, tied: int | None, text: str) -> None:
+    """A head whose score of 0 equals that of 264 others is not the sixth of the model."""
+    assert rank_text({"rank": rank, "rank_tied": tied}) == text

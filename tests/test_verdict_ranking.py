@@ -144,6 +144,7 @@ def test_the_k_highest_of_five_heads(k: int, head: int, verdict: str) -> None:
     row = top_row({}, values, (0, head), top(k), HOW)
     assert row["verdict"] == verdict
     assert row["rank"] == [min(head, 3) + 1, 5]
+    assert row["rank_tied"] == (head >= 3), "the last two have the same value"
     assert (row["bound"], row["bound_low"], row["bound_high"], row["k"]) == (f"top {k}", None, None, k)
     assert (row["heads_passing"], row["guaranteed"], row["observe"]) == (None, True, False)
     own = bounded_mean(values[0, head])
@@ -539,7 +540,7 @@ def test_scores_of_weights_are_exact() -> None:
     assert row["prompts"] is None
     assert row["profile"] == {"self": 0.1, "previous": 0.0, "next": 0.8, "next_but_one": 0.1}
     assert (row["members"], row["left_out"]) == ("numerals", ["eleventy"])
-    assert (row["heads_passing"], row["rank"]) == ([2, 4], [2, 4])
+    assert (row["heads_passing"], row["rank"], row["rank_tied"]) == ([2, 4], [2, 4], 0)
     # The mean of the three heads that have a score is (.75 + .25 + 1) / 3.
     assert row["effect"] == {"kind": "lift_over_heads", "value": pytest.approx(0.75 / (2 / 3))}
     assert exact(1, at_least(0.75))["verdict"] == "refuted"

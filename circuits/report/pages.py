@@ -159,9 +159,12 @@ def effect_text(row: Mapping[str, Any]) -> str:
 
 
 def rank_text(row: Mapping[str, Any]) -> str:
-    """ "3 of 270", or a dash."""
-    rank = row.get("rank")
-    return f"{number(rank[0])} of {number(rank[1])}" if rank and rank[0] is not None else DASH
+    """ "3 of 270", "6 to 270 (tied) of 270" where others have the very same value, or a dash."""
+    rank, tied = row.get("rank"), row.get("rank_tied")
+    if not rank or rank[0] is None:
+        return DASH
+    place = f"{number(rank[0])} to {number(rank[0] + tied)} (tied)" if tied else number(rank[0])
+    return f"{place} of {number(rank[1])}"
 
 
 def bar_cell(row: Mapping[str, Any]) -> str:

@@ -47,6 +47,7 @@ from circuits.verdict.rows import (
     not_finite,
     note_uniform,
     observed_range,
+    place_of,
     rank_of,
 )
 from circuits.verdict.verdict import Verdict
@@ -137,7 +138,8 @@ def top_row(
     elif "corrected" not in row:
         row = decide({**NOTHING_MEASURED, **row}, OBSERVED, None, how)
     place = rank_of(means, head)
-    row |= {"rank": None if np.isnan(means[head]) else place, "k": k, **NONE_COUNTED}
+    known = not np.isnan(means[head])
+    row |= {**(place_of(means, head) if known else {"rank": None, "rank_tied": None}), "k": k, **NONE_COUNTED}
     row |= {"bound": bound.text, "bound_low": None, "bound_high": None, "observe": False}
     others = [index for index in np.ndindex(means.shape) if index != head]
     m = len(others)
@@ -338,7 +340,7 @@ def score_row_exact(
         )
         row |= {"k": bound.k} if bound.kind == "top" else {}
         return decide(row, bound, None, how)
-    row["rank"] = rank_of(means, head)
+    row |= place_of(means, head)
     usual = float(np.nanmean(means))  # of the heads that have a score; this one has
     row["effect"] = {"kind": "lift_over_heads", "value": float(means[head]) / usual} if usual > 0.0 else None
     exact = replace(how, census=True)

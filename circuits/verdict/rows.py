@@ -77,7 +77,7 @@ def attention_row(
         row["sides"] = {"left": mean_of(left[present]), "right": mean_of(right[present])}
         row["effect"] = {"kind": "d_z", "value": estimate.paired_effect(left - right)}
     means = head_means(differences(values))
-    row |= {**heads_passing(means, bound), "rank": rank_of(means, head)}
+    row |= {**heads_passing(means, bound), **place_of(means, head)}
     note_uniform(row, bound)
     return decide(row, bound, attention_interval(left, right, lift, how.cycle), how)
 
@@ -132,6 +132,12 @@ def rank_of(means: Floats, head: tuple[int, int]) -> list[int]:
     own = means[head]
     higher = ~np.isnan(means) if np.isnan(own) else means > own
     return [1 + int(higher.sum()), means.size]
+
+
+def place_of(means: Floats, head: tuple[int, int]) -> dict[str, Any]:
+    """``rank``, and ``rank_tied``: how many other heads have the very same value, and so the same place."""
+    same = np.isnan(means) if np.isnan(means[head]) else means == means[head]
+    return {"rank": rank_of(means, head), "rank_tied": int(same.sum()) - 1}
 
 
 def differences(values: AttentionValues) -> Floats:
