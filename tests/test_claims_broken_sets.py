@@ -32,7 +32,8 @@ SETS: dict[str, tuple[str, list[str]]] = {
     "member twice": ("p: {family: named_sequence, members: «[a, b, b, c, d, e]»}", ["'b' occurs twice"]),
     "length a word": (f"p: {{{NUM}length: «four»}}", ["length must be a whole number|such as 4"]),
     "length 0": (f"p: {{{NUM}length: «0»}}", ["length must be at least 1"]),
-    "too long": (f"p: {{{NUM}length: «50»}}", ["50 members from number 1 on and an answer need 51|complete items"]),
+    "too long": (f"p: {{{NUM}length: «50»}}", ["50 members from number 1 on and an answer need 51, not 12; write length: at most 11|complete items"]),
+    "start too late": (f"p: {{{NUM}start: «10»}}", ["4 members from number 10 on and an answer need 14, not 12; write start: at most 8"]),
     "start past the end": (f"p: {{{NUM}start: «99»}}", ["start 99 is past the end"]),
     "unknown order": (f"p: {{{NUM}order: «randm»}}", ["'randm' is no valid choice|'random'"]),
     "unknown slot": (f'p: {{{NUM}template: "«{{nam}}» is {{member}}."}}', ["unknown slot {nam}|'name'"]),
@@ -88,7 +89,7 @@ def test_a_faulty_prompt_set_is_explained_and_only_its_claims_fail(what: str, tm
 
 MODELS: dict[str, tuple[str, str]] = {
     "model: «gpt-2»": ("unknown model 'gpt-2'", "did you mean 'gpt2'?"),
-    "model: «llama»": ("unknown model 'llama'", ""),
+    "model: «llama»": ("unknown model 'llama'", "{hub: NAME, revision: COMMIT}"),
     "model: «./here»": ("unknown model './here'", ""),
     "model: «[gpt2]»": ("model must be a name or a mapping", "add model"),
     "«model»:": ("model must be a name or a mapping", "add model"),

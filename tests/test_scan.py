@@ -433,7 +433,7 @@ def test_programs_get_everything(inside: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["referense"], 2, "unknown model 'referense' (did you mean 'reference'?)"),
+        (["referense"], 2, "unknown model 'referense' (did you mean 'reference'?; other models are written {hub: NAME"),
         (["reference", "--prompts", "ioy"], 2, "unknown prompt family 'ioy': did you mean 'ioi'?"),
         (["reference", "--prompts", "ioi", "template=ABBA"], 2, "did you mean 'templates'?"),
         (["reference", "--prompts", "ioi", "ABBA"], 2, "'ABBA' is no KEY=VALUE of family ioi"),

@@ -59,7 +59,9 @@ def read_spec(node: Node, faults: Faults, check: Checked, what: str, hint: str) 
     for key_name, message in problems:
         place = (node.key(key_name) or node) if node.kind == "map" else node
         message, _, hint = message.partition(": did you mean")
-        faults.add(place, message, f"did you mean{hint}" if hint else "")
+        plain = message.startswith("unknown model") and not message.endswith(")")
+        others = "other models are written {hub: NAME, revision: COMMIT} or {path: FOLDER}" if plain else ""
+        faults.add(place, message, "; ".join(filter(None, [f"did you mean{hint}" if hint else "", others])))
     return spec if not problems else None
 
 

@@ -239,12 +239,9 @@ def _problems(params: Mapping[str, Any], slot: str, pool: int) -> list[tuple[str
         found.append(("start", f"start {start} is past the end: the sequence has {count} members"))
     elif increasing and first - 1 + length + 1 > count:
         name = "length" if start is None or length + 1 > count else "start"
-        found.append(
-            (
-                name,
-                f"{length} members from number {first} on and an answer need {first + length}, not {count}",
-            )
-        )
+        most = f"length: at most {count - first}" if name == "length" else f"start: at most {count - length}"
+        need = f"{length} members from number {first} on and an answer need {first + length}, not {count}"
+        found.append((name, f"{need}; write {most}"))
     elif not increasing and length > count:
         found.append(("length", f"{length} different members are needed, the sequence has {count}"))
     if length + 1 > pool and f"{{{slot}}}" in params["template"]:
