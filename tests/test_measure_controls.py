@@ -192,6 +192,23 @@ def test_matrices_that_share_memory_are_put_back(tiny: dict[str, Path], tmp_path
         assert not torch.allclose(during, before), name
 
 
+def test_layers_that_nobody_runs_are_not_shuffled(tiny: dict[str, Path], tmp_path: Path) -> None:
+    """Below the deepest one everything is as if all were shuffled, embeddings included; above it nothing is touched."""
+    models = {name: {"path": str(folder)} for name, folder in tiny.items()} | {"reference": "reference"}
+    for name, spec in models.items():
+        model = load_model(resolve(spec, {}, tmp_path))  # type: ignore[arg-type]
+        above = {id(each) for block in list(model.bridge.blocks)[1:] for each in block.parameters()}
+        every = [each for each in model.bridge.parameters() if each.dim() >= 2]
+        before = [each.detach().clone() for each in every]
+        with permuted_weights(model, 0):
+            whole = [each.detach().clone() for each in every]
+        with permuted_weights(model, 0, 1):
+            for matrix, original, shuffled in zip(every, before, whole, strict=True):
+                expected = original if id(matrix) in above else shuffled
+                assert bool((matrix == expected).all()), name
+        assert len(above) and any(bool((one != two).any()) for one, two in zip(before, whole, strict=True))
+
+
 def test_the_strip_leaves_the_controls_of_other_claims_alone(tmp_path: Path) -> None:
     """With or without --circuit-robust, in any order, a claim has its shuffled models."""
     plain = run(tmp_path / "a", "names", "easy", permuted=1)

@@ -41,26 +41,35 @@ class Controls:
 
 
 @contextmanager
-def permuted_weights(model: LoadedModel, seed: int) -> Iterator[None]:
+def permuted_weights(model: LoadedModel, seed: int, below: int | None = None) -> Iterator[None]:
     """The entries of every weight matrix (two dimensions or more) shuffled in place, each alone; restored on leaving.
 
     The same seed shuffles in the same way, whatever the device; vectors (biases, norms) stay as they are. A matrix that is a
-    part of another's memory (q, k and v of GPT-2) is shuffled as that part, and the whole is not shuffled again.
+    part of another's memory (q, k and v of GPT-2) is shuffled as that part, and the whole is not shuffled again. Layers
+    from ``below`` on, which nobody runs, stay as they are: shuffling a large model takes longer than running it.
     """
     import torch
 
-    kept = [(matrix, matrix.detach().clone()) for matrix in _matrices(model)]  # all of them before any is shuffled
+    # Each has its own stream of random numbers, so that leaving some out changes no other.
+    layers = _layers(model)
+    numbered = [each for each in enumerate(_matrices(model)) if below is None or layers.get(id(each[1]), -1) < below]
+    kept = [(number, matrix, matrix.detach().clone()) for number, matrix in numbered]  # all before any is shuffled
     try:
         with torch.no_grad():
-            for number, (matrix, _) in enumerate(kept):
+            for number, matrix, _ in kept:
                 entries = matrix.detach().to("cpu", torch.float32).numpy().flatten()
                 np.random.default_rng([seed, number]).shuffle(entries)
                 matrix.copy_(torch.from_numpy(entries).view(matrix.shape))
         yield
     finally:
         with torch.no_grad():
-            for matrix, original in kept:
+            for _, matrix, original in kept:
                 matrix.copy_(original)
+
+
+def _layers(model: LoadedModel) -> dict[int, int]:
+    """The layer that each parameter belongs to, by identity; embeddings and the like belong to none."""
+    return {id(each): layer for layer, block in enumerate(model.bridge.blocks) for each in block.parameters()}
 
 
 def _matrices(model: LoadedModel) -> list[torch.Tensor]:

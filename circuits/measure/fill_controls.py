@@ -88,7 +88,8 @@ def _measure_shuffled(todo: dict[int, tuple[Series, list[Question]]], seed: int,
     first = next(iter(todo.values()))[0]
     first.progress(f"controls: shuffling the weights ({seed + 1}/{permuted})")
     model = first.model()
-    with permuted_weights(model, seed):
+    deepest = max(series.layers[question] for series, questions in todo.values() for question in questions)
+    with permuted_weights(model, seed, deepest):
         for series, questions in todo.values():
             series.progress(f"controls on {series.prompt_set.title}: shuffled weights ({seed + 1}/{permuted})")
             below = max(series.layers[question] for question in questions)
