@@ -224,6 +224,8 @@ def _map_of(
         most = ordered[: bound.k]
         others = "others of the " if set(chosen) & set(most) else ""
         why_beside = f"the {others}{bound.k} {extreme}" if bound.k > 1 else f"the {extreme}"
+    elif most and any(np.isclose(values[place], values[most[0]]) for place in chosen):
+        most = []  # no head is higher than a claimed one
     places, beside = tuple(chosen), tuple(place for place in most if place not in chosen)
     unit = "member" if nothing else "prompt"
     drawn = ScoreFigure(
@@ -287,7 +289,7 @@ def _effects(row: Row, what: Ablate | Keep, here: Here) -> Figure:
     below = foot(here.model, counted(n), row["seed"])
     drawn = EffectsFigure(tuple(rows), low, high, percent, told.title, told.quantity, told.detail, below)
     about = [rows, row["bound"], percent, told.title, told.quantity, told.detail, below]
-    return _drawn(here.draw(drawn, f"effects-{digest(about)[:16]}"), f"{row['check']}: effects with intervals")
+    return _drawn(here.draw(drawn, f"effects-{digest(about)[:16]}"), f"{told.title}: values and intervals")
 
 
 def _ablation(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:

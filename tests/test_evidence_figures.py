@@ -261,3 +261,15 @@ def test_effects_are_told_without_the_yaml(tmp_path: Path) -> None:
         "keep_only" not in figure.title and "ablate:" not in figure.title for figure in (plain, enough, needed, both)
     )
     assert {figure.foot for figure in (plain, enough, needed, both)} == {"reference, 8 prompts, seed 0"}
+
+
+def test_no_head_is_called_the_highest_beside_one_that_is_as_high(tmp_path: Path) -> None:
+    """1.2 and 2.1 both are perfect successor heads: whichever is claimed, none is higher."""
+    claims = "".join(
+        f'  c{head[0]}: {{claim: x, head: "{head}", score: successor, members: numerals, at_least: 0.5}}\n'
+        for head in ("1.2", "2.1")
+    )
+    found, _ = drawn(tmp_path, claims)
+    one, other = of_kind(found, "ScoreFigure")
+    assert one.values[1, 2] == pytest.approx(one.values[2, 1])
+    assert (one.claimed, one.beside, other.claimed, other.beside) == (((1, 2),), (), ((2, 1),), ())
