@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,15 @@ OF_46_CLAIMS = {"attention": 49, "ablation": 26, "profile": 24, "score": 10, "ef
 WORDS = ("BOS", "Stephen ‹name›", "is", "8 ‹member›", ".", "Lee ‹name›", "store ‹place›", "to", "the", "1999")
 
 
+FOOT = "smollm2-135m, 32 prompts, seed 0"
+
+
 def figure(kind: str, rng: np.random.Generator) -> Any:
-    """One figure of a kind, with numbers that no other one has."""
+    """One figure of a kind, with numbers that no other one has, and with the words at its foot."""
+    return replace(_figure(kind, rng), foot=FOOT)
+
+
+def _figure(kind: str, rng: np.random.Generator) -> Any:
     count, title = int(rng.integers(12, 26)), f"{kind} on numbers_{rng.integers(100)}"
     if kind == "attention":
         mean = np.tril(rng.dirichlet(np.full(count, 0.1), count))

@@ -1,4 +1,7 @@
-"""The figures, profiles and patterns beside a claim's rows; a figure's name holds a digest, so it is drawn once."""
+"""The figures, profiles and patterns beside a claim's rows.
+
+A figure's name holds a digest of its values and of every word on it, so that equal ones are drawn once and no two share a file.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from circuits.claims.claim import Ablate, Attends, Keep, LossMap, Score
+from circuits.claims.heads import Component
 from circuits.claims.keys import WEIGHT_SCORES
 from circuits.claims.sets import Back, walk
 from circuits.errors import Unmeasurable
 from circuits.kinds.ablate import alone, runs
 from circuits.kinds.attends import candidates, own_prompts, questions
-from circuits.kinds.kind import Cell, Draw, Here, all_heads
+from circuits.kinds.kind import Cell, Here, all_heads
 from circuits.kinds.score import members
 from circuits.measure.attention import mean_over_prompts
 from circuits.measure.cache import digest
@@ -23,10 +27,21 @@ from circuits.measure.metrics import metric_values
 from circuits.measure.picture import Picture
 from circuits.measure.profile import Profile, profile_json
 from circuits.measure.series import View
-from circuits.report.effect_figures import EffectsFigure, LossMapFigure
+from circuits.report.effect_figures import EffectRow, EffectsFigure, LossMapFigure
+from circuits.report.figure_words import (
+    counted,
+    few,
+    foot,
+    known_distances,
+    meaning,
+    short_name,
+    told_keep,
+    told_removal,
+)
 from circuits.report.figures import AblationFigure, AttentionFigure, ScoreFigure
 from circuits.report.profile_figures import ProfileFigure
 from circuits.report.rank_figures import RankFigure
+from circuits.report.sheet import unbroken
 from circuits.verdict.decide import Row, mean_of
 from circuits.verdict.ranking import harm_sign
 
@@ -50,11 +65,11 @@ def figure_of(row: Row, cell: Cell, here: Here) -> Figure:
     if isinstance(what, Score) and what.name in WEIGHT_SCORES and row.get("estimate") is not None:
         return _weights_map(row, what, cell, here)
     if isinstance(what, LossMap) and row.get("points"):
-        return _loss_map(row, here.draw)
+        return _loss_map(row, here)
     if isinstance(what, Ablate) and cell.check.bound.kind == "top" and row.get("estimate") is not None:
         return _ablations_map(row, what, cell, here)
     if isinstance(what, (Ablate, Keep)) and row.get("estimate") is not None:
-        found = _effects(row, here.draw)
+        found = _effects(row, what, here)
         return found if found is not None or isinstance(what, Keep) else _ablation(row, what, cell, here)
     return None
 
@@ -63,26 +78,51 @@ def _drawn(path: str | None, alt: str) -> Figure:
     return {"path": path, "alt": alt} if path is not None else None
 
 
+def _mean_of(shown: Picture, row: Row, here: Here) -> str:
+    """Over which prompts a pattern is the mean, and how many the check has where they are others."""
+    group = here.prompts
+    first = group.blocks[0].n  # patterns are made of these alone: later prompts are measured only if they are needed
+    if shown.n == group.n == row["n"]:
+        return counted(shown.n)
+    some = f"the first {first}" if first < group.n else f"all {first}"
+    over = f"the {shown.n} of {some} prompts that have the first one's template and its {len(shown.labels)} tokens"
+    if shown.n == first:
+        over = counted(first) if first == group.n else f"the first {counted(first)}"
+    return f"mean over {over}; the check has {row['n']}"
+
+
 def _attention(row: Row, what: Attends, cell: Cell, here: Here) -> Figure:
     assert here.draw is not None
     asked, _ = questions(own_prompts(what, here))
     if cell.check.any or cell.check.bound.kind == "top":
         less = f" minus {asked.right.text}" if asked.right is not None else ""
-        return _map(row, _COLOURS[what.statistic], f"attention, {what.selector.text}{less}", cell, here)
+        named = known_distances(f"{what.selector.text}{less}", what, _variables(here.prompts))
+        return _map(row, _COLOURS[what.statistic], f"attention, {named}", cell, here)
     head, group = cell.place, here.prompts
     picture = group.picture(asked, head)
     other = _compared_selector(what, asked)
+    values = _variables(group)
+    claimed = known_distances(asked.left.text, what, values)
+    elsewhere = (
+        f"{known_distances(what.more_than.text, what, values)}{_elsewhere(what)}"
+        if what.more_than and not other
+        else ""
+    )
+    told = f"{claimed} (head {cell.head})" if elsewhere else claimed
+    absent = f"compared with {elsewhere}: not drawn here" if elsewhere else None
     drawn = AttentionFigure(
         str(cell.head), picture.mean, picture.labels, picture.cells, picture.others if other else None, picture.n,
-        f"Attention on {row['prompts']}", asked.left.text, other,
+        f"Attention on {row['prompts']}", told, known_distances(other, what, values) if other else None, absent,
+        foot(here.model, _mean_of(picture, row, here), row["seed"]),
     )  # fmt: skip
-    path = here.draw(drawn, f"{cell.head}-attention-{group.key_of(asked.key + str(head) + str(row['prompts']))[:16]}")
+    about = [asked.key, str(head), drawn.title, drawn.cells_label, drawn.other_label, absent, drawn.foot]
+    path = here.draw(drawn, f"{cell.head}-attention-{group.key_of(json.dumps(about))[:16]}")
     compared = f" and of {other} (compared)" if other else ""
-    elsewhere = f"; compared with {what.more_than.text}{_elsewhere(what)}" if what.more_than and not other else ""
     alt = (
         f"mean attention pattern of head {cell.head} on {row['prompts']}, cells of {asked.left.text}{compared} outlined"
     )
-    return _drawn(path, alt + elsewhere + (f" (statistic {what.statistic})" if what.statistic != "mass" else ""))
+    alt += f"; compared with {what.more_than.text}{_elsewhere(what)}" if what.more_than and not other else ""
+    return _drawn(path, alt + (f" (statistic {what.statistic})" if what.statistic != "mass" else ""))
 
 
 def _elsewhere(what: Attends) -> str:
@@ -110,7 +150,7 @@ def _map(row: Row, name: str, title: str, cell: Cell, here: Here) -> Figure:
     asked = questions(own_prompts(what, here))[0] if isinstance(what, Attends) else question(what)
     found = group.attention(asked)
     values = mean_over_prompts(found.left if found.right is None else found.left - found.right)
-    named = group.key_of(json.dumps([asked.key, row["bound"], row["prompts"]]))
+    named = group.key_of(asked.key)
     return _map_of(row, values, cell, here, name, title, f" on {row['prompts']}", named)
 
 
@@ -119,7 +159,7 @@ def _weights_map(row: Row, what: Score, cell: Cell, here: Here) -> Figure:
     named = members(what)
     found = here.ov.scores(named).scores
     values = mean_over_prompts(found.copying if what.name == "copying" else found.successor)
-    key = here.ov.key_of(json.dumps([what.name, list(named), row["bound"]]))
+    key = here.ov.key_of(json.dumps([what.name, list(named)]))
     score = f"{what.name} score"
     return _map_of(
         row, values, cell, here, score, score, f", {row['members']}", key, nothing="writes nothing, no score"
@@ -139,10 +179,12 @@ def _ablations_map(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
         values[head.layer, head.head] = {
             "drop_in": -change / clean if clean else np.nan, "change_in": change, "after": after,
         }[what.effect]  # fmt: skip
-    key = group.key_of(json.dumps(["effects of all heads", what.metric, what.effect, what.method, row["bound"]]))
-    title = f"{what.effect} {what.metric} without each head ({what.method})"
+    key = group.key_of(json.dumps(["effects of all heads", what.metric, what.effect, what.method, what.at]))
+    said = {"drop_in": "relative drop of ", "change_in": "change of ", "after": ""}[what.effect] + str(what.metric)
+    where = f" at {what.at}" if what.at is not None else ""
+    title = f"{said}{meaning(what.metric, ' ({})')} without each head{where} ({what.method})"
     sign = 1.0 if what.effect == "drop_in" else harm_sign(what.metric)
-    return _map_of(row, values, cell, here, what.effect, title, f" on {row['prompts']}", key, sign)
+    return _map_of(row, values, cell, here, said, title, f" on {row['prompts']}", key, sign)
 
 
 def _map_of(
@@ -164,74 +206,90 @@ def _map_of(
     """
     assert here.draw is not None
     check, bound = cell.check, cell.check.bound
+    ordered = [
+        (int(layer), int(head))
+        for layer, head in sorted(
+            zip(*np.nonzero(np.isfinite(values)), strict=True), key=lambda place: -sign * values[place]
+        )
+    ]
+    extreme = "highest" if sign > 0 else "lowest"
+    most, why_beside = ordered[:1], f"the {extreme} of all heads"
+    why = "claimed"
     if check.any:
         chosen, why = [p for p in candidates(cell, here) if bound.holds(float(values[p]))], "heads that meet the bound"
-    elif bound.kind == "top" and bound.k is not None:
-        ordered = sorted(zip(*np.nonzero(np.isfinite(values)), strict=True), key=lambda p: -sign * values[p])
-        chosen, why = [(int(layer), int(head)) for layer, head in ordered[: bound.k]], "the highest"
     else:
-        chosen, why = [(head.layer, head.head) for head in check.heads if head.head is not None], "claimed"
-    places = tuple(chosen)
+        named = [cell.head] if cell.head is not None else check.heads or _ablated(check.what)
+        chosen = [(head.layer, head.head) for head in named if head.head is not None]
+    if bound.kind == "top" and bound.k is not None:
+        most = ordered[: bound.k]
+        others = "others of the " if set(chosen) & set(most) else ""
+        why_beside = f"the {others}{bound.k} {extreme}" if bound.k > 1 else f"the {extreme}"
+    elif most and any(np.isclose(values[place], values[most[0]]) for place in chosen):
+        most = []  # no head is higher than a claimed one
+    places, beside = tuple(chosen), tuple(place for place in most if place not in chosen)
+    unit = "member" if nothing else "prompt"
     drawn = ScoreFigure(
-        name, values, places, row["bound"], title + on, int(row["n"]), why,
-        "members" if nothing else "prompts", nothing or "not measured",
+        name, values, places, row["bound"], title + on, int(row["n"]), why, f"{unit}s", nothing or "not measured",
+        beside, why_beside, foot(here.model, counted(int(row["n"]), unit), row["seed"]),
     )  # fmt: skip
-    path = here.draw(drawn, f"score-{digest([key, places])[:16]}")
+    about = [key, places, name, row["bound"], drawn.title, drawn.n, beside, why_beside, drawn.foot]
+    path = here.draw(drawn, f"score-{digest(about)[:16]}")
     outlined = ", ".join(f"{layer}.{head}" for layer, head in places[:12]) + (" and more" if len(places) > 12 else "")
-    return _drawn(path, f"{title}{on} by layer and head, {outlined or 'no head'} outlined")
+    alt = f"{title}{on} by layer and head, {outlined or 'no head'} outlined"
+    if beside:
+        alt += f", and {', '.join(f'{layer}.{head}' for layer, head in beside[:12])} as {why_beside}"
+    return _drawn(path, alt)
 
 
-def _loss_map(row: Row, draw: Draw) -> Figure:
-    points = tuple((_short_name(p), p["x"], p["y"], p["loss"]) for p in row["points"])
+def _ablated(what: object) -> tuple[Component, ...]:
+    return what.components if isinstance(what, Ablate) else ()
+
+
+def _loss_map(row: Row, here: Here) -> Figure:
+    assert here.draw is not None
+    points = tuple((short_name(p), p["x"], p["y"], p["loss"]) for p in row["points"])
     kinds = tuple(str(p["kind"]) for p in row["points"])
-    title = f"Losses of every token on {row['prompts']}"
-    drawn = LossMapFigure(points, tuple(row["explained"]), title, kinds)
-    path = draw(drawn, f"loss-map-{digest([row['points'], row['explained'], row['prompts']])[:16]}")
+    title, method = f"Losses of every token on {row['prompts']}", str(row["method"] or "")
+    below = foot(here.model, counted(int(row["n"])), row["seed"])
+    drawn = LossMapFigure(points, tuple(row["explained"]), title, kinds, method, below)
+    path = here.draw(drawn, f"loss-map-{digest([row['points'], row['explained'], title, method, below])[:16]}")
     which = " and ".join(
         text for kind, text in (("model", "other models"), ("ablation", "its ablations")) if kind in kinds
     )
     return _drawn(path, f"the model, {which} on the first two principal components of their token losses")
 
 
-def _short_name(point: dict[str, Any]) -> str:
-    """Components by the first few; a model without the owner or folder before its name."""
-    name = str(point["name"])
-    return _few(name) if point["kind"] == "ablation" else name.rstrip("/").rpartition("/")[2] or name
-
-
-def _few(name: str, most: int = 3) -> str:
-    """The names of many components by the first few."""
-    parts = name.split(", ")
-    return name if len(parts) <= most else f"{', '.join(parts[: most - 1])} + {len(parts) - most + 1}"
-
-
-def _effects(row: Row, draw: Draw) -> Figure:
+def _effects(row: Row, what: Ablate | Keep, here: Here) -> Figure:
     """A circuit against random ones of its size, or an effect beside those it is made of."""
+    assert here.draw is not None
     beside, random = row.get("beside"), row.get("random") or {}
-    if not beside and (random.get("median") is None or row["statistic"] not in ("recovers", "faithfulness")):
+    with_random = random.get("median") is not None
+    if not beside and not with_random:
         return None
-    rows: list[tuple[str, float, float | None, float | None, str]] = []
-    name = (row.get("circuit") or {}).get("name") or "claimed"
-    label = "interaction (the difference of the two below)" if row["statistic"] == "interaction" else str(name)
-    rows.append((label, row["estimate"], row["low"], row["high"], "claimed"))
-    for other in [beside] if isinstance(beside, dict) else beside or []:
+    told = told_keep(row, what) if isinstance(what, Keep) else told_removal(row, what)
+    rows: list[EffectRow] = []
+    own, ends = row["estimate"], (row["low"], row["high"])
+    low, high, percent = row["bound_low"], row["bound_high"], bool(row["percent"])
+    shared = row["statistic"] in ("sufficiency", "partial_necessity")
+    if shared:  # the bound is on a share of the random circuits, which is no place on this axis
+        changed = (row.get("parts") or {}).get("F(C)" if isinstance(what, Keep) else "F(M\\C)")
+        whole = (row.get("parts") or {}).get("F(M)")
+        if changed is None or whole is None:
+            return None
+        own, ends, low, high, percent = abs(whole - changed), (None, None), None, None, False
+    rows.append((told.labels[0], own, *ends, "claimed"))
+    others = [beside] if isinstance(beside, dict) else beside or []
+    for label, other in zip(told.labels[1:], others, strict=True):
         if other.get("value") is not None:
-            rows.append((other["label"], other["value"], other.get("low"), other.get("high"), "beside"))
-    if random.get("median") is not None and row["statistic"] in ("recovers", "faithfulness"):
-        rows.append(
-            (
-                f"{random['count']} random circuits (median, range)",
-                random["median"],
-                random["min"],
-                random["max"],
-                "random",
-            )
-        )
-    drawn = EffectsFigure(tuple(rows), row["bound_low"], row["bound_high"], row["percent"], str(row["check"]))
-    return _drawn(
-        draw(drawn, f"effects-{digest([rows, row['bound'], row['check']])[:16]}"),
-        f"{row['check']}: effects with intervals",
-    )
+            rows.append((label, other["value"], other.get("low"), other.get("high"), "beside"))
+    if with_random:
+        label = f"{counted(random['count'], 'random circuit')} of as many (median, range)"
+        rows.append((label, random["median"], random["min"], random["max"], "random"))
+    n = here.prompts.n if shared else int(row["n"])
+    below = foot(here.model, counted(n), row["seed"])
+    drawn = EffectsFigure(tuple(rows), low, high, percent, told.title, told.quantity, told.detail, below)
+    about = [rows, row["bound"], percent, told.title, told.quantity, told.detail, below]
+    return _drawn(here.draw(drawn, f"effects-{digest(about)[:16]}"), f"{told.title}: values and intervals")
 
 
 def _ablation(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
@@ -240,30 +298,39 @@ def _ablation(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
     group, asked = here.prompts, runs(cell, here)
     names = ("F(C)", "F(C\\A)") if what.within is not None else (None, "F(M\\A)")
     before, after = (group.clean if name is None else group.ablated(asked[name]) for name in names)
-    parts = _few(", ".join(row["ablated"]))
+    parts = few(", ".join(row["ablated"]))
     where = f" at {what.at}" if what.at is not None else ""
-    title = f"without {parts}{where} ({what.method}) on {row['prompts']}"
+    where += f" within {what.within.name}" if what.within is not None else ""
+    title = f"without {unbroken(parts)}{where} ({what.method}) on {row['prompts']}"
+    alt = f"without {parts}{where} ({what.method}) on {row['prompts']}"
+    was, below = "clean" if what.within is None else "circuit alone", foot(here.model, counted(group.n), row["seed"])
     ranked = what.metric == "answer_rank" or what.metric.startswith("top")
     fell = tuple((str(token), int(count)) for token, count in row.get("fell_to") or ())
-    about = ["ranks", *map(str, fell)] if ranked else [what.metric]  # rows of the same ranks and tokens share a figure
+    first = int(what.metric[3:]) if fell and what.metric.startswith("top") else 1
+    lost = (int(row["lost"][0]), int(row["lost"][1])) if fell and row.get("lost") else None
+    words = "" if ranked else meaning(what.metric)
+    # Rows of the same ranks and tokens share a figure.
+    about = ["ranks", *map(str, fell), *([str(first), str(lost)] if fell else [])] if ranked else [what.metric, words]
+    about += [title, was, below]
     key = group.key_of(json.dumps([*about, *map(str, (what.components, what.method, what.at, what.within))]))
     name = f"{'+'.join(row['ablated'][:2])}-ablation-{key[:16]}"
-    was = "clean" if what.within is None else "circuit alone"
     if ranked:
-        ranks = RankFigure(before["answer_rank"], after["answer_rank"], f"Rank of the answer {title}", fell, was)
-        return _drawn(here.draw(ranks, name), f"ranks of the answer {title}, and before")
+        titled = f"Rank of the answer {title}"
+        ranks = RankFigure(before["answer_rank"], after["answer_rank"], titled, fell, was, first, lost, below)
+        return _drawn(here.draw(ranks, name), f"ranks of the answer {alt}, and before")
     if what.metric == "kl":  # a distance from the clean run has no value before
         return None
     was_values, now = metric_values(what.metric, before), metric_values(what.metric, after)
     name_alone = str(what.metric)  # an own metric's name carries its functions, which no other process can have
-    drawn = AblationFigure(was_values, now, name_alone, f"{what.metric} {title}")
-    return _drawn(here.draw(drawn, name), f"{what.metric} of every prompt {title}, against before")
+    drawn = AblationFigure(was_values, now, name_alone, f"{what.metric} {title}", was, words, below)
+    return _drawn(here.draw(drawn, name), f"{what.metric} of every prompt {alt}, against before")
 
 
 def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str, Any]]:
     """Attention by distance and by class of every claimed head on every prompt set, with its figure (no report: none)."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    about: dict[tuple[str, str], tuple[Draw, Profile, View]] = {}
+    about: dict[tuple[str, str], tuple[Here, Profile]] = {}
+    taken: dict[tuple[str, str], set[int]] = {}
     for cell, here in zip(cells, places, strict=True):
         what = cell.check.what
         if not isinstance(what, Attends) or cell.head is None or here.draw is None:
@@ -272,20 +339,32 @@ def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str,
         assert cell.prompts is not None
         key = (str(cell.head), cell.prompts.title)
         marked = _offsets(what, group)
+        taken.setdefault(key, set()).add(group.n)
         if key in found:
             found[key]["marked"] = sorted({*found[key]["marked"], *marked})
             continue
         profile = group.profile(cell.place)
-        about[key] = (here.draw, profile, group)
+        about[key] = (here, profile)
         found[key] = {"head": key[0], "prompts": key[1], "marked": sorted(marked), **profile_json(profile)}
     for (head, prompts), entry in found.items():
-        draw, profile, group = about[head, prompts]
+        here, profile = about[head, prompts]
+        assert here.draw is not None
+        checks = sorted(taken[head, prompts])
+        over = counted(profile.n)
+        if checks != [profile.n]:
+            have = (
+                f"the check has {checks[0]}"
+                if len(checks) == 1
+                else f"the checks have {' and '.join(map(str, checks))}"
+            )
+            over = f"the first {over}; {have}"
         drawn = ProfileFigure(
             head, profile.offsets, profile.bos, profile.classes, profile.matrix, profile.n,
             f"Where {head} looks on {prompts}", tuple(entry["marked"]),
+            foot(here.model, over, here.prompts.seed),
         )  # fmt: skip
-        name = json.dumps(["profile", head, prompts, entry["marked"]])
-        path = draw(drawn, f"{head}-profile-{group.key_of(name)[:16]}")
+        name = json.dumps(["profile", head, prompts, entry["marked"], drawn.foot])
+        path = here.draw(drawn, f"{head}-profile-{here.prompts.key_of(name)[:16]}")
         alt = f"attention of head {head} on {prompts} by distance from the query and from class to class"
         entry["figure"] = _drawn(path, alt)
     return list(found.values())
@@ -341,9 +420,14 @@ def _pairs(cells: np.ndarray) -> list[list[int]]:
     return [[int(query), int(key)] for query, key in np.argwhere(np.tril(cells))]
 
 
+def _variables(group: View) -> dict[str, Any]:
+    """The variables of selectors on these prompts; None where a prompt set has no period."""
+    return {"period": group.facts["period"], **group.prompt_set.variables}
+
+
 def _offsets(what: Attends, group: View) -> set[int]:
     """The distances that a check names, n-3 or n-{period-1}, where all prompts share the period or variable."""
-    values = {"period": group.facts["period"], **group.prompt_set.variables}
+    values = _variables(group)
     selectors = [what.selector, *([what.more_than] if what.more_than is not None else [])]
     backs = [part for selector in selectors for part in walk(selector.key) if isinstance(part, Back)]
     found = {back.constant for back in backs if back.variable is None}

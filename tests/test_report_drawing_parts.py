@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from test_report_figures import attention, score
-from test_report_profile_figures import profile, sheets_of
+from test_report_profile_figures import effects, loss_map, profile, sheets_of
 
-from circuits.report import drawing, figures, profile_figures
+from circuits.report import drawing, effect_figures, figures, profile_figures, rank_figures
 from circuits.report.drawing import draw
-from circuits.report.figures import attention_canvas, score_canvas
+from circuits.report.figures import AblationFigure, attention_canvas, score_canvas
 from circuits.report.lettering import set_letters
-from circuits.report.placing import arrange
+from circuits.report.placing import FOOT, arrange
+from circuits.report.rank_figures import RankFigure
 from circuits.report.scales import round_numbers
+from circuits.report.sheet import new_sheet, put_title, unbroken
 
 
 def ink(text: str, angle: int, own: bool, **look: Any) -> tuple[tuple[int, ...], float]:
@@ -163,7 +166,7 @@ def test_nothing_leaves_the_sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert min(drawn.x0, drawn.y0) > -0.02, "inches"
     assert drawn.x1 < canvas.get_figwidth() + 0.02
     assert drawn.y1 < canvas.get_figheight() + 0.02
-    title = canvas.texts[0].get_window_extent()
+    title = canvas._suptitle.get_window_extent()
     for axes in canvas.axes:
         assert axes.get_window_extent().height > 20
         assert axes.get_tightbbox(for_layout_only=True).y1 < title.y0
@@ -180,3 +183,47 @@ def test_the_digest_follows_what_draws(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(drawing, "version", lambda name: "1")
         assert other != drawing.drawing_digest.__wrapped__(), changed
     assert len(first) == 8
+
+
+FOOTED = [
+    attention(5, other_label="any -> n-2"),
+    score(6, 4),
+    profile(),
+    effects(2),
+    effects(2, bound_low=None),
+    loss_map(4),
+    AblationFigure(np.arange(9.0), np.arange(9.0) / 2, "logit_diff", "t"),
+    RankFigure(np.ones(4), np.full(4, 2.0), "t"),
+]
+
+
+@pytest.mark.parametrize("figure", FOOTED, ids=lambda figure: type(figure).__name__)
+@pytest.mark.parametrize("foot", ["smollm2-135m, 32 prompts, seed 0", "a$b$ " + "mean over many prompts " * 8])
+def test_the_foot_stands_below_all_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Any, foot: str
+) -> None:
+    """Every kind of figure says in small grey words what was measured, whole and on the sheet, under its legend and its axes."""
+    sheets = sheets_of(monkeypatch, figures, profile_figures, effect_figures, rank_figures)
+    draw(replace(figure, foot=foot), tmp_path / "x.png")
+    draw(figure, tmp_path / "y.png")
+    with_foot, without = sheets
+    (words,) = [text for text in with_foot.texts if text.get_gid() == FOOT]
+    assert " ".join(words.get_text().split()) == " ".join(foot.split())
+    assert (words.get_color(), words.get_fontsize()) == ("#666666", 7.5)
+    box = words.get_window_extent()
+    assert box.y0 > 0
+    assert box.x0 >= 0
+    assert box.x1 <= with_foot.bbox.x1
+    assert all(legend.get_window_extent().y0 >= box.y1 for legend in with_foot.legends)
+    assert all(axes.get_tightbbox(for_layout_only=True).y0 > box.y1 for axes in with_foot.axes)
+    assert with_foot.bbox.height > without.bbox.height
+    assert not [text for text in without.texts if text.get_gid() == FOOT]
+
+
+def test_no_line_of_a_title_ends_within_a_token() -> None:
+    """What is not to be broken stays in one line wherever it falls, and is written as it was given."""
+    for before in range(60):
+        canvas = new_sheet(4.0, 2.0)
+        put_title(canvas, "t", "x" * before + " first is now: " + unbroken("' his own-er' 4") + ", and others", 4.0)
+        lines = canvas._suptitle.get_text().split("\n")  # type: ignore[attr-defined]
+        assert sum("' his own-er' 4" in line for line in lines) == 1, lines

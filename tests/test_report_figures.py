@@ -12,9 +12,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from circuits.report.drawing import draw
-from circuits.report.figures import AblationFigure, AttentionFigure, ScoreFigure, ablation_canvas, boundary_edges
+from circuits.report.figures import (
+    AblationFigure,
+    AttentionFigure,
+    ScoreFigure,
+    ablation_canvas,
+    attention_canvas,
+    boundary_edges,
+    score_canvas,
+)
 from circuits.report.placing import arrange
-from circuits.report.rank_figures import RankFigure, counts
+from circuits.report.rank_figures import RankFigure, counts, rank_canvas
+from circuits.report.sheet import CLAIMED, COMPARED
 
 PNG = b"\x89PNG\r\n\x1a\n"
 ODD = ("<|endoftext|>", "$x$", "日本", "\n", "\\frac{", "a_b^c", "🙂", "\x00", "", " ")
@@ -194,3 +203,62 @@ def test_no_prompt_of_an_ablation_lies_under_the_legend(clean: Any, ablated: Any
     assert legend.get_window_extent(renderer).y1 <= around.y0
     assert legend.get_window_extent(renderer).y0 >= 0
     assert axes.get_legend() is None
+
+
+def test_both_axes_of_an_ablation_name_their_run_and_the_metric_in_words() -> None:
+    """Across stands the run that the ablated one is compared with, be it the clean model or a circuit alone."""
+    about = AblationFigure(np.arange(3.0), np.zeros(3), "prob_diff", "t", "circuit alone", "probability of right $ones")
+    (axes,) = ablation_canvas(about).axes
+    assert axes.get_xlabel() == "prob_diff, circuit alone:\nprobability of right $ones"
+    assert axes.get_ylabel() == "prob_diff, ablated:\nprobability of right $ones"
+    (axes,) = ablation_canvas(AblationFigure(np.arange(3.0), np.zeros(3), "mine", "t")).axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("mine, clean", "mine, ablated")
+
+
+def outlined(axes: Any, colour: str) -> set[tuple[int, int]]:
+    """The cells (row, column) that lines of a colour run around, one outline each."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import to_rgba
+
+    lines = [
+        c for c in axes.collections if isinstance(c, LineCollection) and tuple(c.get_colors()[0]) == to_rgba(colour)
+    ]  # type: ignore[attr-defined]
+    corners = np.array([end for line in lines for segment in line.get_segments() for end in segment])
+    cells = {(int(y + 0.5), int(x + 0.5)) for x, y in corners}
+    return {(row, column) for row, column in cells if {(row + 1, column), (row, column + 1)} <= cells}
+
+
+def test_the_claimed_head_is_told_apart_from_the_highest() -> None:
+    """The claimed head has the claim's colour, those beside it another one with its own words; all are named with their values."""
+    values = np.zeros((6, 5))
+    values[1, 1], values[3, 3], values[5, 0] = 0.25, 0.5, 0.75
+    figure = score(values=values, claimed=((1, 1),), beside=((3, 3), (5, 0)), why_beside="the 2 highest", bound="top 2")
+    canvas = score_canvas(figure)
+    (axes,) = canvas.axes
+    assert outlined(axes, CLAIMED) == {(1, 1)}
+    assert outlined(axes, COMPARED) == {(3, 3), (5, 0)}
+    assert [text.get_text() for text in canvas.legends[0].get_texts()] == ["claimed (top 2)", "the 2 highest"]
+    assert [text.get_text().strip() for text in axes.texts] == ["1.1: 0.25", "3.3: 0.5", "5.0: 0.75"]
+
+
+def test_a_legend_says_what_is_compared_and_not_drawn() -> None:
+    """The other head of a comparison is in the legend, with nothing beside it that could be looked for in the map."""
+    words = "compared with any -> n-1 of head 9.2: not drawn here"
+    canvas = attention_canvas(attention(6, labels=("a",) * 6, other_cells=None, elsewhere=words))
+    legend = canvas.legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["any -> n-1", words]
+    assert [line.get_linestyle() for line in legend.get_lines()] == ["-", "None"]
+
+
+def test_tokens_that_came_first_are_counted_on_prompts_that_are_named() -> None:
+    """They are counted where the clean model had the answer, which beside a circuit alone is not where the bars fall."""
+    ranks = np.array([1.0] * 24 + [2.0] * 8), np.array([1.0] * 5 + [2.0] * 27)
+    figure = RankFigure(*ranks, "t", (("1", 19), (" his", 7)), "circuit alone", 1, (26, 31))
+    title = " ".join(rank_canvas(figure)._suptitle.get_text().split())  # type: ignore[attr-defined]
+    told = "on the 26 of 31 prompts whose answer the clean model has first and the ablated run has not, first is now: '1' 19, ' his' 7"
+    assert told in title
+    title = " ".join(
+        rank_canvas(RankFigure(*ranks, "t", (("1", 19),), first=5, lost=(19, 30)))._suptitle.get_text().split()
+    )  # type: ignore[attr-defined]
+    assert "on the 19 of 30 prompts whose answer the clean model has among the first 5 and" in title
+    assert "first is now" not in rank_canvas(RankFigure(*ranks, "t"))._suptitle.get_text()  # type: ignore[attr-defined]

@@ -53,8 +53,8 @@ def sheets_of(monkeypatch: pytest.MonkeyPatch, *modules: Any) -> list[Any]:
     """The sheets that some modules make from now on."""
     sheets: list[Any] = []
 
-    def keep(width: float, height: float) -> Any:
-        sheets.append(new_sheet(width, height))
+    def keep(width: float, height: float, foot: str = "") -> Any:
+        sheets.append(new_sheet(width, height, foot))
         return sheets[-1]
 
     for module in modules:
@@ -243,6 +243,80 @@ def test_the_bound_is_shaded_and_said(
     monkeypatch.undo()
     _, found = words_of(effects(1, bound_low=None), monkeypatch, tmp_path / "x.png")
     assert not any("bound" in text for text in found)
+
+
+def test_only_judged_rows_lie_on_the_shade_of_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shade and its edge reach over the claimed row and no other: what stands beside it is not judged."""
+    rows = (
+        ("circuit", 0.8, 0.7, 0.9, "claimed"),
+        ("normalised", 0.7, 0.6, 0.8, "beside"),
+        ("random", 0.1, 0.0, 0.2, "random"),
+    )
+    canvas, _ = words_of(effects(rows=rows, bound_low=0.65), monkeypatch, tmp_path / "x.png")
+    axes = canvas.axes[0]
+    from matplotlib.colors import to_rgba
+
+    (shade,) = [
+        c
+        for c in axes.collections
+        if len(c.get_facecolor()) and tuple(c.get_facecolor()[0]) == to_rgba(effect_figures.SHADE)
+    ]
+    corners = shade.get_paths()[0].vertices
+    assert (corners[:, 0].min(), corners[:, 0].max()) == (0.65, axes.get_xlim()[1])
+    assert -0.5 < corners[:, 1].min() < corners[:, 1].max() < 0.5
+    assert not axes.patches, "no span over all rows"
+
+
+@pytest.mark.parametrize(
+    ("values", "percent", "expected"),
+    [
+        ((0.8, 0.7), True, {0.0, 1.0}),
+        ((0.08, -0.1), True, {0.0}),
+        ((3.0, 4.0), False, {0.0}),
+        ((-3.0, -4.0), False, {0.0}),
+    ],
+)
+def test_nothing_and_the_whole_have_a_line(
+    values: tuple[float, float], percent: bool, expected: set[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0 is always on the axis, and 100% where shares of a whole are that large."""
+    rows = tuple((f"row {k}", value, None, None, "claimed") for k, value in enumerate(values))
+    figure = effects(rows=rows, percent=percent, bound_low=None)
+    canvas, _ = words_of(figure, monkeypatch, tmp_path / "x.png")
+    upright = {line.get_xdata()[0] for line in canvas.axes[0].lines if len({*line.get_xdata()}) == 1}
+    assert upright == expected
+
+
+def test_labels_and_words_of_effects_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A label of three lines is not cut; what is said below the title and under the axis is there."""
+    label = "number_circuit, normalised: (F(C)-F(0))/(F(M)-F(0)) without 6.1, 20.4 + 5"
+    figure = effects(
+        rows=((label, 0.5, 0.4, 0.6, "claimed"),), detail="F: the mean", quantity="share of $x: " + "word " * 20
+    )
+    canvas, words = words_of(figure, monkeypatch, tmp_path / "x.png")
+    assert label in [" ".join(text.split()) for text in words]
+    assert "F: the mean; interval in brackets" in canvas._suptitle.get_text()
+    assert " ".join(canvas.axes[0].get_xlabel().split()) == " ".join(figure.quantity.split())
+
+
+def test_what_lies_on_the_clean_model_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clean model's diamond is hollow and behind the others, and no label lies on its mark or on another one."""
+    points = (("clean", 0.0, 0.0, 3.0), ("23.3", 0.0, 0.0, 3.1), ("11.1", 0.02, 0.0, 3.2), ("MLP0", 3.0, 1.0, 9.0))
+    figure = LossMapFigure(points, (0.7, 0.2), "Losses", method="mean")
+    canvas, words = words_of(figure, monkeypatch, tmp_path / "x.png")
+    axes = canvas.axes[0]
+    dots, gem = axes.collections[0], axes.collections[-1]
+    assert gem.get_offsets().tolist() == [[0.0, 0.0]]
+    assert len(gem.get_facecolor()) == 0, "hollow"
+    assert gem.get_zorder() < dots.get_zorder()
+    assert any("the model without them (mean ablation)" in " ".join(text.split()) for text in words)
+    half = math.sqrt(150) * math.sqrt(0.5) * canvas.dpi / 72
+    for text in axes.texts:
+        box = text.get_window_extent()
+        for (name, x, y, _), reach in zip(points, (half, 6, 6, 6), strict=True):
+            place = axes.transData.transform((x, y))
+            near = np.clip(place, box.min, box.max)
+            assert np.abs(place - near).sum() > reach, (text.get_text(), name)
 
 
 def test_a_lesson_says_which_prompts_can_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

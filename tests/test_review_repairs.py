@@ -145,10 +145,10 @@ def test_the_highest_cells_are_outlined_on_a_map_of_all_heads(tmp_path: Path) ->
     """top: k of attention and of ablations, and scores from weights, have a layer x head map (N15)."""
     top = drawn(tmp_path, '  c: {claim: c, head: "0.1", prompts: numerals, attends: "any[late] -> n-3", top: 2}\n')
     assert top[0].values.shape == (3, 4)
-    assert len(top[0].claimed) == 2
-    assert (0, 1) in top[0].claimed
+    assert top[0].claimed == ((0, 1),), "the claimed head is told apart from the others of the two"
     best = sorted(np.ndindex(3, 4), key=lambda place: -top[0].values[place])[:2]
-    assert set(top[0].claimed) == set(best)
+    assert {*top[0].claimed, *top[0].beside} == set(best)
+    assert top[0].why_beside == "the others of the 2 highest"
     ablated = drawn(
         tmp_path, '  c: {claim: c, prompts: numerals, ablate: "0.0", method: zero, drop_in: logit_diff, top: 1}\n'
     )

@@ -23,6 +23,7 @@ from circuits.report.sheet import (
     guard_words,
     is_number,
     new_sheet,
+    one_line,
     patch_entry,
     put_legend,
     put_title,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_DOT, _GEM = 8, 20  # pixels from the middle of a point to the end of its mark: of a dot, of the clean model's diamond
 MOST_RANDOM_ROWS = 8  # more random sets than this share one row of dots
 
 LossPoint = tuple[str, float | None, float | None, float | None]
@@ -45,23 +47,26 @@ class LossMapFigure:
 
     ``explained``: the shares (0 to 1) of the variance along the two axes. ``kinds``: of each point "clean" (the
     unablated model), "model" (another one) or "ablation"; where there are none the point named "clean" is the unablated
-    model and the others are ablations. Points that are no finite numbers are left out and counted.
+    model and the others are ablations. Points that are no finite numbers are left out and counted. ``method``: how
+    components are ablated. ``foot``: see ``new_sheet``.
     """
 
     points: tuple[LossPoint, ...]
     explained: tuple[float, float]
     title: str
     kinds: tuple[str, ...] = ()
+    method: str = ""
+    foot: str = ""
 
 
 @dataclass(frozen=True)
 class EffectsFigure:
     """Values with intervals against a bound: (label, value, low, high, kind) each, from top to bottom.
 
-    ``kind``: "claimed" (in the claim's colour), "random" (a control,
+    ``kind``: "claimed" (in the claim's colour; what the bound judges), "random" (a control,
     whose ends are a range; many of them share a row) or any other. None: no number.
     The bound runs from ``bound_low`` to ``bound_high`` (None: open to that side; both None: no bound).
-    ``percent``: values are shares. ``quantity`` names the axis.
+    ``percent``: values are shares. ``quantity`` names the axis; ``detail`` is said below the title. ``foot``: see ``new_sheet``.
     """
 
     rows: tuple[EffectRow, ...]
@@ -70,10 +75,14 @@ class EffectsFigure:
     percent: bool
     title: str
     quantity: str = ""
+    detail: str = ""
+    foot: str = ""
 
 
 def loss_map_canvas(figure: LossMapFigure) -> Figure:
     """A labelled scatter, the distances true on both axes, coloured by mean loss."""
+    from matplotlib.patheffects import Normal, Stroke
+
     if len(figure.explained) != 2:
         raise ValueError(f"explained has {len(figure.explained)} values, expected the shares of PC1 and PC2")
     for point in figure.points:
@@ -93,7 +102,7 @@ def loss_map_canvas(figure: LossMapFigure) -> Figure:
     half = 0.62 * np.ptp(xy, axis=0) if len(kept) else np.zeros(2)
     wide = float(half.max()) or 0.62
     tall = max(float(half[1]), 0.5 * wide)
-    canvas = new_sheet(WIDTH, 1.5 + 4.8 * tall / wide)
+    canvas = new_sheet(WIDTH, 1.5 + 4.8 * tall / wide, figure.foot)
     axes = canvas.add_subplot()
     look: Any = {"s": 46, "edgecolors": "black", "linewidths": 0.6, "zorder": 3, "c": BLUE}
     coloured = bool(len(told)) and np.ptp(told) > 1e-9 and not clean.all()
@@ -110,8 +119,17 @@ def loss_map_canvas(figure: LossMapFigure) -> Figure:
         loss = losses[clean][0]
         label = "the claim's model as it is" if others.any() else "clean: the model as it is"
         label += f", loss {loss:.3g}" if math.isfinite(loss) else ""
-        gem: Any = {"s": 90, "marker": "D", "color": CLAIMED, "edgecolors": "black", "zorder": 4, "label": label}
-        axes.scatter(*xy[clean].T, **gem)
+        # hollow and behind the others, so that an ablation that changes nothing is seen within it
+        gem: Any = {
+            "s": 150,
+            "marker": "D",
+            "facecolors": "none",
+            "edgecolors": CLAIMED,
+            "linewidths": 2.2,
+            "zorder": 2.5,
+        }
+        gem["path_effects"] = [Stroke(linewidth=3.6, foreground="black"), Normal()]
+        axes.scatter(*xy[clean].T, **gem, label=label)
     if others.any():
         told_apart = (
             ("another model as it is", "s", 62),
@@ -122,7 +140,7 @@ def loss_map_canvas(figure: LossMapFigure) -> Figure:
                 [], [], marker=marker, s=size, color="#bbbbbb", edgecolors="black", linewidths=0.6, label=label
             )
     if clean.any() or others.any():
-        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), fontsize=8.5, frameon=False, borderaxespad=0.1)
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), fontsize=8.5, frameon=False, markerscale=0.75)
     axes.set(xlim=(middle[0] - wide, middle[0] + wide), ylim=(middle[1] - tall, middle[1] + tall))
     axes.set_aspect("equal", adjustable="box")
     axes.grid(color="#eeeeee", zorder=-1)
@@ -134,6 +152,8 @@ def loss_map_canvas(figure: LossMapFigure) -> Figure:
     left_out = len(figure.points) - len(kept)
     what = "models and ablations with like losses on the same tokens" if others.any() else None
     detail = f"near each other: {what or 'ablations that change the loss of the same tokens alike'}"
+    if figure.method and (kind == "ablation").any():
+        detail += f"; a point named by components is the model without them ({figure.method} ablation)"
     put_title(canvas, figure.title, detail + (f"; {left_out} without numbers left out" if left_out else ""), WIDTH)
     named = [(shorten(point[0], 26), x, y) for point, (x, y) in zip(kept, xy.tolist(), strict=True)]
     _place_labels(canvas, axes, named, clean.tolist())
@@ -153,7 +173,8 @@ def _place_labels(canvas: Figure, axes: Axes, points: Sequence[tuple[str, float,
     axes.apply_aspect()
     dots = axes.transData.transform([(x, y) for _, x, y in points])
     frame = np.array(axes.get_window_extent().extents)
-    taken = np.concatenate([dots - 8, dots + 8], axis=1)
+    room = np.where(np.array(bold), _GEM, _DOT)[:, None]
+    taken = np.concatenate([dots - room, dots + room], axis=1)
     for (name, *_), (x, y), strong in zip(points, dots, bold, strict=True):
         text = axes.text(0, 0, name, fontsize=9, fontweight="bold" if strong else "normal", zorder=6)
         text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
@@ -161,7 +182,7 @@ def _place_labels(canvas: Figure, axes: Axes, points: Sequence[tuple[str, float,
         extent = text.get_window_extent()
         half = np.array([extent.width / 2 + 2, extent.height / 2 + 1])
         best, least = np.array([x, y]), math.inf
-        for radius in range(14 if strong else 9, 400, 9):  # the clean model's diamond is larger
+        for radius in range(_GEM + 2 if strong else _DOT + 1, 400, 9):
             for angle in np.arange(16) * np.pi / 8:
                 way = np.array([math.cos(angle), math.sin(angle)])
                 centre = np.array([x, y]) + way * (radius + half)
@@ -196,21 +217,23 @@ def effects_canvas(figure: EffectsFigure) -> Figure:
     random = random if len(random) > MOST_RANDOM_ROWS else []
     alone = [row for row in figure.rows if not random or row[4] != "random"]
     count = len(alone) + bool(random)
-    labels = [textwrap.wrap(shorten(label, 44), 24) or [""] for label, *_ in alone]
+    labels = [textwrap.wrap(shorten(label, 76), 26) or [""] for label, *_ in alone]
     labels += [[f"{len(random)} random ones,", "a dot each"]] if random else []
-    each = max(0.34, 0.22 * max(map(len, labels), default=1) + 0.08)
-    canvas = new_sheet(WIDTH, each * max(count, 2) + (0.5 if random else 0.0) + 1.7)
+    each = max(0.34, 0.17 * max(map(len, labels), default=1) + 0.12)
+    axis = textwrap.wrap(one_line(figure.quantity), 62)
+    canvas = new_sheet(WIDTH, each * max(count, 2) + (0.5 if random else 0.0) + 1.75 + 0.15 * len(axis), figure.foot)
     axes = canvas.add_subplot()
     low, high = _span(figure)
     edges = [edge for edge in (figure.bound_low, figure.bound_high) if is_number(edge)]
     if edges:
         left, right = figure.bound_low, figure.bound_high
-        between = (left if is_number(left) else low, right if is_number(right) else high)
-        axes.axvspan(*between, color=SHADE, zorder=0, linewidth=0)
-        for edge in edges:
-            axes.axvline(edge, color=CLAIMED, linewidth=1.4, zorder=1)
-    if low < 0 < high:
-        axes.axvline(0, color="#999999", linewidth=0.8, zorder=1)
+        start, end = (left if is_number(left) else low, right if is_number(right) else high)
+        for place in (place for place, row in enumerate(alone) if row[4] == "claimed"):  # the others are not judged
+            axes.fill_between([start, end], place - 0.42, place + 0.42, color=SHADE, zorder=0, linewidth=0)
+            axes.vlines(edges, place - 0.42, place + 0.42, color=CLAIMED, linewidth=1.4, zorder=1)
+    for mark in (0.0, 1.0) if figure.percent else (0.0,):
+        if low < mark < high:
+            axes.axvline(mark, color="#777777", linewidth=0.9, zorder=0.5)
     for place, (_, value, lower, upper, kind) in enumerate(alone):
         colour = {"claimed": CLAIMED, "random": GREY}.get(kind, BLUE)
         if is_number(value):
@@ -239,9 +262,10 @@ def effects_canvas(figure: EffectsFigure) -> Figure:
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     if figure.quantity:
-        guard_words(axes.set_xlabel(shorten(figure.quantity, 70), fontsize=9))
+        guard_words(axes.set_xlabel("\n".join(axis), fontsize=9, linespacing=1.1))
     told = any(is_number(low) and is_number(high) and kind != "random" for *_, low, high, kind in figure.rows)
-    put_title(canvas, figure.title, "value, and its interval in brackets" if told else "", WIDTH)
+    brackets = "interval in brackets" if told else ""
+    put_title(canvas, figure.title, "; ".join(part for part in (figure.detail, brackets) if part), WIDTH)
     if edges:
         held = patch_entry(f"the bound: {_bound(figure)}")
         held.set(facecolor=SHADE, edgecolor=CLAIMED)
@@ -250,12 +274,14 @@ def effects_canvas(figure: EffectsFigure) -> Figure:
 
 
 def _span(figure: EffectsFigure) -> tuple[float, float]:
-    """The x axis: every number that is shown, and the bound."""
+    """The x axis: every number that is shown, the bound, and nothing (0)."""
     found = [number for _, value, low, high, _ in figure.rows for number in (value, low, high)]
     found += [figure.bound_low, figure.bound_high]
     finite = [float(number) for number in found if is_number(number)]
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
-    low = 0.0 if 0 < low < 0.5 * (high - low) else low
+    low, high = min(low, 0.0), max(high, 0.0)
+    if figure.percent and high > 0.5:
+        high = max(high, 1.0)  # where there are shares of a whole, the whole is seen
     margin = 0.08 * (high - low) or max(0.1, 0.1 * abs(high))
     return low - margin, high + margin
 

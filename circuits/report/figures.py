@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,8 @@ class AttentionFigure:
 
     ``mean`` is Float[query, key], 0 to 1; entries above the diagonal are ignored. ``labels`` are the
     tokens of one prompt, BOS included. ``cells`` marks what the claim is about, ``other_cells`` what it
-    is compared with; the labels name both in the legend. ``n`` prompts.
+    is compared with; the labels name both in the legend. ``n`` prompts. ``elsewhere``: what the claim compares it with
+    that is not drawn, as the legend says it. ``foot``: see ``new_sheet``.
     """
 
     head: str
@@ -55,6 +57,8 @@ class AttentionFigure:
     title: str
     cells_label: str
     other_label: str | None
+    elsewhere: str | None = None
+    foot: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class ScoreFigure:
     """A score of every head: ``values`` is Float[layer, head], NaN = not measured.
 
     ``claimed`` are (layer, head) pairs, outlined and named; ``bound`` is the claim's bound as text; ``outlined`` says why they are outlined.
+    ``beside``: other pairs to be told apart from those, framed and named too, and why (``why_beside``).
     ``name`` labels the colours, ``n`` counts ``unit``, ``missing`` says what a cell without a value means.
     """
 
@@ -74,16 +79,25 @@ class ScoreFigure:
     outlined: str = "claimed"
     unit: str = "prompts"
     missing: str = "not measured"
+    beside: tuple[tuple[int, int], ...] = ()
+    why_beside: str = ""
+    foot: str = ""
 
 
 @dataclass(frozen=True)
 class AblationFigure:
-    """A metric of every prompt without (``clean``) and with the ablation (``ablated``), both Float[prompt]."""
+    """A metric of every prompt without (``clean``) and with the ablation (``ablated``), both Float[prompt].
+
+    ``before`` names the run without it: the clean model, or a circuit alone. ``meaning``: the metric in words.
+    """
 
     clean: NDArray[np.floating[Any]]
     ablated: NDArray[np.floating[Any]]
     metric: str
     title: str
+    before: str = "clean"
+    meaning: str = ""
+    foot: str = ""
 
 
 def boundary_edges(cells: NDArray[np.bool_]) -> list[Segment]:
@@ -132,6 +146,13 @@ def _legend_entry(colour: str, label: str, dashed: bool = False) -> Any:
     return line
 
 
+def _words_entry(label: str) -> Any:
+    """Words in the legend that stand for nothing drawn."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="none", label=one_line(label))
+
+
 def attention_canvas(figure: AttentionFigure) -> Figure:
     """Query rows, key columns, the upper triangle white, the claim's cells outlined."""
     import matplotlib
@@ -147,7 +168,7 @@ def attention_canvas(figure: AttentionFigure) -> Figure:
     shown = np.ma.masked_where(~visible | ~np.isfinite(mean), mean)
     top = float(shown.max()) if shown.count() else 0.0
     map_size = min(7.4, max(3.0, 0.27 * count)) if count <= MOST_LABELS else 7.6
-    canvas = new_sheet(map_size + 1.9, map_size + 1.5)
+    canvas = new_sheet(map_size + 1.9, map_size + 1.5 + 0.18 * bool(figure.elsewhere), figure.foot)
     axes = canvas.add_subplot()
     colours = matplotlib.colormaps[MAP].with_extremes(bad="white")
     top = round_up(top)
@@ -160,6 +181,8 @@ def attention_canvas(figure: AttentionFigure) -> Figure:
     if np.any(figure.cells & visible):
         _outline(axes, figure.cells & visible, CLAIMED, width)
         entries.insert(0, _legend_entry(CLAIMED, figure.cells_label))
+    if figure.elsewhere:
+        entries.append(_words_entry(figure.elsewhere))
     _token_ticks(axes, figure.labels, map_size)
     guard_words(axes.set_xlabel("key"), axes.set_ylabel("query"))
     for side in ("top", "right"):
@@ -184,7 +207,7 @@ def _token_ticks(axes: Axes, labels: Sequence[str], map_size: float) -> None:
 
 
 def score_canvas(figure: ScoreFigure) -> Figure:
-    """Layer rows, head columns; claimed heads outlined, named with their value at the right edge."""
+    """Layer rows, head columns; claimed heads and those beside them outlined, named with their value at the right edge."""
     import matplotlib
 
     values = np.asarray(figure.values, dtype=float)
@@ -197,21 +220,22 @@ def score_canvas(figure: ScoreFigure) -> Figure:
     cell_height = float(np.clip(6.0 / layers, 0.15, 0.34))
     cell_width = float(np.clip(5.4 / heads, 0.17, 0.42))
     size = (max(3.6, cell_width * heads) + 2.6, cell_height * layers + 1.6)
-    canvas = new_sheet(*size)
+    canvas = new_sheet(*size, figure.foot)
     axes = canvas.add_subplot()
     colours = matplotlib.colormaps[MAP].with_extremes(bad="#d9d9d9")
     top = round_up(high) if low == 0 else max(high, -low)
     axes.imshow(shown, cmap=colours, vmin=low, vmax=top, interpolation="nearest", aspect="auto")
-    claimed = np.zeros(values.shape, dtype=bool)
-    for layer, head in figure.claimed:
-        if 0 <= layer < layers and 0 <= head < heads:
-            claimed[layer, head] = True
+    claimed, beside = (_cells(values.shape, pairs) for pairs in (figure.claimed, figure.beside))
     _ticks(axes, layers, heads, cell_height, cell_width)
     entries, gap = [], 0.15
     if claimed.any():
         _outline(axes, claimed, CLAIMED, 1.7)
         entries.append(_legend_entry(CLAIMED, figure.outlined + (f" ({figure.bound})" if figure.bound else "")))
-        gap += _name_rows(axes, values, claimed)
+    if beside.any():
+        _outline(axes, beside, COMPARED, 1.7, dashed=True)
+        entries.append(_legend_entry(COMPARED, figure.why_beside, dashed=True))
+    if entries:
+        gap += _name_rows(axes, values, claimed | beside)
     guard_words(axes.set_xlabel("head"), axes.set_ylabel("layer"))
     marked = [edge for edge in _numbers(figure.bound) if low < edge < top]
     put_scale(axes, colours, (low, top), one_line(figure.name), shrink=1.0, aspect=30, gap=gap, marked=marked)
@@ -219,6 +243,15 @@ def score_canvas(figure: ScoreFigure) -> Figure:
     put_title(canvas, figure.title, f"every head of the model, mean over {figure.n} {figure.unit}{missing}", size[0])
     put_legend(canvas, entries)
     return canvas
+
+
+def _cells(shape: tuple[int, ...], pairs: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+    """Bool[layer, head]: the pairs that the model has."""
+    found = np.zeros(shape, dtype=bool)
+    for layer, head in pairs:
+        if 0 <= layer < shape[0] and 0 <= head < shape[1]:
+            found[layer, head] = True
+    return found
 
 
 def _ticks(axes: Axes, layers: int, heads: int, cell_height: float, cell_width: float) -> None:
@@ -229,7 +262,7 @@ def _ticks(axes: Axes, layers: int, heads: int, cell_height: float, cell_width: 
 
 
 def _name_rows(axes: Axes, values: NDArray[np.floating[Any]], claimed: NDArray[np.bool_]) -> float:
-    """The claimed heads of each layer with their values, at the right edge of the layer's row; how wide they are in inches."""
+    """The outlined heads of each layer with their values, at the right edge of the layer's row; how wide they are in inches."""
     widest = 0.0
     for layer in np.flatnonzero(claimed.any(axis=1)).tolist():
         names = [
@@ -256,7 +289,8 @@ def ablation_canvas(figure: AblationFigure) -> Figure:
     kept = np.isfinite(clean) & np.isfinite(ablated)
     dropped = int((~kept).sum())
     clean, ablated = clean[kept], ablated[kept]
-    canvas = new_sheet(6.4, 6.3)
+    name, words = one_line(figure.metric), textwrap.wrap(one_line(figure.meaning), 56)
+    canvas = new_sheet(6.4, 6.3 + 0.16 * len(words), figure.foot)
     axes = canvas.add_subplot()
     low, high = _range(np.concatenate([clean, ablated]))
     axes.plot([low, high], [low, high], color="#555555", linewidth=1.0, linestyle="--", label="no change", zorder=1)
@@ -286,8 +320,10 @@ def ablation_canvas(figure: AblationFigure) -> Figure:
         style: Any = {"s": 70, "marker": "D", "color": CLAIMED, "edgecolors": "black", "zorder": 5}
         axes.scatter([clean.mean()], [ablated.mean()], label="mean over prompts", **style)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    name = one_line(figure.metric)
-    guard_words(axes.set_xlabel(f"{name}, clean"), axes.set_ylabel(f"{name}, ablated"))
+    across, up = (axes.set_xlabel(f"{name}, {one_line(figure.before)}"), axes.set_ylabel(f"{name}, ablated"))
+    guard_words(across, up)
+    for label in (across, up):
+        label.set(text="\n".join([label.get_text() + ":" * bool(words), *words]), linespacing=1.1)
     axes.grid(color="#eeeeee", zorder=-1)
     axes.set_axisbelow(True)
     skipped = f", {dropped} without a value left out" if dropped else ""

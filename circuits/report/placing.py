@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PAD = 0.08  # inches around every part
+FOOT = "foot"  # the name of the words at the foot of a sheet among its texts
 _BELOW = 0.5  # inches: about what words below an axes take
 
 
 def arrange(canvas: Figure) -> None:
-    """Give each axes of a sheet its place: below the title, above the legend, one below the other as their ratios say.
+    """Give each axes of a sheet its place: below the title, above the legend and the foot, one below the other as their ratios say.
 
     The canvas of the sheet must be one that can draw. Pads between parts are those of ``PAD``.
     """
@@ -24,10 +25,16 @@ def arrange(canvas: Figure) -> None:
     width, height = float(renderer.width), float(renderer.height)
     pad = PAD * canvas.dpi
     top, bottom = height - pad, pad
-    for title in canvas.texts:
-        title.set(y=1 - pad / height, verticalalignment="top")
-        top = min(top, title.get_window_extent(renderer).y0 - 2 * pad)
+    for words in canvas.texts:
+        if words.get_gid() == FOOT:
+            words.set(y=0.6 * pad / height)
+            bottom = words.get_window_extent(renderer).y1 + (1 if canvas.legends else 2) * pad
+        else:
+            words.set(y=1 - pad / height, verticalalignment="top")
+            top = min(top, words.get_window_extent(renderer).y0 - 2 * pad)
     for legend in canvas.legends:
+        if bottom > pad:
+            legend.set_bbox_to_anchor((0.0, bottom / height, 1.0, 1.0), canvas.transFigure)
         bottom = max(bottom, legend.get_window_extent(renderer).y1 + 2 * pad)
     for axes in canvas.axes:
         axes.set_title(axes.get_title(), y=1.0)  # so that no title is moved: looking for room takes another measurement

@@ -44,7 +44,7 @@ class ProfileFigure:
 
     ``offsets``: Float[distance], 0 to 1 (0 = the query itself; BOS kept out); ``bos``: the share of BOS,
     None without it. ``matrix``: Float[class, class], [query, key], NaN = no such query. ``marked``: the
-    distances that the claim is about. ``n`` prompts.
+    distances that the claim is about. ``n`` prompts. ``foot``: see ``new_sheet``.
     """
 
     head: str
@@ -55,6 +55,7 @@ class ProfileFigure:
     n: int
     title: str
     marked: tuple[int, ...] = ()
+    foot: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def profile_canvas(figure: ProfileFigure) -> Figure:
     names = [shorten(name, 16) for name in figure.classes]
     longest = 0.08 * max((len(name) for name in names), default=0)
     table = down * max(count, 1) + (longest if longest > across else 0.1) + 0.8
-    canvas = new_sheet(WIDTH, 2.8 + table + 0.7)
+    canvas = new_sheet(WIDTH, 2.8 + table + 0.7, figure.foot)
     bars, grid = canvas.subplots(2, 1, gridspec_kw={"height_ratios": [2.8, table]})
     _bars(bars, offsets, figure.marked, (), _ceiling([offsets]), len(offsets))
     bars.set_title("mean attention by distance", fontsize=9.5, loc="left")

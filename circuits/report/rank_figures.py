@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.report.sheet import BLUE, CLAIMED, WIDTH, guard_words, new_sheet, one_line, put_title, shorten
+from circuits.report.sheet import BLUE, CLAIMED, WIDTH, guard_words, new_sheet, one_line, put_title, shorten, unbroken
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,8 +21,9 @@ BINS = ((1, 1), (2, 2), (3, 3), (4, 5), (6, 10), (11, 100), (101, 1000), (1001, 
 class RankFigure:
     """The answer's rank on every prompt (1: the first choice), Float[prompt] each; NaN where there is none.
 
-    ``fell_to``: the tokens that came first instead, with the number of prompts. ``before`` names the run beside which the ablated
-    one stands.
+    ``before`` names the run beside which the ablated one stands. ``fell_to``: the tokens that the ablated run has first,
+    with the number of prompts, on those whose answer the clean model has among its first ``first`` and the ablated run has
+    not; ``lost``: [m, n], m of the n that the clean model has there (None: not told). Beside a circuit alone these are others than the prompts that fall in the bars.
     """
 
     clean: NDArray[np.floating]
@@ -30,6 +31,9 @@ class RankFigure:
     title: str
     fell_to: tuple[tuple[str, int], ...] = ()
     before: str = "clean"
+    first: int = 1
+    lost: tuple[int, int] | None = None
+    foot: str = ""
 
 
 def counts(ranks: NDArray[np.floating]) -> list[int]:
@@ -48,7 +52,7 @@ def rank_canvas(figure: RankFigure) -> Figure:
     sides = {figure.before: counts(before[kept]), "ablated": counts(after[kept])}
     last = max((row for many in sides.values() for row, count in enumerate(many) if count), default=0)
     rows = range(max(last, 2) + 1)
-    canvas = new_sheet(WIDTH, 0.5 * len(rows) + 1.9)
+    canvas = new_sheet(WIDTH, 0.5 * len(rows) + 1.9 + 0.17 * bool(figure.fell_to), figure.foot)
     axes = canvas.add_subplot()
     most = max(1, *(count for many in sides.values() for count in many))
     for side, ((name, many), colour) in enumerate(zip(sides.items(), (BLUE, CLAIMED), strict=True)):
@@ -89,6 +93,16 @@ def _detail(before: NDArray[np.floating], after: NDArray[np.floating], figure: R
         return "no prompt has a rank in both"
     parts = [f"{len(before)} prompts; median rank {np.median(before):g}, ablated {np.median(after):g}"]
     if figure.fell_to:
-        tokens = ", ".join(f"{shorten(repr(token), 14)} {count}" for token, count in figure.fell_to[:4])
-        parts.append(f"came first instead: {tokens}{' and others' if len(figure.fell_to) > 4 else ''}")
+        tokens = [unbroken(f"{shorten(repr(token), 14)} {count}") for token, count in figure.fell_to[:4]]
+        told = ", ".join(tokens) + (" and others" if len(figure.fell_to) > 4 else "")
+        parts.append(f"{_lost(figure)} first is now: {told}")
     return "; ".join(parts) + (f"; {dropped} without a rank left out" if dropped else "")
+
+
+def _lost(figure: RankFigure) -> str:
+    """On which prompts the tokens of ``fell_to`` are counted."""
+    there = "first" if figure.first == 1 else f"among the first {figure.first}"
+    if figure.lost is None:
+        return f"where the answer is no longer {there},"
+    lost, had = figure.lost
+    return f"on the {lost} of {had} prompts whose answer the clean model has {there} and the ablated run has not,"

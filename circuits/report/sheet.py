@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import math
 import re
+import textwrap
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from circuits.report.placing import arrange
+from circuits.report.placing import FOOT, arrange
 from circuits.report.record import write_atomically
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ WIDTH = 6.4  # inches: shrunk to a phone, words of 9 points stay about 7 pixels 
 BLUE, GREY, SHADE = "#3b6fb6", "#8a8a8a", "#ffd9c9"
 FRAMED: Any = {"facecolor": "none", "edgecolor": "black", "linestyle": (0, (3, 1.6)), "linewidth": 1.2}
 MAP = "viridis"  # perceptually uniform; its 0 is dark, so that it cannot be taken for a masked (white) cell
+
+_UNBROKEN = {ord(" "): "\u00a0", ord("-"): "\ue000"}  # a space and a hyphen at which no line is broken
+_BREAKING = {0xA0: " ", 0xE000: "-"}
 
 
 def save(canvas: Callable[[], Figure], path: Path) -> None:
@@ -54,15 +58,22 @@ def save(canvas: Callable[[], Figure], path: Path) -> None:
     write_atomically(Path(path), small.getvalue())
 
 
-def new_sheet(width: float, height: float) -> Figure:
-    """An empty figure of this size in inches, on a canvas that can draw; ``arrange`` keeps its parts apart."""
+def new_sheet(width: float, height: float, foot: str = "") -> Figure:
+    """An empty figure of this size in inches, on a canvas that can draw; ``arrange`` keeps its parts apart.
+
+    ``foot``: what was measured, on how many prompts: small words below all else, for which the sheet is made higher.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     from circuits.report.lettering import set_letters  # needs numpy, which pages without figures do not load
 
-    sheet = Figure(figsize=(width, height), dpi=DPI)
+    lines = textwrap.wrap(one_line(foot), max(24, int(width * 15)))
+    sheet = Figure(figsize=(width, height + 0.16 * len(lines)), dpi=DPI)
     set_letters(FigureCanvasAgg(sheet).get_renderer())
+    if lines:
+        words: Any = {"ha": "center", "va": "bottom", "fontsize": 7.5, "color": "#666666", "gid": FOOT}
+        guard_words(sheet.text(0.5, 0.0, "\n".join(lines), **words))
     return sheet
 
 
@@ -82,11 +93,15 @@ def guard_words(*texts: Any) -> None:
 
 
 def put_title(canvas: Figure, title: str, detail: str, inches: float) -> None:
-    import textwrap
-
+    """A title and what is said below it; what ``unbroken`` gave stays in one line."""
     width = max(24, int(inches * 11.5))
     lines = textwrap.wrap(one_line(title), width) + textwrap.wrap(one_line(detail), width)
-    guard_words(canvas.suptitle("\n".join(lines), fontsize=10))
+    guard_words(canvas.suptitle("\n".join(lines).translate(_BREAKING), fontsize=10))
+
+
+def unbroken(text: str) -> str:
+    """The text for a place within a title where no line may end, as within a token."""
+    return text.translate(_UNBROKEN)
 
 
 def put_legend(canvas: Figure, entries: Iterable[Any]) -> None:
