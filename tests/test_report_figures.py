@@ -251,11 +251,11 @@ def test_a_legend_says_what_is_compared_and_not_drawn() -> None:
 
 
 def test_tokens_that_came_first_are_counted_on_prompts_that_are_named() -> None:
-    """They are counted where the clean model had the answer, which beside a circuit alone is not where the bars fall."""
+    """They are counted where the run before had the answer: the clean model, or a circuit alone."""
     ranks = np.array([1.0] * 24 + [2.0] * 8), np.array([1.0] * 5 + [2.0] * 27)
-    figure = RankFigure(*ranks, "t", (("1", 19), (" his", 7)), "circuit alone", 1, (26, 31))
+    figure = RankFigure(*ranks, "t", (("1", 14), (" his", 5)), "circuit alone", 1, (19, 24))
     title = " ".join(rank_canvas(figure)._suptitle.get_text().split())  # type: ignore[attr-defined]
-    told = "on the 26 of 31 prompts whose answer the clean model has first and the ablated run has not, first is now: '1' 19, ' his' 7"
+    told = "on the 19 of 24 prompts whose answer the circuit alone has first and the ablated run has not, first is now: '1' 14, ' his' 5"
     assert told in title
     title = " ".join(
         rank_canvas(RankFigure(*ranks, "t", (("1", 19),), first=5, lost=(19, 30)))._suptitle.get_text().split()

@@ -22,8 +22,8 @@ class RankFigure:
     """The answer's rank on every prompt (1: the first choice), Float[prompt] each; NaN where there is none.
 
     ``before`` names the run beside which the ablated one stands. ``fell_to``: the tokens that the ablated run has first,
-    with the number of prompts, on those whose answer the clean model has among its first ``first`` and the ablated run has
-    not; ``lost``: [m, n], m of the n that the clean model has there (None: not told). Beside a circuit alone these are others than the prompts that fall in the bars.
+    with the number of prompts, on those whose answer the run before has among its first ``first`` and the ablated run has
+    not; ``lost``: [m, n], m of the n that it has there (None: not told).
     """
 
     clean: NDArray[np.floating]
@@ -105,4 +105,5 @@ def _lost(figure: RankFigure) -> str:
     if figure.lost is None:
         return f"where the answer is no longer {there},"
     lost, had = figure.lost
-    return f"on the {lost} of {had} prompts whose answer the clean model has {there} and the ablated run has not,"
+    before = "clean model" if figure.before == "clean" else figure.before
+    return f"on the {lost} of {had} prompts whose answer the {before} has {there} and the ablated run has not,"
