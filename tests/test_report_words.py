@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circuits.report import words
-from circuits.report.terminal import failure_text
+from circuits.report.front_page import beyond_text
+from circuits.report.pages import against_bound
+from circuits.report.terminal import failure_text, numbers
 
 
 def row(**more: Any) -> dict[str, Any]:
@@ -226,6 +228,36 @@ def test_a_bound_within_the_range_needs_more_prompts() -> None:
     within = row(bound="at_least 0.9", bound_low=0.9, low=0.85, high=1.0, verdict="inconclusive")
     for case in (band, within):
         assert words.never_closes(case) == "" and words.why(case).endswith(" been below 0.9 or above 1." if case is band else "been below 0.9.")  # fmt: skip
+
+
+POINTS = ablation(statistic="change_in", metric="top1", percent=True, estimate=-0.203, low=-0.368, high=-0.069, bound="at_most 0",
+                  bound_low=None, bound_high=0.0, baseline={"clean": 0.98, "ablated": 0.78})  # fmt: skip
+
+
+def test_a_difference_of_shares_is_in_points() -> None:
+    """In the tables, the bars, the sentences and the terminal; a relative change and a share stay percentages."""
+    assert against_bound(POINTS).split("<br>")[0] == "-20.3 points [-36.8, -6.9]"
+    assert against_bound(POINTS).endswith("0\u00a0points`<br>at most 0 points")
+    assert "-20.3 points, 95% interval -36.8 to -6.9 points" in words.how_much(POINTS)
+    assert numbers(POINTS) == "-20.3 points [-36.8, -6.9]"
+    assert "above 0 points" in words.why(POINTS)
+    band = {**POINTS, "bound_low": -0.1, "bound_high": 0.01, "high": 0.0102, "low": -0.0102}
+    assert words.bound(band) == "between -10 and 1 point" and words.interval_limits(band) == "-1.02 to 1.02 points"
+    for case in (ablation(percent=True), row(percent=True), {**POINTS, "statistic": "after"}):
+        assert "%" in words.how_much({**case, "confidence": None}) and "points" not in words.how_much(case)
+
+
+def test_more_attention_than_elsewhere_is_in_points_and_its_sides_are_shares() -> None:
+    """The difference of two shares of attention that were asked for in percents."""
+    case = row(more_than="member -> not member", percent=True, estimate=0.2, sides={"left": 0.5, "right": 0.3})
+    assert "20 points" in words.how_much(case)
+    assert "The two sides are 50% and 30%." in words.beside(case)
+
+
+def test_how_far_beyond_a_bound_in_percent_is_in_points() -> None:
+    """Two percentages are so many points apart."""
+    case = ablation(percent=True, bound_low=0.7, estimate=0.5, low=0.4, high=0.6, verdict="refuted")
+    assert beyond_text(case) == "10 points (1.0 arms)"
 
 
 UNDECIDED = {

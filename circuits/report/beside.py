@@ -7,13 +7,13 @@ from typing import Any
 
 from circuits.report.pages import anchor, claim_name, page_name, table
 from circuits.report.prose import prose
-from circuits.report.record import DASH, number
+from circuits.report.record import DASH, both_ends, number, unit_of
 
 
 def controls(row: Mapping[str, Any]) -> list[str]:
     """What the check comes to on prompts without their structure and on models with shuffled weights."""
     found: Mapping[str, Any] = row.get("controls") or {}
-    percent, sentences = bool(row.get("percent")), []
+    percent, sentences = unit_of(row), []
     broken = found.get("broken")
     if broken is not None:
         told = "the selectors find nothing" if broken["value"] is None else f"it is {number(broken['value'], percent)}"
@@ -35,10 +35,10 @@ def controls(row: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def span(values: Sequence[float | None], percent: bool) -> str:
+def span(values: Sequence[float | None], percent: bool | str) -> str:
     """ " (0.111 to 0.232)"; empty where none is known."""
     known = [value for value in values if value is not None]
-    return f" ({number(min(known), percent)} to {number(max(known), percent)})" if known else ""
+    return f" ({both_ends(number(min(known), percent), number(max(known), percent))})" if known else ""
 
 
 def whole_run(entry: Mapping[str, Any]) -> list[str]:
@@ -65,7 +65,7 @@ def robustness(entry: Mapping[str, Any]) -> str | None:
     found = entry.get("robust")
     if not found:
         return None
-    percents = [bool(row.get("percent")) for row in entry.get("checks") or [] if not row.get("observe")]
+    percents = [unit_of(row) for row in entry.get("checks") or [] if not row.get("observe")]
     rows = [
         [
             "as claimed",
@@ -88,7 +88,7 @@ def _link(entry: Mapping[str, Any]) -> str:
     return f"[{prose(entry.get('claim') or claim_name(entry))}]({page_name(str(entry.get('file')))}#{anchor(entry)})"
 
 
-def _estimates(values: list[Any], percents: list[bool]) -> str:
+def _estimates(values: list[Any], percents: list[bool | str]) -> str:
     shown = [number(value, percent) for value, percent in zip(values, percents, strict=False)]
     return ", ".join(shown) or DASH
 

@@ -18,7 +18,7 @@ from circuits.report.pages import (
     table,
 )
 from circuits.report.prose import code, listing, prose
-from circuits.report.record import DASH, number
+from circuits.report.record import DASH, number, unit_of
 
 Row = Mapping[str, Any]
 
@@ -158,7 +158,7 @@ _COMPARISONS = ("interaction", "completeness", "minimality", "sufficiency", "par
 def _uniform(row: Row) -> str:
     holds = row.get("uniform_holds")
     tail = ", satisfies it too" if holds else ""
-    return DASH if row.get("uniform") is None else number(row["uniform"], bool(row.get("percent"))) + tail
+    return DASH if row.get("uniform") is None else number(row["uniform"], unit_of(row)) + tail
 
 
 def _passing(row: Row) -> str:
@@ -173,7 +173,7 @@ def _broken(row: Row) -> str:
         return DASH
     if broken.get("value") is None:
         return "the selectors find nothing"
-    value = number(broken["value"], bool(row.get("percent")))
+    value = number(broken["value"], unit_of(row))
     return (
         f"{value}, satisfies the bound too: **not due to the structure**"
         if broken.get("holds")
@@ -185,7 +185,7 @@ def _shuffled(row: Row) -> str:
     found = (row.get("controls") or {}).get("permuted") or []
     if not found:
         return DASH
-    span = beside.span([each.get("value") for each in found], bool(row.get("percent")))
+    span = beside.span([each.get("value") for each in found], unit_of(row))
     return f"{number(sum(bool(each.get('holds')) for each in found))} of {number(len(found))} satisfy it{span}"
 
 

@@ -24,7 +24,7 @@ from circuits.report.pages import (
     verdict_of,
 )
 from circuits.report.prose import SPACE, code, prose
-from circuits.report.record import DASH, number
+from circuits.report.record import DASH, number, unit_of
 from circuits.report.suite_page import VACUOUS, about, expectation, headline, more_of_prompts, own_code, prompt_facts
 
 Row = Mapping[str, Any]
@@ -121,7 +121,7 @@ def _check(row: Row, chosen: Row | None) -> str:
 
 def _numbers(row: Row) -> str:
     """The numbers of a check by name; a reported value stands right beside the measured one."""
-    percent, limits = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
+    percent, limits = unit_of(row), (row.get("bound_low"), row.get("bound_high"))
     found = {
         "estimate": number(row.get("estimate"), percent, limits), "interval": words.interval_limits(row),
         "bound": bound_text(row), "reported elsewhere": words.reported_value(row), "head or part": subject(row) or "",

@@ -38,7 +38,7 @@ from circuits.report.pages import (
 )
 from circuits.report.provenance import how_to_reproduce, runs_and_models
 from circuits.report.ranking import deciding, strength
-from circuits.report.record import DASH, is_claim, number, suites_at_fault
+from circuits.report.record import DASH, is_claim, number, suites_at_fault, unit_of
 from circuits.report.suite_page import CONVENTIONS, scope
 
 TITLE = "Claims and what they came to"
@@ -187,7 +187,7 @@ def _card(file: str, entry: Entry) -> str:
     facts = [f"evidence {evidence_text(entry)}"] if evidence(entry) > -math.inf else []
     if row.get("estimate") is not None:
         limits = words.interval_limits(row)
-        told = number(row["estimate"], bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high")))
+        told = number(row["estimate"], unit_of(row), (row.get("bound_low"), row.get("bound_high")))
         measured = [tag("b", escape(told)), *([inline(limits)] if limits != DASH else [])]
         far = [f"beyond it by {inline(beyond_text(row))}"] if beyond_text(row) != DASH else []
         facts = [*measured, f"bound: {inline(words.bound(row))}", *far, *facts]

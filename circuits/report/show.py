@@ -10,7 +10,7 @@ from typing import Any
 from circuits.report import beside, words
 from circuits.report.pages import claim_name, figures_of
 from circuits.report.plain import Look, bars, plain, shade, wrapped
-from circuits.report.record import DASH, number
+from circuits.report.record import DASH, number, unit_of
 from circuits.report.terminal import VACUOUS_BY, Entry, Line, colour, label, numbers
 
 _MOST_NAMED = 5
@@ -161,7 +161,7 @@ def _history(entry: Entry, record: Mapping[str, Any]) -> list[str]:
     if entry.get("cached"):
         found.append("the last run took it from the cache")
     found += [plain(text) for text in beside.whole_run(entry)]
-    percents = [bool(row.get("percent")) for row in entry.get("checks") or () if not row.get("observe")]
+    percents = [unit_of(row) for row in entry.get("checks") or () if not row.get("observe")]
     for each in entry.get("robust") or ():
         estimates = zip(each.get("estimates") or (), percents, strict=False)
         values = ", ".join(number(value, percent) for value, percent in estimates) or DASH

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from circuits.report.record import is_claim, number, suites_at_fault
+from circuits.report.record import is_claim, number, suites_at_fault, unit_of, without_points
 from circuits.report.words import any_rule, never_closes, only_shown, top_rule, which_passing
 
 Entry = Mapping[str, Any]
@@ -52,7 +52,7 @@ def compared(row: Mapping[str, Any]) -> str | None:
 
 def numbers(row: Mapping[str, Any]) -> str:
     """The estimate with its interval: "0.61 [0.58, 0.64]", "0.61 (all prompts there are)" or "not measured"."""
-    percent, beside = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
+    percent, beside = unit_of(row), (row.get("bound_low"), row.get("bound_high"))
     if row.get("points"):
         return f"a map of {len(row['points'])} points"
     if row.get("estimate") is None:
@@ -70,7 +70,7 @@ def numbers(row: Mapping[str, Any]) -> str:
         "-inf" if low is None else number(low, percent, beside),
         "inf" if high is None else number(high, percent, beside),
     )
-    return f"{text} [{ends[0]}, {ends[1]}]"
+    return f"{text} [{', '.join(map(without_points, ends))}]"
 
 
 def claims_section(entries: Mapping[str, Entry]) -> Iterator[Line]:

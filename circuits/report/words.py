@@ -11,7 +11,7 @@ from typing import Any
 
 from circuits.report.prose import code, listing, ordinal, prose
 from circuits.report.quantities import Row, head_name, metric, what
-from circuits.report.record import DASH, number
+from circuits.report.record import DASH, both_ends, number, unit_of
 
 __all__ = [
     "any_rule",
@@ -38,7 +38,7 @@ __all__ = [
 
 def interval_limits(row: Row) -> str:
     """ "0.58 to 0.64", with one-sided and missing limits said in words."""
-    percent, beside = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
+    percent, beside = unit_of(row), (row.get("bound_low"), row.get("bound_high"))
     low, high = row.get("low"), row.get("high")
     if low is None and high is None:
         return DASH
@@ -46,7 +46,7 @@ def interval_limits(row: Row) -> str:
         return f"up to {number(high, percent, beside)} (no lower limit)"
     if high is None:
         return f"from {number(low, percent, beside)} (no upper limit)"
-    return f"{number(low, percent, beside)} to {number(high, percent, beside)}"
+    return both_ends(number(low, percent, beside), number(high, percent, beside))
 
 
 def is_census(row: Row, prompts: Mapping[str, Any] | None = None) -> bool:
@@ -62,7 +62,7 @@ def is_census(row: Row, prompts: Mapping[str, Any] | None = None) -> bool:
 
 def how_much(row: Row, prompts: Mapping[str, Any] | None = None) -> str:
     """One sentence: on what it was measured, the estimate, its interval and what the interval rests on."""
-    percent, beside = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
+    percent, beside = unit_of(row), (row.get("bound_low"), row.get("bound_high"))
     n, skipped = row.get("n"), row.get("skipped")
     many = "prompts" if n != 1 else "prompt"
     if row.get("estimate") is None:
@@ -122,11 +122,11 @@ def trust(row: Row) -> str:
 
 def bound(row: Row) -> str:
     """The bound in words: "at least 0.4", "at most 10%", "between -10% and 10%"; empty when there is none."""
-    low, high, percent = row.get("bound_low"), row.get("bound_high"), bool(row.get("percent"))
+    low, high, percent = row.get("bound_low"), row.get("bound_high"), unit_of(row)
     if row.get("k") is not None:
         return f"among the {number(row['k'])} highest of all heads" if row["k"] != 1 else "the highest of all heads"
     if low is not None and high is not None:
-        return f"between {number(low, percent)} and {number(high, percent)}"
+        return f"between {both_ends(number(low, percent), number(high, percent), ' and ')}"
     if low is not None:
         return f"at least {number(low, percent)}"
     if high is not None:
@@ -135,7 +135,7 @@ def bound(row: Row) -> str:
 
 
 def _wrong_side(row: Row) -> str:
-    low, high, percent = row.get("bound_low"), row.get("bound_high"), bool(row.get("percent"))
+    low, high, percent = row.get("bound_low"), row.get("bound_high"), unit_of(row)
     if low is not None and high is not None:
         return f"below {number(low, percent)} or above {number(high, percent)}"
     return f"below {number(low, percent)}" if low is not None else f"above {number(high, percent)}"
@@ -220,7 +220,7 @@ def never_closes(row: Row) -> str:
     An interval ends at the end of what a value can be, and never within it: where the end of an undecided interval *is* the
     bound, the bound is that end.
     """
-    low, high, percent = row.get("bound_low"), row.get("bound_high"), bool(row.get("percent"))
+    low, high, percent = row.get("bound_low"), row.get("bound_high"), unit_of(row)
 
     def written(value: float) -> str:
         return f"{value * 100:g}%" if percent else f"{value:g}"
@@ -290,7 +290,7 @@ def _less(a: float | None, b: float | None) -> bool:
 
 
 def _refuting_side(row: Row) -> str:
-    low, high, percent = row.get("bound_low"), row.get("bound_high"), bool(row.get("percent"))
+    low, high, percent = row.get("bound_low"), row.get("bound_high"), unit_of(row)
     if low is not None and high is not None:
         estimate = row.get("estimate")
         below = estimate is not None and estimate < low
@@ -315,14 +315,15 @@ def which_passing(row: Mapping[str, Any]) -> str:
 
 def beside(row: Row) -> list[str]:
     """What stands beside the estimate: controls, effect size, baselines, what the answer fell to, published values."""
-    percent, found = bool(row.get("percent")), []
+    percent, found = unit_of(row), []
     if row.get("uniform") is not None:
         found.append(
             f"Under uniform attention over the visible tokens the value would be {number(row['uniform'], percent)}."
         )
     sides = row.get("sides") or {}
     if sides.get("left") is not None and sides.get("right") is not None:
-        found.append(f"The two sides are {number(sides['left'], percent)} and {number(sides['right'], percent)}.")
+        two = (number(sides[side], bool(percent)) for side in ("left", "right"))
+        found.append(f"The two sides are {' and '.join(two)}.")
     effect = row.get("effect") or {}
     if effect.get("value") is not None and not says_itself(row):
         found.append(_effect(effect))
@@ -382,14 +383,14 @@ def says_itself(row: Row) -> bool:
 
 def _made_of(row: Row) -> list[str]:
     """The runs that a value is made of, its other form, random circuits, the worst case, an OV circuit's profile."""
-    percent, found = bool(row.get("percent")), []
+    percent, found = unit_of(row), []
     parts = row.get("parts") or {}
     if parts:
         told = ", ".join(f"{prose(name.replace(chr(92), ' less '))} {number(value)}" for name, value in parts.items())
         found.append(f"Means: {told}.")
     others = row.get("beside") or []
     for other in [others] if isinstance(others, Mapping) else others:
-        limits = f" [{number(other.get('low'), percent)}, {number(other.get('high'), percent)}]"
+        limits = f" [{both_ends(number(other.get('low'), percent), number(other.get('high'), percent), ', ')}]"
         found.append(f"Beside it, {prose(other.get('label'))}: {number(other.get('value'), percent)}{limits}.")
     random = row.get("random") or {}
     shares = row.get("statistic") in ("sufficiency", "partial_necessity")
@@ -402,7 +403,7 @@ def _made_of(row: Row) -> list[str]:
     elif random.get("median") is not None:
         found.append(
             f"{number(random['count'])} random circuits of the same size come to {number(random['median'], percent)} in "
-            f"the median ({number(random.get('min'), percent)} to {number(random.get('max'), percent)}); "
+            f"the median ({both_ends(number(random.get('min'), percent), number(random.get('max'), percent))}); "
             f"{number(random.get('as_good'))} of them do at least as well."
         )
     worst = row.get("worst") or {}
@@ -484,11 +485,11 @@ def reported_value(row: Row) -> str:
     value = reported.get("value")
     if value is None:
         return ""
-    told = prose(value) if isinstance(value, str) else number(value, bool(row.get("percent")))
+    told = prose(value) if isinstance(value, str) else number(value, unit_of(row))
     origin = "; ".join(prose(reported[key]) for key in ("source", "conditions") if reported.get(key))
     return told + (f" ({origin})" if origin else "")
 
 
 def _reported(row: Row) -> str:
-    here = "not measured" if row.get("estimate") is None else number(row["estimate"], bool(row.get("percent")))
+    here = "not measured" if row.get("estimate") is None else number(row["estimate"], unit_of(row))
     return f"Reported elsewhere: {reported_value(row)}; here: {here}. The reported value has no part in the verdict."
