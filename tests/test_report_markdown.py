@@ -173,7 +173,7 @@ def test_section_of_a_claim_holds_its_evidence(tmp_path: Path) -> None:
         "lift 11.3 | 67<br>`numerals` |",
         "| 1 | 16.8 | 0.0553 | 13 of 270 |",
         "*Sampling*: 95% interval (betting interval, guaranteed); seed 29.",
-        "- **Check 1** (16.8). Mean attention mass that head 16.8 puts, from every token (BOS aside), on the token 3 places back. "
+        "- **Check 1** (16.8). Mean attention mass that head 16.8 puts, from every token (BOS aside), on the token 3 places back, averaged over the tokens that have such a key. "
         "Supported because the whole interval is at least 0.417; it would have been refuted had the whole corrected interval "
         "(97.5%) been below 0.417.",
         "Measure it again: `pytest hypotheses/smollm2/heads.yaml::three-back --circuit-no-cache --circuit-device=cpu "

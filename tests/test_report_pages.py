@@ -301,7 +301,7 @@ QUESTIONS = {
     ),
     "Is the value due to the structure of the prompts?": (
         "same prompts, their structure broken",
-        "| 0.602, satisfies the bound too: **not due to the structure** |",
+        "| 0.602, satisfies the bound too: the head does this without the structure, too |",
     ),
     "Would a model that learned nothing come to it?": (
         "models with shuffled weights",
@@ -326,14 +326,26 @@ def test_a_readers_question_is_answered_by_the_page(question: str, tmp_path: Pat
         assert answer in folded, answer
 
 
+def test_what_a_suite_expects_is_said_in_words(tmp_path: Path) -> None:
+    """No YAML stands in the sentences; a reason that speaks of "refuted" makes no known negative."""
+    failing, known = "{xfail: too few prompts; refuted elsewhere}", "{refuted: [2]}"
+    page = pages(tmp_path, record(claim("a", expected=failing), claim("b", expected=known)))[PAGE]
+    assert "This claim is expected to fail: too few prompts; refuted elsewhere. It came out" in page
+    assert "a check of this claim is known to be false: check 2 is expected to be refuted. It came out" in page
+    assert "{xfail" not in page and "{refuted" not in page and page.count("**Known negative**") == 1
+
+
 def test_an_ablation_says_what_became_of_the_answers(tmp_path: Path) -> None:
     """Means before and after, answers lost and what is first now stand in a table; without them there is none."""
     row = check(
         kind="ablate", ablated=["23.3"], head=None, statistic="drop_in", metric="logit_diff", baseline={"clean": 4.71, "ablated": 2.13},
-        lost=[12, 31], fell_to=[[" 4", 7], [" 5", 3], [" 6", 1], [" 7", 1]], ranks={"median": 2.0},
+        lost=[12, 31], fell_to=[[" 4", 7], [" 5", 3], [" 6", 1], [" 7", 1]], ranks={"median": 2.0, "counts": {"1": 19, "2": 12}},
     )  # fmt: skip
     page = pages(tmp_path, record(claim(checks=[row])))[PAGE]
-    assert "| 1 | 23.3 | 4.71 | 2.13 | 12 of 31 | `␣4` (7), `␣5` (3), `␣6` (1) and 1 more | 2 |" in page
+    assert (
+        "| 1 | 23.3 | 4.71 | 2.13 | 12 of 31 | `␣4` (7), `␣5` (3), `␣6` (1) and 1 other token (1 prompt) | 2 (n = 31) |"
+        in page
+    )
     assert "What the intervention did" not in pages(tmp_path / "none", record())[PAGE]
 
 

@@ -8,9 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from circuits.claims.claim import Circuit
+from circuits.claims.heads import Component
+from circuits.measure.subsets import random_circuits
 from circuits.report import words
 from circuits.report.front_page import beyond_text
-from circuits.report.pages import against_bound
+from circuits.report.pages import against_bound, rank_text
+from circuits.report.prose import expected_words
 from circuits.report.terminal import failure_text, numbers
 
 
@@ -32,12 +36,13 @@ def ablation(**more: Any) -> dict[str, Any]:
 WHAT = {
     "mass": (
         row(),
-        "Mean attention mass that head 14.3 puts, from each `member` token, on all earlier `member` tokens.",
+        "Mean attention mass that head 14.3 puts, from each `member` token, on all earlier `member` tokens, averaged over the "
+        "tokens that have such a key.",
     ),
     "top1": (
         row(statistic="top1", check="attends: is -> previous name"),
         "Share of query tokens whose most attended token, in head 14.3, is in the key set: from each `is` token, on the "
-        "nearest earlier `name`.",
+        "nearest earlier `name`, counted over the tokens that have such a key.",
     ),
     "lift": (
         row(statistic="lift", check="attends: end -> IO"),
@@ -48,25 +53,37 @@ WHAT = {
         row(check="attends: member -> earlier member", more_than="member -> not member"),
         "Difference of two values, first minus second. Mean attention mass that head 14.3 puts, first from each `member` "
         "token, on all earlier `member` tokens; second from each `member` token, on all tokens before it that are not "
-        "`member` tokens (BOS aside).",
+        "`member` tokens (BOS aside); averaged over the tokens that have a key on both sides.",
+    ),
+    "difference of other tokens": (
+        row(check="attends: member -> earlier member", more_than="name -> earlier member"),
+        "Difference of two values, first minus second. Mean attention mass that head 14.3 puts, first from each `member` "
+        "token, on all earlier `member` tokens; second from each `name` token, on all earlier `member` tokens; each is "
+        "averaged over the tokens that have such a key.",
+    ),
+    "but BOS": (
+        row(check="attends: any -> not bos"),
+        "Mean attention mass that head 14.3 puts, from every token (BOS aside), on all tokens before it but BOS, averaged over "
+        "the tokens that have such a key.",
     ),
     "excluding": (
         row(check="attends: any -> self", excluding=["bos", "self"]),
-        "Mean attention mass that head 14.3 puts, from every token (BOS aside), on the token itself. Attention to BOS and "
+        "Mean attention mass that head 14.3 puts, from every token (BOS aside), on the token itself, averaged over the tokens that have such a key. Attention to BOS and "
         "the token itself was left out and the rest of each row rescaled to sum to 1.",
     ),
     "offset": (
         row(check="attends: any[late] -> n-3"),
         "Mean attention mass that head 14.3 puts, from each of the tokens in the second half of the prompt, on the token 3 "
-        "places back.",
+        "places back, averaged over the tokens that have such a key.",
     ),
     "swept offset": (
         row(check="attends: period -> n-{2*period-1}"),
-        "Mean attention mass that head 14.3 puts, from each `period` token, on the token `2*period-1` places back.",
+        "Mean attention mass that head 14.3 puts, from each `period` token, on the token `2*period-1` places back, averaged over the tokens "
+        "that have such a key.",
     ),
     "unreadable selector": (
         row(check="attends: <odd> ->"),
-        "Mean attention mass that head 14.3 puts, over `<odd> ->`.",
+        "Mean attention mass that head 14.3 puts, over `<odd> ->`, averaged over the tokens that have such a key.",
     ),
     "score": (
         row(kind="score", check="score: induction", statistic="induction", head="18.6"),
@@ -85,7 +102,7 @@ WHAT = {
     ),
     "zero ablation": (
         ablation(method="zero", statistic="change_in", metric="kl", ablated=["23.3", "20.5", "MLP3"]),
-        "Change of the KL divergence of the ablated from the clean prediction, ablated minus clean, when the outputs of "
+        "Change of the KL divergence KL(clean || ablated) of the predictions (in nats), ablated minus clean, when the outputs of "
         "heads 23.3 and 20.5 and MLP3 together are replaced by zero (zero ablation).",
     ),
     "resample ablation": (
@@ -230,6 +247,112 @@ def test_a_bound_within_the_range_needs_more_prompts() -> None:
         assert words.never_closes(case) == "" and words.why(case).endswith(" been below 0.9 or above 1." if case is band else "been below 0.9.")  # fmt: skip
 
 
+def test_two_checks_that_differ_in_their_cut_are_told_apart() -> None:
+    """What was measured says where a metric is cut, and is about that metric."""
+    cut, uncut = words.what(ablation(range=[-40, 40])), words.what(ablation())
+    assert cut == f"{uncut} On each prompt a value below -40 counts as -40, one above 40 as 40 (`range`)."
+
+
+def test_random_circuits_are_said_to_be_drawn_as_they_are() -> None:
+    """Their size, from where, and that they may overlap the circuit: what ``measure.subsets.random_circuits`` does."""
+    circuit = {"name": "c", "heads": ["0.0", "0.1"], "mlps": [0]}
+    keep = {
+        "kind": "keep_only",
+        "circuit": circuit,
+        "random": {"count": 5, "median": 0.2, "as_good": 1, "min": 0.1, "max": 0.3},
+    }
+    told = "drawn evenly from all of the model: not matched by layer, and it may share parts with the circuit."
+    assert f"as many heads and as many MLPs as the circuit has, {told}" in words.what(
+        row(**keep, statistic="sufficiency")
+    )
+    assert any(told in text for text in words.beside(row(**keep, statistic="recovers")))
+    drawn = random_circuits(Circuit("c", (Component(0, 0), Component(1, 1)), (Component(1),)), 2, 2, 11, seed=0)
+    assert {(len(each.heads), len(each.mlps or ())) for each in drawn} == {(2, 1)}
+    assert any(Component(0, 0) in each.heads for each in drawn), "they may overlap"
+    assert any(each.heads[0].layer == each.heads[1].layer for each in drawn), "no layer is matched"
+
+
+TASKS = {
+    "exact": (row(n=32, clean={"top1": 1.0, "top1_low": 0.891}), " (95% interval from 89.1%, Clopper-Pearson)"),
+    "betting": (row(n=32, clean={"top1": 1.0, "top1_low": 0.874161}), " (95% interval from 87.4%, betting)"),
+    "many": (row(n=4000, clean={"top1": 0.5, "top1_low": 0.47}), " (95% interval from 47%, betting)"),
+    "other unit": (row(n=20, unit="random circuits", clean={"top1": 1.0, "top1_low": 0.9}), " (95% interval from 90%)"),
+    "no limit": (row(clean={"top1": 1.0}), ""),
+}
+
+
+@pytest.mark.parametrize(("case", "expected"), TASKS.values(), ids=TASKS)
+def test_the_limit_of_the_models_accuracy_has_a_level_and_a_method(case: dict[str, Any], expected: str) -> None:
+    """The exact interval is known by its value, which this one is: 32 of 32 prompts give 0.025 ** (1 / 32)."""
+    assert words.task_limit(case) == expected
+
+
+FELL = [[" the", 13], [" his", 4], [" a", 2], [" an", 1]]
+OTHERS = {
+    "all named": (row(fell_to=FELL, lost=[20, 49]), 4, ""),
+    "one left": (row(fell_to=FELL, lost=[20, 49]), 3, " and 1 other token (1 prompt)"),
+    "tokens and prompts": (row(fell_to=FELL, lost=[20, 49]), 2, " and 2 other tokens (3 prompts)"),
+    "more than recorded": (row(fell_to=FELL, lost=[32, 49]), 3, " and at least 2 other tokens (13 prompts)"),
+    "old record": (row(fell_to=FELL), 1, " and 3 other tokens (7 prompts)"),
+}
+
+
+@pytest.mark.parametrize(("case", "shown", "expected"), OTHERS.values(), ids=OTHERS)
+def test_what_is_not_named_is_counted_in_tokens_and_prompts(case: dict[str, Any], shown: int, expected: str) -> None:
+    """A number of tokens is no number of prompts."""
+    assert words.other_tokens(case, shown) == expected
+
+
+UNIFORM = "uniform attention (0.167) satisfies this bound too: it says little about the head"
+REMARKS = {
+    "supported": (row(), [("Warning", UNIFORM)]),
+    "refuted": (row(verdict="refuted"), [("Note", "uniform attention (0.167) would satisfy this bound")]),
+    "a lift in a band": (
+        row(bound_low=0.9, bound_high=1.1, statistic="lift"),
+        [("Note", "uniform attention (0.167) lies within this band, too: the head is near it")],
+    ),
+    "a mass in a band": (row(bound_low=0.1, bound_high=0.3), [("Warning", UNIFORM)]),
+}
+
+
+@pytest.mark.parametrize(("case", "expected"), REMARKS.values(), ids=REMARKS)
+def test_uniform_attention_is_warned_of_where_a_head_satisfies_the_bound(case: dict[str, Any], expected: Any) -> None:
+    """A refuted claim, or one that a head is uniform, is noted; other warnings stay as they are."""
+    assert words.remarks({**case, "warnings": [UNIFORM, "2 rows"]}) == [*expected, ("Warning", "2 rows")]
+
+
+EXPECTED = {
+    "{xfail: 256 prompts leave it near 0.98}": "expected to fail: 256 prompts leave it near 0.98",
+    "{xfail: not yet [see {x}].}": "expected to fail: not yet [see {x}]",
+    "{xfail: 256 prompts leave the interval's l": "expected to fail: 256 prompts leave the interval's l",
+    "{refuted: [3]}": "check 3 is expected to be refuted",
+    "refuted": "expected: refuted",
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), EXPECTED.items(), ids=EXPECTED)
+def test_an_expectation_is_said_in_words(text: str, expected: str) -> None:
+    """Also one that the ledger cut short."""
+    assert expected_words(text) == expected
+
+
+def test_a_place_that_a_value_of_zero_shares_is_said_to_be_shared() -> None:
+    """Fifth of all where nothing is below 0 is no distinction."""
+    zero = row(estimate=0.0, rank=[6, 270])
+    assert rank_text(zero) == "6 of 270 (none is lower)" and rank_text(row(rank=[6, 270])) == "6 of 270"
+    assert any("none is lower, so it shares that place" in text for text in words.beside(zero))
+    last, difference = {**zero, "rank": [270, 270]}, {**zero, "more_than": "any -> n-1"}
+    assert not words.none_lower(last) and not words.none_lower(difference)
+
+
+def test_a_reason_behind_a_sentence_is_a_sentence() -> None:
+    """It begins with a capital; behind a colon it does not."""
+    assert words.why(row(observe=True, verdict=None, reason="no member has a value")).endswith(
+        " No member has a value."
+    )
+    assert words.why(row(verdict="unmeasurable", reason="no member")).startswith("Unmeasurable: no member.")
+
+
 POINTS = ablation(statistic="change_in", metric="top1", percent=True, estimate=-0.203, low=-0.368, high=-0.069, bound="at_most 0",
                   bound_low=None, bound_high=0.0, baseline={"clean": 0.98, "ablated": 0.78})  # fmt: skip
 
@@ -329,7 +452,7 @@ BESIDE = {
         row(clean={"top1": 0.97, "top1_low": 0.9, "logit_diff": 4.7}, baseline={"clean": 4.7, "ablated": 2.1}),
         [
             "Mean clean value 4.7, mean ablated value 2.1.",
-            "Unablated, the model's first choice is the answer on 97% of prompts (lower limit 90%), with a mean logit "
+            "Unablated, the model's first choice is the answer on 97% of prompts (95% interval from 90%), with a mean logit "
             "difference of 4.7.",
         ],
     ),

@@ -17,11 +17,7 @@ def controls(row: Mapping[str, Any]) -> list[str]:
     broken = found.get("broken")
     if broken is not None:
         told = "the selectors find nothing" if broken["value"] is None else f"it is {number(broken['value'], percent)}"
-        tail = (
-            "which satisfies the bound too: it is not about that structure"
-            if broken["holds"]
-            else "which does not satisfy the bound"
-        )
+        tail = f"which {without_structure(row)}" if broken["holds"] else "which does not satisfy the bound"
         tail = "" if broken["value"] is None else f", {tail}"
         sentences.append(f"With the structure of the prompts broken (their corrupted partners) {told}{tail}.")
     permuted = found.get("permuted") or []
@@ -33,6 +29,14 @@ def controls(row: Mapping[str, Any]) -> list[str]:
             f"{span([each['value'] for each in permuted], percent)}."
         )
     return sentences
+
+
+def without_structure(row: Mapping[str, Any]) -> str:
+    """What it means that the value on prompts without their structure satisfies the bound, as a fact and no reproach."""
+    if row.get("verdict") == "supported":
+        who = "the head does" if row.get("head") else "the model does"
+        return f"satisfies the bound too: {who} this without the structure, too"
+    return "satisfies the bound"
 
 
 def span(values: Sequence[float | None], percent: bool | str) -> str:

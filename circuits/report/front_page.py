@@ -26,7 +26,7 @@ from circuits.report.pages import (
     table,
     verdict_of,
 )
-from circuits.report.prose import code, prose
+from circuits.report.prose import code, expected_words, prose
 from circuits.report.provenance import how_to_reproduce, runs_and_models
 from circuits.report.ranking import beyond, deciding, strength
 from circuits.report.record import DASH, POINTS, is_claim, number, suites_at_fault
@@ -174,11 +174,10 @@ def not_as_expected(entries: Sequence[Entry]) -> list[str]:
 def _though(entry: Entry) -> str:
     if verdict_of(entry) == "invalid":
         return ""
-    return (
-        " though a known negative"
-        if known_negative(entry)
-        else f", expected {prose(entry.get('expected') or 'supported')}"
-    )
+    if known_negative(entry):
+        return " though a known negative"
+    told = expected_words(str(entry.get("expected") or "supported"))
+    return f", {prose(told.replace('expected: ', 'expected '))}"
 
 
 def _because(entry: Entry) -> str:

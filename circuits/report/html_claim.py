@@ -108,13 +108,14 @@ def _folded(title: str, content: str) -> str:
 def _check(row: Row, chosen: Row | None) -> str:
     """A check: its interval against its bound, its numbers, and in words what they are and what would have refuted it."""
     verdict = "observed" if words.only_shown(row) else str(row.get("verdict") or "none")
-    label = "Check" if row.get("index") is None else f"Check {check_tables.place(row)}"
-    parts = [tag("h4", f"{escape(label)} {inline(check_tables.written(row))} {pill(verdict)}")]
+    name = "Check" if row.get("index") is None else f"Check {check_tables.place(row)}"
+    parts = [tag("h4", f"{escape(name)} {inline(check_tables.written(row))} {pill(verdict)}")]
     parts += [interval_mark(row, wide=True), _numbers(row), _paragraph(words.what(row))]
     parts += [_paragraph(sentence) for sentence in check_tables.how_much(row, chosen)]
     parts.append(tag("p", inline(words.why(row, chosen)), class_="why"))
     told = [tag("li", inline(sentence)) for sentence in [*words.beside(row), *beside.controls(row)]]
-    told += [tag("li", inline(f"**Warning:** {prose(text)}"), class_="warning") for text in row.get("warnings") or []]
+    for label, text in words.remarks(row):
+        told.append(tag("li", inline(f"**{label}:** {prose(text)}"), class_="warning" if label == "Warning" else None))
     parts.append(tag("ul", "".join(told)) if told else "")
     return tag("section", "".join(parts), class_=f"check v-{escape(verdict)}")
 

@@ -118,7 +118,8 @@ def details(summary: str, body: str) -> str:
 
 def known_negative(entry: Entry) -> bool:
     """Whether the suite expects this claim, or one of its checks, to be refuted."""
-    return "refuted" in str(entry.get("expected") or "")
+    expected = str(entry.get("expected") or "")
+    return expected == "refuted" or expected.startswith("{refuted")
 
 
 def history_line(entry: Entry) -> str:
@@ -159,9 +160,11 @@ def effect_text(row: Mapping[str, Any]) -> str:
 
 
 def rank_text(row: Mapping[str, Any]) -> str:
-    """ "3 of 270", or a dash."""
+    """ "3 of 270", with "(none is lower)" where a value of 0 says so; or a dash."""
     rank = row.get("rank")
-    return f"{number(rank[0])} of {number(rank[1])}" if rank and rank[0] is not None else DASH
+    if not rank or rank[0] is None:
+        return DASH
+    return f"{number(rank[0])} of {number(rank[1])}" + (" (none is lower)" if words.none_lower(row) else "")
 
 
 def bar_cell(row: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from circuits.report.pages import (
     estimate_with_interval,
     figures_of,
     history_line,
+    known_negative,
     model_lines,
     other_models,
     said,
@@ -26,7 +27,7 @@ from circuits.report.pages import (
     table,
     verdict_of,
 )
-from circuits.report.prose import code, prose
+from circuits.report.prose import code, expected_words, prose
 from circuits.report.ranking import deciding
 from circuits.report.record import DASH, number
 
@@ -201,20 +202,17 @@ def own_code(own: Mapping[str, Any]) -> str:
 def expectation(entry: Entry) -> str:
     """What the suite expects of a claim, and what it came to."""
     expected = str(entry.get("expected") or "supported")
-    known = expected.startswith("{") and "refuted" in expected
+    told = prose(expected_words(expected))
     if expected == "refuted":
         text = "**Known negative**: this claim is known to be false and is expected to be refuted."
-    elif known:
-        text = (
-            "**Known negative**: a check of this claim is known to be false and is expected to be refuted "
-            f"({prose(expected)})."
-        )
+    elif known_negative(entry):
+        text = f"**Known negative**: a check of this claim is known to be false: {told}."
     elif expected == "invalid":
         text = "This claim is wrong as written on purpose: the loader is expected to refuse it."
     elif expected == "supported":
         text = "The suite expects this claim to be supported."
     else:
-        text = f"The suite expects {prose(expected)} of this claim."
+        text = f"This claim is {told}."
     if verdict_of(entry) == "skipped":
         return f"{text} It was skipped."
     if verdict_of(entry) == "observed":

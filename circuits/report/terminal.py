@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from circuits.report.record import is_claim, number, suites_at_fault, unit_of, without_points
-from circuits.report.words import any_rule, never_closes, only_shown, top_rule, which_passing
+from circuits.report.words import any_rule, never_closes, only_shown, other_tokens, remarks, top_rule, which_passing
 
 Entry = Mapping[str, Any]
 Line = tuple[tuple[str, str | None], ...]
@@ -193,9 +193,10 @@ def _row_lines(row: Mapping[str, Any]) -> Iterator[str]:
         passing, heads = row["heads_passing"]
         yield f"    {passing} of {heads} heads of this model satisfy this bound{which_passing(row)}"
     if row.get("fell_to"):
-        yield f"    the answer fell to: {', '.join(f'{text!r} ({count})' for text, count in row['fell_to'])}"
-    for warning in row.get("warnings") or ():
-        yield f"    note: {warning}"
+        told = ", ".join(f"{text!r} ({count})" for text, count in row["fell_to"])
+        yield f"    the answer fell to: {told}{other_tokens(row, len(row['fell_to']))}"
+    for _, text in remarks(row):
+        yield f"    note: {text}"
 
 
 def _undecided(row: Mapping[str, Any]) -> str:
