@@ -297,7 +297,7 @@ QUESTIONS = {
     ),
     "Would another head have passed?": ("heads of the model that satisfy the bound", "| 13 of 270 |"),
     "What would have refuted it?": (
-        "it would have been refuted had the whole corrected interval (97.5%) been below 0.417",
+        "it would have been refuted had the whole corrected interval (97.5%, the error divided by 2) been below 0.417",
     ),
     "Is the value due to the structure of the prompts?": (
         "same prompts, their structure broken",

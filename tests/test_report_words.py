@@ -157,7 +157,7 @@ WHY = {
     "supported": (
         row(corrected={"low": 0.57, "high": 0.65, "confidence": 0.975}),
         "Supported because the whole interval is at least 0.4; it would have been refuted had the whole corrected interval "
-        "(97.5%) been below 0.4.",
+        "(97.5%, the error divided by 2) been below 0.4.",
     ),
     "supported between": (
         row(bound_low=-0.1, bound_high=0.1, percent=True),
@@ -166,7 +166,7 @@ WHY = {
     ),
     "refuted": (
         row(verdict="refuted", estimate=0.35, low=0.31, high=0.38, corrected=STRICTER),
-        "Refuted because the whole corrected interval, 0.3 to 0.39 (97.5%), is below 0.4; it would have been supported had "
+        "Refuted because the whole corrected interval, 0.3 to 0.39 (97.5%, the error divided by 2), is below 0.4; it would have been supported had "
         "the whole interval been at least 0.4.",
     ),
     "refuted from above": (
@@ -186,9 +186,9 @@ WHY = {
     ),
     "inconclusive after correction": (
         row(verdict="inconclusive", low=0.3, high=0.39, corrected={"low": 0.2, "high": 0.41, "confidence": 0.975}),
-        "Inconclusive because the interval misses the bound, at least 0.4, but the corrected interval (97.5%) does not wholly; "
+        "Inconclusive because the interval misses the bound, at least 0.4, but the corrected interval (97.5%, the error divided by 2) does not wholly; "
         "it would have been supported had the whole interval been at least 0.4, and refuted had the whole corrected interval "
-        "(97.5%) been below 0.4.",
+        "(97.5%, the error divided by 2) been below 0.4.",
     ),
     "census": (
         row(interval=None, low=None, high=None),

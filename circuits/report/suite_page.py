@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from circuits.report import bars, beside, check_tables, diagram, mermaid, words
+from circuits.report import bars, beside, check_tables, diagram, mermaid, methods, words
 from circuits.report.pages import (
     MARKER,
     Entry,
@@ -35,7 +35,8 @@ _MOST_TOKENS = 64
 _MOST_OFFSETS = 16
 
 CONVENTIONS = (
-    "In `QUERY -> KEY` the query token attends to the key token. `␣` shows a space at the edge of a text; BOS is the "
+    "In `QUERY -> KEY` the query token attends to the key token. Its value on a prompt is the mean over the query tokens that have such "
+    "a key (the first token has no `n-1`: BOS is a key only where it is named), the estimate the mean over prompts. `␣` shows a space at the edge of a text; BOS is the "
     "special token in front of a prompt. Intervals are for the mean over prompts. A dash means not measured or not "
     "applicable."
 )
@@ -43,6 +44,9 @@ VACUOUS = (
     "**VACUOUS**: every check of this claim also holds under uniform attention, or on every model with shuffled weights, so "
     "a head without any structure would pass. The verdict says nothing about what this head has learned."
 )
+
+
+_INTERVALS = " [How the intervals were made, and how n was decided](#intervals) stands at the end."
 
 
 def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
@@ -54,10 +58,13 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
         f"Suite {code(file)}. [All claims](README.md)",
         scope(entries, models),
         '<a id="contents"></a>\n\n' + _contents(entries),
-        f"{CONVENTIONS} The bars: {bars.LEGEND}",
+        f"{CONVENTIONS} The bars: {bars.LEGEND}{_INTERVALS if methods.how_made(entries) else ''}",
     ]
     for entry in entries:
         parts += _claim(entry)
+    made = methods.how_made(entries)
+    if made:
+        parts += ['<a id="intervals"></a>', details(methods.TITLE, made)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -21,6 +21,7 @@ from circuits.report.asides import (
     the_answer,
     which_passing,
 )
+from circuits.report.methods import divided
 from circuits.report.prose import as_sentence, code, listing, ordinal, prose
 from circuits.report.quantities import Row, head_name, metric, what
 from circuits.report.record import DASH, both_ends, number, unit_of
@@ -119,18 +120,43 @@ def _stopped(row: Row) -> str:
     return f", decided there (at most {number(most)} were to be drawn)" if taken < most else ""
 
 
+def corrected_level(row: Row) -> str:
+    """ "98.8%, the error divided by 4": the level of the corrected interval, and what it was corrected for."""
+    level, times = level_of(row["corrected"]["confidence"]), divided(row)
+    return f"{level}, the error divided by {times}" if times > 1 else level
+
+
 def trust(row: Row) -> str:
     """What the interval rests on: " (betting interval, guaranteed)"; empty where nothing is recorded."""
-    name = row.get("interval")
-    parts = [prose(name) if "interval" in str(name) else f"{prose(name)} interval"] if name else []
-    if row.get("guaranteed") is True:
-        parts.append("guaranteed")
-    elif row.get("guaranteed") is False:
-        parts.append("not guaranteed")
+    name, _, lower = str(row.get("interval") or "").partition(", lower end ")
+    parts = [prose(name) if "interval" in name else f"{prose(name)} interval"] if name else []
+    parts += [f"its lower end by {prose(lower)}"] if lower else []
+    sure = "" if row.get("guaranteed") is None else "guaranteed" if row["guaranteed"] else "not guaranteed"
+    if sure and row.get("k") is not None:  # what decides is no interval
+        sure = f"the comparison with other heads, which decides, is {sure}"
+    elif sure and lower and row.get("guaranteed"):
+        sure = f"which alone took part in the verdict and is {sure}"
+    parts += [sure] if sure else []
     text = ", ".join(parts)
     if row.get("assumption"):
-        text += f"{': ' if text else ''}it assumes {prose(row['assumption'])}"
+        text += f"{': ' if text else ''}{_assumed(str(row['assumption']))}"
     return f" ({text})" if text else ""
+
+
+_ASSUMED = {  # as ``verdict.estimate`` and ``verdict.circuit_rows`` word them for the record
+    "near-normal, no unseen rare mode": "it assumes values that are nearly normal, without a rare mode that was not drawn",
+    "constant sample: prompts that differ are rare and differ by at most the observed range": (
+        "all values are equal, and it assumes that prompts which differ are rare and differ by at most the observed range"
+    ),
+    "the random circuits are drawn independently; the prompts' means are taken as measured": (
+        "it assumes that the random circuits are drawn independently, and takes the means over prompts as measured"
+    ),
+}
+
+
+def _assumed(text: str) -> str:
+    that = "that " if "prompts stand for" in text else ""
+    return _ASSUMED.get(text) or f"it assumes {that}{prose(text)}"
 
 
 def bound(row: Row) -> str:
@@ -207,7 +233,7 @@ def _why_interval(row: Row) -> str:
         opposite = "it would have been refuted had the measurement shown the opposite"
         return f"{verdict.capitalize()} by the bound {meets}; {opposite}."
     corrected = row.get("corrected") or {}
-    level = f" ({level_of(corrected['confidence'])})" if corrected.get("confidence") is not None else ""
+    level = f" ({corrected_level(row)})" if corrected.get("confidence") is not None else ""
     whole = f"the whole {'corrected ' if corrected else ''}interval"
     supports = f"supported had the whole interval been {meets}"
     refutes = f"refuted had {whole}{level} been {_wrong_side(row)}"
