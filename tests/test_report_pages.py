@@ -15,6 +15,7 @@ from test_report_markdown import FILE, check, claim, pages, record
 
 from circuits.plugin.options import _FLAGS
 from circuits.report.markdown import write_reports
+from circuits.report.suite_page import other_versions
 from circuits.report.terminal import claims_section, counts_line
 from circuits.report.write import is_checkout
 
@@ -283,6 +284,68 @@ def test_history_is_shown_where_it_is_recorded(tmp_path: Path) -> None:
         assert text.count("edited 3 times before it held") == 1
         assert text.lower().count("history:") <= 1
     assert "History: edited 3 times before it held" in found[PAGE]
+
+
+def test_a_suite_page_says_how_many_of_its_claims_had_other_versions(tmp_path: Path) -> None:
+    """Also that the ledger knows of none; without a ledger nothing is said."""
+    told = {"ledger": True, "question": "q"}
+    versions = [{"now": False, "bounds": [], "decisions": []}, {"now": True, "bounds": [], "decisions": []}]
+    edited = claim("b", **told, versions=versions, history="edited once")
+    recoded = claim("c", **told, versions=versions[1:], history="decided more than once")
+    skipped = claim("d", **told, status="skipped", verdict=None)
+    assert other_versions([claim("a")]) == ""
+    none = "none of the 2 claims decided here was ever decided in another version, as far as `ledger.jsonl` knows."
+    assert other_versions([claim("a", **told), recoded, skipped]) == none
+    assert other_versions([claim("a", **told), edited]).startswith(
+        "1 of the 2 claims decided here was also decided in other"
+    )
+    page = pages(tmp_path / "none", record())[PAGE]
+    assert "**Other versions**" not in page
+    line = {
+        "time": "2030-01-01",
+        "id": "x.yaml::y",
+        "claim": "c",
+        "question": "q",
+        "bounds": [],
+        "n": 3,
+        "seed": 0,
+        "verdict": "refuted",
+    }
+    (tmp_path / "ledger.jsonl").write_text(json.dumps(line) + "\n")
+    write_reports(tmp_path, record(), html=True)
+    for name in (PAGE, "report.html"):
+        assert "the claim decided here was never decided in another version" in (tmp_path / name).read_text()
+
+
+def test_a_set_of_prompts_is_defined_on_the_page(tmp_path: Path) -> None:
+    """Every parameter, lists too, what is required of the model and the text of BOS."""
+    entry = claim()
+    parameters = {"length": 4, "centuries": ["11", "12"], "shown": True, "own": {"a": [1, 2]}}
+    entry["prompts"]["numerals"] |= {"parameters": parameters, "requires": {"top1": 0.4}, "roles": {"day": r"\w+day"}}
+    page = pages(tmp_path, record(entry))[PAGE]
+    assert "- Parameters: `centuries: [11, 12]`, `length: 4`, `own: {a: [1, 2]}`, `shown: true`\n" in page
+    assert "- An intervention on them is measured only where the model surely has `top1` above 0.4" in page
+    assert "BOS (<code>&lt;&#124;im&#95;start&#124;&gt;</code>) in front" in page
+    assert "- Roles (regular expressions): `day: \\w+day`" in page
+
+
+def test_all_literal_texts_stand_on_the_page_with_what_their_intervals_speak_of(tmp_path: Path) -> None:
+    """Each with its answer, foil and partner; of a census it is said that it speaks of no others."""
+    entry = claim()
+    texts = [{"text": "A is", "answer": " 2", "foil": " 1", "corrupted": "B is"}, {"text": "C is"}, "D is"]
+    entry["prompts"]["numerals"] |= {"family": "texts", "parameters": {"texts": texts}}
+    write_reports(tmp_path, record(entry), html=True)
+    page, html = ((tmp_path / name).read_text() for name in (PAGE, "report.html"))
+    assert (
+        "- Texts (3, all of them):\n  - `A is`, answer `␣2`, foil `␣1`, corrupted `B is`\n  - `C is`\n  - `D is`\n"
+        in page
+    )
+    assert "- All texts of the suite are used. Intervals take them for independent draws:" in page
+    assert "Parameters:" not in page and "see the YAML" not in page
+    assert "<li><code>C is</code></li>" in html
+    entry["prompts"]["numerals"] |= {"parameters": {}, "census": True}
+    page = pages(tmp_path / "census", record(entry))[PAGE]
+    assert "a value is exact for them, and speaks of no others" in page and "independent draws:" not in page
 
 
 CONTROLS = {

@@ -311,7 +311,7 @@ def _suite(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> st
     """A suite's scope, the sections of its claims in the order of its file, and how the intervals were made."""
     title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
     heading = tag("h2", escape(title)) + tag("p", code_span(file), class_="from")
-    tested = tag("summary", "What was tested, and what was not") + tag("p", inline(scope(entries, models)))
+    tested = tag("summary", "What was tested, and what was not") + block(scope(entries, models))
     about = tag("details", tested, class_="more")
     claims = "\n".join(claim_section(file, entry) for entry in entries)
     made = how_made(entries)

@@ -27,7 +27,7 @@ from circuits.report.pages import (
     table,
     verdict_of,
 )
-from circuits.report.prose import code, expected_words, prose
+from circuits.report.prose import code, expected_words, listing, prose
 from circuits.report.ranking import deciding
 from circuits.report.record import DASH, number
 
@@ -109,10 +109,29 @@ def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
     if templates:
         lines.append(f"- **Templates**: {', '.join(map(code, templates))}.")
     lines.append(f"- **Not tested**: {missing}")
+    earlier = other_versions(entries)
+    if earlier:
+        lines.append(f"- **Other versions**: {earlier}")
     notes = next((str(entry["notes"]) for entry in entries if entry.get("notes")), None)
     if notes is not None:
         lines.append(f"- **The author's notes**, from the head of the suite: {prose(notes)}")
     return "\n".join(lines)
+
+
+def other_versions(entries: Sequence[Entry]) -> str:
+    """How many claims were decided in other versions, in a sentence; "" where no ledger was kept that could tell."""
+    tested = [entry for entry in entries if entry.get("ledger") and verdict_of(entry) not in ("skipped", "invalid")]
+    if not tested:
+        return ""
+    edited = sum(any(not version["now"] for version in entry.get("versions") or []) for entry in tested)
+    these = f"{number(len(tested))} claim{'' if len(tested) == 1 else 's'} decided here"
+    if not edited:
+        none = "the claim decided here was never" if len(tested) == 1 else f"none of the {these} was ever"
+        return f"{none} decided in another version, as far as `ledger.jsonl` knows."
+    was = "was" if edited == 1 else "were"
+    return (
+        f"{number(edited)} of the {these} {was} also decided in other versions; *History* below the claim tells them."
+    )
 
 
 def _claim(entry: Entry) -> list[str]:
@@ -292,10 +311,24 @@ def prompt_facts(name: str, prompts: Mapping[str, Any]) -> str:
             "length in tokens " + ", ".join(f"{prose(length)} ({number(lengths[length])} prompts)" for length in order)
         )
     if prompts.get("bos") is not None:
-        facts.append("BOS in front" if prompts["bos"] else "no BOS")
+        tokens = prompts.get("tokens") or []
+        which = f" ({code(tokens[0])})" if tokens else ""
+        facts.append(f"BOS{which} in front" if prompts["bos"] else "no BOS")
     if prompts.get("period") is not None:
         facts.append(f"period {number(prompts['period'])} tokens")
     lines = [f"**Prompts {code(name)}**: {'; '.join(facts) or 'nothing recorded'}."]
+    if prompts.get("requires"):
+        told = listing(f"{code(metric)} above {number(least)}" for metric, least in sorted(prompts["requires"].items()))
+        lines.append(f"- An intervention on them is measured only where the model surely has {told}")
+    if prompts.get("census"):
+        lines.append(
+            "- They are all the prompts that this family gives with these parameters: a value is exact for them, and speaks of no others"
+        )
+    elif _texts(prompts):
+        lines.append(
+            "- All texts of the suite are used. Intervals take them for independent draws: they speak of the mean over more texts of "
+            "this kind, and what they promise holds as far as these are such draws"
+        )
     if prompts.get("example") is not None:
         lines.append(f"- First prompt: {code(prompts['example'])}")
     for key, title, rule in (
@@ -312,13 +345,20 @@ def prompt_facts(name: str, prompts: Mapping[str, Any]) -> str:
 def more_of_prompts(prompts: Mapping[str, Any]) -> str:
     """Parameters, templates, tokens, number of answers, digest as a list; "" where none is recorded."""
     lines = []
-    if prompts.get("parameters"):
-        pairs = (
-            f"{key}: {value}"
-            for key, value in sorted(prompts["parameters"].items())
-            if not isinstance(value, (list, dict))
-        )
-        lines.append(f"- Parameters: {', '.join(map(code, pairs)) or 'see the YAML'}")
+    pairs = [
+        f"{key}: {_as_yaml(value)}"
+        for key, value in sorted((prompts.get("parameters") or {}).items())
+        if key != "texts"
+    ]
+    if pairs:
+        lines.append(f"- Parameters: {', '.join(map(code, pairs))}")
+    if prompts.get("roles"):
+        named = (f"{key}: {value}" for key, value in sorted(prompts["roles"].items()))
+        lines.append(f"- Roles (regular expressions): {', '.join(map(code, named))}")
+    texts = _texts(prompts)
+    if texts:
+        lines.append(f"- Texts ({number(len(texts))}, all of them):")
+        lines += [f"  - {_text(text)}" for text in texts]
     if prompts.get("templates"):
         lines.append(f"- Templates: {', '.join(map(code, prompts['templates']))}")
     tokens = prompts.get("tokens") or []
@@ -330,6 +370,34 @@ def more_of_prompts(prompts: Mapping[str, Any]) -> str:
     if prompts.get("digest"):
         lines.append(f"- Digest: {code(prompts['digest'])}")
     return "\n".join(lines)
+
+
+def _texts(prompts: Mapping[str, Any]) -> list[Any]:
+    """The texts of a set whose prompts are given literally."""
+    texts = (prompts.get("parameters") or {}).get("texts")
+    return texts if isinstance(texts, list) else []
+
+
+def _text(text: Any) -> str:
+    """A literal prompt with its answer, foil and corrupted partner, in one line."""
+    if not isinstance(text, Mapping):
+        return code(text)
+    parts = [code(text.get("text", ""))]
+    parts += [f"{key} {code(text[key])}" for key in ("answer", "foil", "corrupted") if text.get(key) is not None]
+    parts += [f"{key} {code(_as_yaml(text[key]))}" for key in sorted(text) if key not in _OF_TEXTS]
+    return ", ".join(parts)
+
+
+_OF_TEXTS = ("text", "answer", "foil", "corrupted")
+
+
+def _as_yaml(value: Any) -> str:
+    """A parameter in one line, as it may stand in YAML."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_as_yaml, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_as_yaml(each)}" for key, each in value.items()) + "}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _fenced(text: str, language: str = "text") -> str:
