@@ -406,7 +406,7 @@ def test_an_ablation_says_what_became_of_the_answers(tmp_path: Path) -> None:
     )  # fmt: skip
     page = pages(tmp_path, record(claim(checks=[row])))[PAGE]
     assert (
-        "| 1 | 23.3 | 4.71 | 2.13 | 12 of 31 | `␣4` (7), `␣5` (3), `␣6` (1) and 1 other token (1 prompt) | 2 (n = 31) |"
+        "| 1<br>23.3 | 4.71<br>2.13 | 12 of 31 | `␣4` (7), `␣5` (3), `␣6` (1) and 1 other token (1 prompt) | 2 (n = 31) |"
         in page
     )
     assert "What the intervention did" not in pages(tmp_path / "none", record())[PAGE]
@@ -417,11 +417,11 @@ def test_the_words_above_an_interventions_table_are_about_its_columns(tmp_path: 
     base = {"kind": "ablate", "ablated": ["23.3"], "head": None, "statistic": "drop_in", "metric": "prob_diff",
             "baseline": {"clean": 0.63, "ablated": 0.25}}  # fmt: skip
     without = pages(tmp_path / "a", record(claim(checks=[check(**base)])))[PAGE]
-    assert "**What the intervention did**\n\n| check |" in without
+    assert "**What the intervention did**\n\n| check, head or part |" in without
     ranked = pages(tmp_path / "b", record(claim(checks=[check(**base, lost=[12, 31], ranks={"median": 2.0})])))[PAGE]
     assert (
         "**What the intervention did** (answers lost: of the prompts whose first choice was the answer before; "
-        "median rank: of the answer afterwards)\n\n| check |"
+        "median rank: of the answer afterwards)\n\n| check, head or part |"
     ) in ranked
 
 

@@ -159,6 +159,10 @@ WHY = {
         "Supported because the whole interval is at least 0.4; it would have been refuted had the whole corrected interval "
         "(97.5%, the error divided by 2) been below 0.4.",
     ),
+    "supported without a correction": (
+        row(corrected={"low": 0.58, "high": 0.64, "confidence": 0.95}),
+        "Supported because the whole interval is at least 0.4; it would have been refuted had the whole interval been below 0.4.",
+    ),
     "supported between": (
         row(bound_low=-0.1, bound_high=0.1, percent=True),
         "Supported because the whole interval is between -10% and 10%; it would have been refuted had the whole interval "

@@ -220,23 +220,21 @@ def points(rows: Sequence[Row]) -> str | None:
 def changed(rows: Sequence[Row]) -> str | None:
     """What an intervention did to the model's answers: means before and after, answers lost, what took their place."""
     header = [
-        "check",
-        "head or part",
-        "mean before",
-        "mean after",
+        "check, head or part",
+        "mean before, after",
         "answers lost",
         "first choices where it was lost",
         "median rank",
     ]
     found = [
-        [place(row), subject(row) or DASH, *_changes(row)] for row in rows if row.get("baseline") or row.get("lost")
+        [below(place(row), subject(row)), *_changes(row)] for row in rows if row.get("baseline") or row.get("lost")
     ]
-    if all(cell == DASH for line in found for cell in line[2:]):
+    if all(cell == DASH for line in found for cell in line[1:]):
         return None
     told = []
-    if any(line[4] != DASH for line in found):
+    if any(line[2] != DASH for line in found):
         told.append("answers lost: of the prompts whose first choice was the answer before")
-    if any(line[6] != DASH for line in found):
+    if any(line[4] != DASH for line in found):
         told.append("median rank: of the answer afterwards")
     legend = f" ({'; '.join(told)})" if told else ""
     return f"**What the intervention did**{legend}\n\n" + table(header, found)
@@ -246,8 +244,7 @@ def _changes(row: Row) -> list[str]:
     base, lost = {} if row.get("parts") else row.get("baseline") or {}, row.get("lost")
     fell = [f"{code(token)} ({number(count)})" for token, count in (row.get("fell_to") or [])[:_MOST_TOKENS]]
     return [
-        number(base.get("clean")),
-        number(base.get("ablated")),
+        below(number(base.get("clean")), number(base.get("ablated"))),
         f"{number(lost[0])} of {number(lost[1])}" if lost and lost[1] else DASH,
         ", ".join(fell) + words.other_tokens(row, len(fell)) or DASH,
         _median(row.get("ranks") or {}),

@@ -35,9 +35,9 @@ _MOST_TOKENS = 64
 _MOST_OFFSETS = 16
 
 CONVENTIONS = (
-    "In `QUERY -> KEY` the query token attends to the key token. Its value on a prompt is the mean over the query tokens that have such "
-    "a key (the first token has no `n-1`: BOS is a key only where it is named), the estimate the mean over prompts. `␣` shows a space at the edge of a text; BOS is the "
-    "special token in front of a prompt. Intervals are for the mean over prompts. A dash means not measured or not "
+    "In `QUERY -> KEY` the query token attends to the key token. The value of a prompt is the mean over its query tokens that have such "
+    "a key (the first token has no `n-1`: BOS is a key only where it is named), the estimate is the mean over prompts, and intervals are "
+    "for that mean. `␣` shows a space at the edge of a text; BOS is the special token in front of a prompt. A dash means not measured or not "
     "applicable."
 )
 VACUOUS = (

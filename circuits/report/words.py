@@ -233,6 +233,8 @@ def _why_interval(row: Row) -> str:
         opposite = "it would have been refuted had the measurement shown the opposite"
         return f"{verdict.capitalize()} by the bound {meets}; {opposite}."
     corrected = row.get("corrected") or {}
+    if corrected.get("confidence") == row.get("confidence"):
+        corrected = {}  # of a single row, which needs no correction
     level = f" ({corrected_level(row)})" if corrected.get("confidence") is not None else ""
     whole = f"the whole {'corrected ' if corrected else ''}interval"
     supports = f"supported had the whole interval been {meets}"
