@@ -49,6 +49,7 @@ For prompts drawn independently from the stated family, given this model, these 
 each kind of wrong verdict on a check (SUPPORTED though false, REFUTED though true) has probability at most
 (1 - confidence) / 2 where the page calls the interval *guaranteed*; elsewhere it rests on the assumption named
 beside it. This holds however early the sampling stopped: each check takes prompts in blocks until it is decided.
+Each suite's page ends with how its intervals were made and how n was decided.
 Nothing is corrected for the number of claims in this report unless a table of discoveries says so.
 
 **Known negatives** are claims known to be false, kept to show that the tests can fail: they are expected to be
