@@ -202,7 +202,9 @@ def test_the_page_holds_the_diagrams_and_what_the_intervention_did(tmp_path: Pat
     for told in ("The circuit four . recovers: logit_diff 60%, at least 80%: REFUTED.", "What the intervention did"):
         assert text.count(told) == 1, told
     row = text[text.index("What the intervention did") :]
-    assert re.search(r"4\.71 2\.93 7 of 31 ␣9 \(5\) 3", re.sub(r" +", " ", row))
+    assert re.search(
+        r"4\.71 2\.93 7 of 31 ␣9 \(5\) and at least 1 other token \(2 prompts\) 3", re.sub(r" +", " ", row)
+    )
 
 
 def test_what_a_record_says_cannot_break_out_of_a_drawing(tmp_path: Path) -> None:

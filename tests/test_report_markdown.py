@@ -134,6 +134,7 @@ def test_every_number_on_a_suite_page_comes_from_the_record(keep: list[bool], tm
     body = re.sub(r'<a id="[^"]*"></a>', "", text.replace("&#124;", "|").replace("&#95;", "_"))
     body = re.sub("`[^`]*\u00a0[^`]*`", "", body)  # bars: the ends of their scales are round numbers, tested with them
     known = forms(data) | {"3"}  # "the token 3 places back" of n-3
+    known |= {"2.5%"} if row["confidence"] else set()  # the error of each end, half of what 95% leaves
     assert numbers(body) <= known, numbers(body) - known
     if row["estimate"] is None:
         assert "not measured" in text.lower()
@@ -173,9 +174,9 @@ def test_section_of_a_claim_holds_its_evidence(tmp_path: Path) -> None:
         "lift 11.3 | 67<br>`numerals` |",
         "| 1 | 16.8 | 0.0553 | 13 of 270 |",
         "*Sampling*: 95% interval (betting interval, guaranteed); seed 29.",
-        "- **Check 1** (16.8). Mean attention mass that head 16.8 puts, from every token (BOS aside), on the token 3 places back. "
+        "- **Check 1** (16.8). Mean attention mass that head 16.8 puts, from every token (BOS aside), on the token 3 places back, averaged over the tokens that have such a key. "
         "Supported because the whole interval is at least 0.417; it would have been refuted had the whole corrected interval "
-        "(97.5%) been below 0.417.",
+        "(97.5%, the error divided by 2) been below 0.417.",
         "Measure it again: `pytest hypotheses/smollm2/heads.yaml::three-back --circuit-no-cache --circuit-device=cpu "
         "--circuit-dtype=float32`.",
         "![Pattern of head 16.8](figures/abc.png)",

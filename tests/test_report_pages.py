@@ -16,6 +16,7 @@ from test_report_markdown import FILE, check, claim, pages, record
 from circuits.plugin.options import _FLAGS
 from circuits.report.markdown import write_reports
 from circuits.report.pages import rank_text
+from circuits.report.suite_page import other_versions
 from circuits.report.terminal import claims_section, counts_line
 from circuits.report.write import is_checkout
 
@@ -286,6 +287,68 @@ def test_history_is_shown_where_it_is_recorded(tmp_path: Path) -> None:
     assert "History: edited 3 times before it held" in found[PAGE]
 
 
+def test_a_suite_page_says_how_many_of_its_claims_had_other_versions(tmp_path: Path) -> None:
+    """Also that the ledger knows of none; without a ledger nothing is said."""
+    told = {"ledger": True, "question": "q"}
+    versions = [{"now": False, "bounds": [], "decisions": []}, {"now": True, "bounds": [], "decisions": []}]
+    edited = claim("b", **told, versions=versions, history="edited once")
+    recoded = claim("c", **told, versions=versions[1:], history="decided more than once")
+    skipped = claim("d", **told, status="skipped", verdict=None)
+    assert other_versions([claim("a")]) == ""
+    none = "none of the 2 claims decided here was ever decided in another version, as far as `ledger.jsonl` knows."
+    assert other_versions([claim("a", **told), recoded, skipped]) == none
+    assert other_versions([claim("a", **told), edited]).startswith(
+        "1 of the 2 claims decided here was also decided in other"
+    )
+    page = pages(tmp_path / "none", record())[PAGE]
+    assert "**Other versions**" not in page
+    line = {
+        "time": "2030-01-01",
+        "id": "x.yaml::y",
+        "claim": "c",
+        "question": "q",
+        "bounds": [],
+        "n": 3,
+        "seed": 0,
+        "verdict": "refuted",
+    }
+    (tmp_path / "ledger.jsonl").write_text(json.dumps(line) + "\n")
+    write_reports(tmp_path, record(), html=True)
+    for name in (PAGE, "report.html"):
+        assert "the claim decided here was never decided in another version" in (tmp_path / name).read_text()
+
+
+def test_a_set_of_prompts_is_defined_on_the_page(tmp_path: Path) -> None:
+    """Every parameter, lists too, what is required of the model and the text of BOS."""
+    entry = claim()
+    parameters = {"length": 4, "centuries": ["11", "12"], "shown": True, "own": {"a": [1, 2]}}
+    entry["prompts"]["numerals"] |= {"parameters": parameters, "requires": {"top1": 0.4}, "roles": {"day": r"\w+day"}}
+    page = pages(tmp_path, record(entry))[PAGE]
+    assert "- Parameters: `centuries: [11, 12]`, `length: 4`, `own: {a: [1, 2]}`, `shown: true`\n" in page
+    assert "- An intervention on them is measured only where the model surely has `top1` above 0.4" in page
+    assert "BOS (<code>&lt;&#124;im&#95;start&#124;&gt;</code>) in front" in page
+    assert "- Roles (regular expressions): `day: \\w+day`" in page
+
+
+def test_all_literal_texts_stand_on_the_page_with_what_their_intervals_speak_of(tmp_path: Path) -> None:
+    """Each with its answer, foil and partner; of a census it is said that it speaks of no others."""
+    entry = claim()
+    texts = [{"text": "A is", "answer": " 2", "foil": " 1", "corrupted": "B is"}, {"text": "C is"}, "D is"]
+    entry["prompts"]["numerals"] |= {"family": "texts", "parameters": {"texts": texts}}
+    write_reports(tmp_path, record(entry), html=True)
+    page, html = ((tmp_path / name).read_text() for name in (PAGE, "report.html"))
+    assert (
+        "- Texts (3, all of them):\n  - `A is`, answer `␣2`, foil `␣1`, corrupted `B is`\n  - `C is`\n  - `D is`\n"
+        in page
+    )
+    assert "- All texts of the suite are used. Intervals take them for independent draws:" in page
+    assert "Parameters:" not in page and "see the YAML" not in page
+    assert "<li><code>C is</code></li>" in html
+    entry["prompts"]["numerals"] |= {"parameters": {}, "census": True}
+    page = pages(tmp_path / "census", record(entry))[PAGE]
+    assert "a value is exact for them, and speaks of no others" in page and "independent draws:" not in page
+
+
 CONTROLS = {
     "broken": {"value": 0.602, "holds": True},
     "permuted": [{"value": 0.11, "holds": False}, {"value": 0.5, "holds": True}],
@@ -298,11 +361,11 @@ QUESTIONS = {
     ),
     "Would another head have passed?": ("heads of the model that satisfy the bound", "| 13 of 270 |"),
     "What would have refuted it?": (
-        "it would have been refuted had the whole corrected interval (97.5%) been below 0.417",
+        "it would have been refuted had the whole corrected interval (97.5%, the error divided by 2) been below 0.417",
     ),
     "Is the value due to the structure of the prompts?": (
         "same prompts, their structure broken",
-        "| 0.602, satisfies the bound too: **not due to the structure** |",
+        "| 0.602, satisfies the bound too: the head does this without the structure, too |",
     ),
     "Would a model that learned nothing come to it?": (
         "models with shuffled weights",
@@ -327,14 +390,26 @@ def test_a_readers_question_is_answered_by_the_page(question: str, tmp_path: Pat
         assert answer in folded, answer
 
 
+def test_what_a_suite_expects_is_said_in_words(tmp_path: Path) -> None:
+    """No YAML stands in the sentences; a reason that speaks of "refuted" makes no known negative."""
+    failing, known = "{xfail: too few prompts; refuted elsewhere}", "{refuted: [2]}"
+    page = pages(tmp_path, record(claim("a", expected=failing), claim("b", expected=known)))[PAGE]
+    assert "This claim is expected to fail: too few prompts; refuted elsewhere. It came out" in page
+    assert "a check of this claim is known to be false: check 2 is expected to be refuted. It came out" in page
+    assert "{xfail" not in page and "{refuted" not in page and page.count("**Known negative**") == 1
+
+
 def test_an_ablation_says_what_became_of_the_answers(tmp_path: Path) -> None:
     """Means before and after, answers lost and what is first now stand in a table; without them there is none."""
     row = check(
         kind="ablate", ablated=["23.3"], head=None, statistic="drop_in", metric="logit_diff", baseline={"clean": 4.71, "ablated": 2.13},
-        lost=[12, 31], fell_to=[[" 4", 7], [" 5", 3], [" 6", 1], [" 7", 1]], ranks={"median": 2.0},
+        lost=[12, 31], fell_to=[[" 4", 7], [" 5", 3], [" 6", 1], [" 7", 1]], ranks={"median": 2.0, "counts": {"1": 19, "2": 12}},
     )  # fmt: skip
     page = pages(tmp_path, record(claim(checks=[row])))[PAGE]
-    assert "| 1 | 23.3 | 4.71 | 2.13 | 12 of 31 | `␣4` (7), `␣5` (3), `␣6` (1) and 1 more | 2 |" in page
+    assert (
+        "| 1<br>23.3 | 4.71<br>2.13 | 12 of 31 | `␣4` (7), `␣5` (3), `␣6` (1) and 1 other token (1 prompt) | 2 (n = 31) |"
+        in page
+    )
     assert "What the intervention did" not in pages(tmp_path / "none", record())[PAGE]
 
 
@@ -343,11 +418,11 @@ def test_the_words_above_an_interventions_table_are_about_its_columns(tmp_path: 
     base = {"kind": "ablate", "ablated": ["23.3"], "head": None, "statistic": "drop_in", "metric": "prob_diff",
             "baseline": {"clean": 0.63, "ablated": 0.25}}  # fmt: skip
     without = pages(tmp_path / "a", record(claim(checks=[check(**base)])))[PAGE]
-    assert "**What the intervention did**\n\n| check |" in without
+    assert "**What the intervention did**\n\n| check, head or part |" in without
     ranked = pages(tmp_path / "b", record(claim(checks=[check(**base, lost=[12, 31], ranks={"median": 2.0})])))[PAGE]
     assert (
         "**What the intervention did** (answers lost: of the prompts whose first choice was the answer before; "
-        "median rank: of the answer afterwards)\n\n| check |"
+        "median rank: of the answer afterwards)\n\n| check, head or part |"
     ) in ranked
 
 

@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circuits.report import words
-from circuits.report.terminal import failure_text
+from circuits.claims.claim import Circuit
+from circuits.claims.heads import Component
+from circuits.measure.subsets import random_circuits
+from circuits.report import check_tables, suite_page, words
+from circuits.report.beside import controls
+from circuits.report.front_page import beyond_text
+from circuits.report.pages import against_bound
+from circuits.report.prose import expected_words
+from circuits.report.terminal import failure_text, numbers
 
 
 def row(**more: Any) -> dict[str, Any]:
@@ -30,12 +37,13 @@ def ablation(**more: Any) -> dict[str, Any]:
 WHAT = {
     "mass": (
         row(),
-        "Mean attention mass that head 14.3 puts, from each `member` token, on all earlier `member` tokens.",
+        "Mean attention mass that head 14.3 puts, from each `member` token, on all earlier `member` tokens, averaged over the "
+        "tokens that have such a key.",
     ),
     "top1": (
         row(statistic="top1", check="attends: is -> previous name"),
         "Share of query tokens whose most attended token, in head 14.3, is in the key set: from each `is` token, on the "
-        "nearest earlier `name`.",
+        "nearest earlier `name`, counted over the tokens that have such a key.",
     ),
     "lift": (
         row(statistic="lift", check="attends: end -> IO"),
@@ -46,25 +54,37 @@ WHAT = {
         row(check="attends: member -> earlier member", more_than="member -> not member"),
         "Difference of two values, first minus second. Mean attention mass that head 14.3 puts, first from each `member` "
         "token, on all earlier `member` tokens; second from each `member` token, on all tokens before it that are not "
-        "`member` tokens (BOS aside).",
+        "`member` tokens (BOS aside); averaged over the tokens that have a key on both sides.",
+    ),
+    "difference of other tokens": (
+        row(check="attends: member -> earlier member", more_than="name -> earlier member"),
+        "Difference of two values, first minus second. Mean attention mass that head 14.3 puts, first from each `member` "
+        "token, on all earlier `member` tokens; second from each `name` token, on all earlier `member` tokens; each is "
+        "averaged over the tokens that have such a key.",
+    ),
+    "but BOS": (
+        row(check="attends: any -> not bos"),
+        "Mean attention mass that head 14.3 puts, from every token (BOS aside), on all tokens before it but BOS, averaged over "
+        "the tokens that have such a key.",
     ),
     "excluding": (
         row(check="attends: any -> self", excluding=["bos", "self"]),
-        "Mean attention mass that head 14.3 puts, from every token (BOS aside), on the token itself. Attention to BOS and "
+        "Mean attention mass that head 14.3 puts, from every token (BOS aside), on the token itself, averaged over the tokens that have such a key. Attention to BOS and "
         "the token itself was left out and the rest of each row rescaled to sum to 1.",
     ),
     "offset": (
         row(check="attends: any[late] -> n-3"),
         "Mean attention mass that head 14.3 puts, from each of the tokens in the second half of the prompt, on the token 3 "
-        "places back.",
+        "places back, averaged over the tokens that have such a key.",
     ),
     "swept offset": (
         row(check="attends: period -> n-{2*period-1}"),
-        "Mean attention mass that head 14.3 puts, from each `period` token, on the token `2*period-1` places back.",
+        "Mean attention mass that head 14.3 puts, from each `period` token, on the token `2*period-1` places back, averaged over the tokens "
+        "that have such a key.",
     ),
     "unreadable selector": (
         row(check="attends: <odd> ->"),
-        "Mean attention mass that head 14.3 puts, over `<odd> ->`.",
+        "Mean attention mass that head 14.3 puts, over `<odd> ->`, averaged over the tokens that have such a key.",
     ),
     "score": (
         row(kind="score", check="score: induction", statistic="induction", head="18.6"),
@@ -83,7 +103,7 @@ WHAT = {
     ),
     "zero ablation": (
         ablation(method="zero", statistic="change_in", metric="kl", ablated=["23.3", "20.5", "MLP3"]),
-        "Change of the KL divergence of the ablated from the clean prediction, ablated minus clean, when the outputs of "
+        "Change of the KL divergence KL(clean || ablated) of the predictions (in nats), ablated minus clean, when the outputs of "
         "heads 23.3 and 20.5 and MLP3 together are replaced by zero (zero ablation).",
     ),
     "resample ablation": (
@@ -138,7 +158,11 @@ WHY = {
     "supported": (
         row(corrected={"low": 0.57, "high": 0.65, "confidence": 0.975}),
         "Supported because the whole interval is at least 0.4; it would have been refuted had the whole corrected interval "
-        "(97.5%) been below 0.4.",
+        "(97.5%, the error divided by 2) been below 0.4.",
+    ),
+    "supported without a correction": (
+        row(corrected={"low": 0.58, "high": 0.64, "confidence": 0.95}),
+        "Supported because the whole interval is at least 0.4; it would have been refuted had the whole interval been below 0.4.",
     ),
     "supported between": (
         row(bound_low=-0.1, bound_high=0.1, percent=True),
@@ -147,7 +171,7 @@ WHY = {
     ),
     "refuted": (
         row(verdict="refuted", estimate=0.35, low=0.31, high=0.38, corrected=STRICTER),
-        "Refuted because the whole corrected interval, 0.3 to 0.39 (97.5%), is below 0.4; it would have been supported had "
+        "Refuted because the whole corrected interval, 0.3 to 0.39 (97.5%, the error divided by 2), is below 0.4; it would have been supported had "
         "the whole interval been at least 0.4.",
     ),
     "refuted from above": (
@@ -167,9 +191,9 @@ WHY = {
     ),
     "inconclusive after correction": (
         row(verdict="inconclusive", low=0.3, high=0.39, corrected={"low": 0.2, "high": 0.41, "confidence": 0.975}),
-        "Inconclusive because the interval misses the bound, at least 0.4, but the corrected interval (97.5%) does not wholly; "
+        "Inconclusive because the interval misses the bound, at least 0.4, but the corrected interval (97.5%, the error divided by 2) does not wholly; "
         "it would have been supported had the whole interval been at least 0.4, and refuted had the whole corrected interval "
-        "(97.5%) been below 0.4.",
+        "(97.5%, the error divided by 2) been below 0.4.",
     ),
     "census": (
         row(interval=None, low=None, high=None),
@@ -226,6 +250,140 @@ def test_a_bound_within_the_range_needs_more_prompts() -> None:
     within = row(bound="at_least 0.9", bound_low=0.9, low=0.85, high=1.0, verdict="inconclusive")
     for case in (band, within):
         assert words.never_closes(case) == "" and words.why(case).endswith(" been below 0.9 or above 1." if case is band else "been below 0.9.")  # fmt: skip
+
+
+def test_two_checks_that_differ_in_their_cut_are_told_apart() -> None:
+    """What was measured says where a metric is cut, and is about that metric."""
+    cut, uncut = words.what(ablation(range=[-40, 40])), words.what(ablation())
+    assert cut == f"{uncut} On each prompt a value below -40 counts as -40, one above 40 as 40 (`range`)."
+
+
+def test_random_circuits_are_said_to_be_drawn_as_they_are() -> None:
+    """Their size, from where, and that they may overlap the circuit: what ``measure.subsets.random_circuits`` does."""
+    circuit = {"name": "c", "heads": ["0.0", "0.1"], "mlps": [0]}
+    keep = {
+        "kind": "keep_only",
+        "circuit": circuit,
+        "random": {"count": 5, "median": 0.2, "as_good": 1, "min": 0.1, "max": 0.3},
+    }
+    told = "drawn evenly from all of the model: not matched by layer, and it may share parts with the circuit."
+    assert f"as many heads and as many MLPs as the circuit has, {told}" in words.what(
+        row(**keep, statistic="sufficiency")
+    )
+    assert any(told in text for text in words.beside(row(**keep, statistic="recovers")))
+    drawn = random_circuits(Circuit("c", (Component(0, 0), Component(1, 1)), (Component(1),)), 2, 2, 11, seed=0)
+    assert {(len(each.heads), len(each.mlps or ())) for each in drawn} == {(2, 1)}
+    assert any(Component(0, 0) in each.heads for each in drawn), "they may overlap"
+    assert any(each.heads[0].layer == each.heads[1].layer for each in drawn), "no layer is matched"
+
+
+TASKS = {
+    "exact": (row(n=32, clean={"top1": 1.0, "top1_low": 0.891}), " (95% interval from 89.1%, Clopper-Pearson)"),
+    "betting": (row(n=32, clean={"top1": 1.0, "top1_low": 0.874161}), " (95% interval from 87.4%, betting)"),
+    "many": (row(n=4000, clean={"top1": 0.5, "top1_low": 0.47}), " (95% interval from 47%, betting)"),
+    "other unit": (row(n=20, unit="random circuits", clean={"top1": 1.0, "top1_low": 0.9}), " (95% interval from 90%)"),
+    "no limit": (row(clean={"top1": 1.0}), ""),
+}
+
+
+@pytest.mark.parametrize(("case", "expected"), TASKS.values(), ids=TASKS)
+def test_the_limit_of_the_models_accuracy_has_a_level_and_a_method(case: dict[str, Any], expected: str) -> None:
+    """The exact interval is known by its value, which this one is: 32 of 32 prompts give 0.025 ** (1 / 32)."""
+    assert words.task_limit(case) == expected
+
+
+FELL = [[" the", 13], [" his", 4], [" a", 2], [" an", 1]]
+OTHERS = {
+    "all named": (row(fell_to=FELL, lost=[20, 49]), 4, ""),
+    "one left": (row(fell_to=FELL, lost=[20, 49]), 3, " and 1 other token (1 prompt)"),
+    "tokens and prompts": (row(fell_to=FELL, lost=[20, 49]), 2, " and 2 other tokens (3 prompts)"),
+    "more than recorded": (row(fell_to=FELL, lost=[32, 49]), 3, " and at least 2 other tokens (13 prompts)"),
+    "old record": (row(fell_to=FELL), 1, " and 3 other tokens (7 prompts)"),
+}
+
+
+@pytest.mark.parametrize(("case", "shown", "expected"), OTHERS.values(), ids=OTHERS)
+def test_what_is_not_named_is_counted_in_tokens_and_prompts(case: dict[str, Any], shown: int, expected: str) -> None:
+    """A number of tokens is no number of prompts."""
+    assert words.other_tokens(case, shown) == expected
+
+
+UNIFORM = "uniform attention (0.167) satisfies this bound too: it says little about the head"
+REMARKS = {
+    "supported": (row(), [("Warning", UNIFORM)]),
+    "refuted": (row(verdict="refuted"), [("Note", "uniform attention (0.167) would satisfy this bound")]),
+    "a lift in a band": (
+        row(bound_low=0.9, bound_high=1.1, statistic="lift"),
+        [("Note", "uniform attention (0.167) lies within this band, too: the head is near it")],
+    ),
+    "a mass in a band": (row(bound_low=0.1, bound_high=0.3), [("Warning", UNIFORM)]),
+}
+
+
+@pytest.mark.parametrize(("case", "expected"), REMARKS.values(), ids=REMARKS)
+def test_uniform_attention_is_warned_of_where_a_head_satisfies_the_bound(case: dict[str, Any], expected: Any) -> None:
+    """A refuted claim, or one that a head is uniform, is noted; other warnings stay as they are."""
+    assert words.remarks({**case, "warnings": [UNIFORM, "2 rows"]}) == [*expected, ("Warning", "2 rows")]
+
+
+EXPECTED = {
+    "{xfail: 256 prompts leave it near 0.98}": "expected to fail: 256 prompts leave it near 0.98",
+    "{xfail: not yet [see {x}].}": "expected to fail: not yet [see {x}]",
+    "{xfail: 256 prompts leave the interval's l": "expected to fail: 256 prompts leave the interval's l",
+    "{refuted: [3]}": "check 3 is expected to be refuted",
+    "refuted": "expected: refuted",
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), EXPECTED.items(), ids=EXPECTED)
+def test_an_expectation_is_said_in_words(text: str, expected: str) -> None:
+    """Also one that the ledger cut short."""
+    assert expected_words(text) == expected
+
+
+def test_a_place_that_other_heads_share_is_said_to_be_shared() -> None:
+    """Sixth of all where 264 others have the same value is no distinction."""
+    zero = row(estimate=0.0, rank=[6, 270], rank_tied=264)
+    assert any("heads by this value, a place that it shares with 264 others." in text for text in words.beside(zero))
+    assert not any("shares" in text for text in words.beside({**zero, "rank_tied": 0}))
+
+
+def test_a_reason_behind_a_sentence_is_a_sentence() -> None:
+    """It begins with a capital; behind a colon it does not."""
+    assert words.why(row(observe=True, verdict=None, reason="no member has a value")).endswith(
+        " No member has a value."
+    )
+    assert words.why(row(verdict="unmeasurable", reason="no member")).startswith("Unmeasurable: no member.")
+
+
+POINTS = ablation(statistic="change_in", metric="top1", percent=True, estimate=-0.203, low=-0.368, high=-0.069, bound="at_most 0",
+                  bound_low=None, bound_high=0.0, baseline={"clean": 0.98, "ablated": 0.78})  # fmt: skip
+
+
+def test_a_difference_of_shares_is_in_points() -> None:
+    """In the tables, the bars, the sentences and the terminal; a relative change and a share stay percentages."""
+    assert against_bound(POINTS).split("<br>")[0] == "-20.3 points [-36.8, -6.9]"
+    assert against_bound(POINTS).endswith("0\u00a0points`<br>at most 0 points")
+    assert "-20.3 points, 95% interval -36.8 to -6.9 points" in words.how_much(POINTS)
+    assert numbers(POINTS) == "-20.3 points [-36.8, -6.9]"
+    assert "above 0 points" in words.why(POINTS)
+    band = {**POINTS, "bound_low": -0.1, "bound_high": 0.01, "high": 0.0102, "low": -0.0102}
+    assert words.bound(band) == "between -10 and 1 point" and words.interval_limits(band) == "-1.02 to 1.02 points"
+    for case in (ablation(percent=True), row(percent=True), {**POINTS, "statistic": "after"}):
+        assert "%" in words.how_much({**case, "confidence": None}) and "points" not in words.how_much(case)
+
+
+def test_more_attention_than_elsewhere_is_in_points_and_its_sides_are_shares() -> None:
+    """The difference of two shares of attention that were asked for in percents."""
+    case = row(more_than="member -> not member", percent=True, estimate=0.2, sides={"left": 0.5, "right": 0.3})
+    assert "20 points" in words.how_much(case)
+    assert "The two sides are 50% and 30%." in words.beside(case)
+
+
+def test_how_far_beyond_a_bound_in_percent_is_in_points() -> None:
+    """Two percentages are so many points apart."""
+    case = ablation(percent=True, bound_low=0.7, estimate=0.5, low=0.4, high=0.6, verdict="refuted")
+    assert beyond_text(case) == "10 points (1.0 arms)"
 
 
 UNDECIDED = {
@@ -297,7 +455,7 @@ BESIDE = {
         row(clean={"top1": 0.97, "top1_low": 0.9, "logit_diff": 4.7}, baseline={"clean": 4.7, "ablated": 2.1}),
         [
             "Mean clean value 4.7, mean ablated value 2.1.",
-            "Unablated, the model's first choice is the answer on 97% of prompts (lower limit 90%), with a mean logit "
+            "Unablated, the model's first choice is the answer on 97% of prompts (95% interval from 90%), with a mean logit "
             "difference of 4.7.",
         ],
     ),
@@ -371,3 +529,38 @@ def test_user_text_never_starts_a_block(text: str) -> None:
 def test_ordinals(k: int, text: str) -> None:
     """Ordinals end as they do in English."""
     assert words.ordinal(k) == text
+
+
+def test_a_refuted_some_head_claim_names_the_interval_that_decided() -> None:
+    """And a supported one says where no single head would have been enough."""
+    some = {"of": 270, "passing": 0, "best": "19.4", "among": None, "together": False}
+    refuted = row(verdict="refuted", any=some, confidence=0.95, low=0.05, high=0.28, bound_low=0.3)
+    assert "The interval shown is the one by which each head was tested against the claim, at 95%." in words.why(
+        refuted
+    )
+    alone, together = (row(any={**some, "passing": 2, "together": each}) for each in (False, True))
+    said = "No head is sure enough alone: all that meet the bound are, by the mean of their e-values."
+    assert (said in words.why(alone), said in words.why(together)) == (False, True)
+
+
+def test_the_control_of_some_head_names_the_head() -> None:
+    """It is the best one there, not the claim's."""
+    broken = {"value": 0.0666, "holds": False, "head": "9.2"}
+    (text,) = controls(row(controls={"broken": broken, "permuted": []}))
+    assert "it is 0.0666 (the best head there, 9.2), which does not satisfy the bound" in text
+    assert "0.0666 (the best head there, 9.2), does not satisfy it" in check_tables.controls(
+        [row(controls={"broken": broken, "permuted": []})]
+    )
+
+
+def test_distances_that_matter_are_told_however_far() -> None:
+    """The first sixteen, then those that hold attention; what is left out is said to be little."""
+    offsets = [0.01] * 20
+    offsets[17], offsets[18] = 0.4, None
+    page = suite_page.suite_page("s.yaml", [{"file": "s.yaml", "claim": "C", "verdict": "supported", "profiles": [
+        {"head": "5.3", "prompts": "months", "offsets": offsets, "classes": [], "matrix": [], "bos": 0.2}
+    ]}], {})  # fmt: skip
+    line = next(line for line in page.replace("\N{NO-BREAK SPACE}", " ").splitlines() if line.startswith("itself"))
+    assert (
+        line == "itself 0.01, " + ", ".join(f"n-{k} 0.01" for k in range(1, 16)) + ", n-17 0.4, all others below 0.05"
+    )

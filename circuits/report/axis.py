@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from circuits.report.record import unit_of
+
 _STEPS = (1, 2, 3, 4, 5, 6, 8, 10)
 _SHARES = ("mass", "top1", "previous_token", "duplicate_token", "induction", "copying", "successor")
 _SHARES_OF_CIRCUITS = ("sufficiency", "partial_necessity")
@@ -14,11 +16,11 @@ _SHARES_OF_CIRCUITS = ("sufficiency", "partial_necessity")
 
 @dataclass(frozen=True)
 class Scale:
-    """The two ends of an axis, ``low`` below ``high``; ``percent``: shown as percents."""
+    """The two ends of an axis, ``low`` below ``high``; ``percent``: shown as percents, or in points (``unit_of``)."""
 
     low: float
     high: float
-    percent: bool = False
+    percent: bool | str = False
 
 
 def scale_of(row: Mapping[str, Any], also: Iterable[float | None] = ()) -> Scale:
@@ -28,7 +30,7 @@ def scale_of(row: Mapping[str, Any], also: Iterable[float | None] = ()) -> Scale
     """
     keys = ("estimate", "low", "high", "bound_low", "bound_high")
     values = [value for each in (*map(row.get, keys), *also) if (value := finite(each)) is not None]
-    percent, statistic = bool(row.get("percent")), row.get("statistic")
+    percent, statistic = unit_of(row), row.get("statistic")
     natural = None
     if row.get("kind") in ("attends", "score") and statistic in _SHARES:
         natural = Scale(-1.0 if row.get("more_than") else 0.0, 1.0, percent)
@@ -53,7 +55,7 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _round_up(value: float, percent: bool) -> float:
+def _round_up(value: float, percent: bool | str) -> float:
     """The next number with one digit, as it is shown (in percents or not)."""
     if value <= 0:
         return 0.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from circuits.report.axis import Scale, finite, scale_of
-from circuits.report.record import DASH
+from circuits.report.record import DASH, POINTS
 
 WIDTH = 15  # cells between the two ends of the scale
 ESTIMATE, INTERVAL, BOUND, CROSSED, MET, MISSED, LEFT, RIGHT = "●═│╪─·◄►"
@@ -139,10 +139,12 @@ def _interval(
 
 
 def _label(value: float, scale: Scale, *, unit: bool) -> str:
-    """An end of the scale in at most five characters; the unit stands once, at the right end."""
+    """An end of the scale in at most five characters and its unit, which stands once, at the right end."""
     shown = value * (100 if scale.percent else 1)
     text = f"{shown:.3g}" if 0.01 <= abs(shown) < 10_000 or shown == 0 else _short(shown)
-    return text + ("%" if scale.percent and unit else "")
+    if not (scale.percent and unit):
+        return text
+    return text + (f"{_GLUE}{POINTS}" if scale.percent == POINTS else "%")
 
 
 def _short(value: float) -> str:

@@ -7,21 +7,18 @@ from typing import Any
 
 from circuits.report.pages import anchor, claim_name, page_name, table
 from circuits.report.prose import prose
-from circuits.report.record import DASH, number
+from circuits.report.record import DASH, both_ends, number, unit_of
 
 
 def controls(row: Mapping[str, Any]) -> list[str]:
     """What the check comes to on prompts without their structure and on models with shuffled weights."""
     found: Mapping[str, Any] = row.get("controls") or {}
-    percent, sentences = bool(row.get("percent")), []
+    percent, sentences = unit_of(row), []
     broken = found.get("broken")
     if broken is not None:
-        told = "the selectors find nothing" if broken["value"] is None else f"it is {number(broken['value'], percent)}"
-        tail = (
-            "which satisfies the bound too: it is not about that structure"
-            if broken["holds"]
-            else "which does not satisfy the bound"
-        )
+        value = f"it is {number(broken['value'], percent)}{best_there(broken)}"
+        told = "the selectors find nothing" if broken["value"] is None else value
+        tail = f"which {without_structure(row)}" if broken["holds"] else "which does not satisfy the bound"
         tail = "" if broken["value"] is None else f", {tail}"
         sentences.append(f"With the structure of the prompts broken (their corrupted partners) {told}{tail}.")
     permuted = found.get("permuted") or []
@@ -35,10 +32,23 @@ def controls(row: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def span(values: Sequence[float | None], percent: bool) -> str:
+def best_there(control: Mapping[str, Any]) -> str:
+    """Which head a control of "some head" is of: the best one there, seldom the one of the claim."""
+    return f" (the best head there, {control['head']})" if control.get("head") else ""
+
+
+def without_structure(row: Mapping[str, Any]) -> str:
+    """What it means that the value on prompts without their structure satisfies the bound, as a fact and no reproach."""
+    if row.get("verdict") == "supported":
+        who = "the head does" if row.get("head") else "the model does"
+        return f"satisfies the bound too: {who} this without the structure, too"
+    return "satisfies the bound"
+
+
+def span(values: Sequence[float | None], percent: bool | str) -> str:
     """ " (0.111 to 0.232)"; empty where none is known."""
     known = [value for value in values if value is not None]
-    return f" ({number(min(known), percent)} to {number(max(known), percent)})" if known else ""
+    return f" ({both_ends(number(min(known), percent), number(max(known), percent))})" if known else ""
 
 
 def whole_run(entry: Mapping[str, Any]) -> list[str]:
@@ -65,7 +75,7 @@ def robustness(entry: Mapping[str, Any]) -> str | None:
     found = entry.get("robust")
     if not found:
         return None
-    percents = [bool(row.get("percent")) for row in entry.get("checks") or [] if not row.get("observe")]
+    percents = [unit_of(row) for row in entry.get("checks") or [] if not row.get("observe")]
     rows = [
         [
             "as claimed",
@@ -88,7 +98,7 @@ def _link(entry: Mapping[str, Any]) -> str:
     return f"[{prose(entry.get('claim') or claim_name(entry))}]({page_name(str(entry.get('file')))}#{anchor(entry)})"
 
 
-def _estimates(values: list[Any], percents: list[bool]) -> str:
+def _estimates(values: list[Any], percents: list[bool | str]) -> str:
     shown = [number(value, percent) for value, percent in zip(values, percents, strict=False)]
     return ", ".join(shown) or DASH
 

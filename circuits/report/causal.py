@@ -14,13 +14,13 @@ Row = Mapping[str, Any]
 _METRICS = {
     "logit_diff": "logit difference between answer and foil",
     "answer_logit": "logit of the answer",
-    "answer_logprob": "log probability of the answer",
+    "answer_logprob": "log probability of the answer (in nats)",
     "answer_prob": "probability of the answer",
     "pair_prob": "probability of the answer against the foil alone (the sigmoid of their logit difference)",
     "prob_diff": "probability of the answers minus that of the foils",
     "answer_rank": "rank of the answer (1 = the model's first choice)",
-    "kl": "KL divergence of the ablated from the clean prediction",
-    "loss": "mean next-token loss over the prompt",
+    "kl": "KL divergence KL(clean || ablated) of the predictions (in nats)",
+    "loss": "mean next-token loss over the prompt (in nats)",
 }
 _METHODS = {  # of one component, of several
     "mean": (
@@ -91,7 +91,19 @@ def _change(row: Row, clean: str = "clean", ablated: str = "ablated") -> str:
 
 
 def what_ablate(row: Row) -> str:
-    """The sentence of an ablation row."""
+    """What an ablation row measured."""
+    return _what_ablate(row) + _cut(row)
+
+
+def _cut(row: Row) -> str:
+    """Where ``range:`` cuts the metric, as a sentence; "" where it does not."""
+    if not row.get("range"):
+        return ""
+    low, high = row["range"]
+    return f" On each prompt a value below {number(low)} counts as {number(low)}, one above {number(high)} as {number(high)} (`range`)."
+
+
+def _what_ablate(row: Row) -> str:
     parts, of, several = parts_ablated(row), metric(row.get("metric")), len(row.get("ablated") or []) != 1
     where = f" at {code(row['at'])} only" if row.get("at") else ""
     be = "are" if several else "is"
@@ -112,15 +124,29 @@ def what_ablate(row: Row) -> str:
     if row.get("statistic") == "partial_necessity":
         count = (row.get("random") or {}).get("count")
         return (
-            f"Partial necessity: the share of {number(count)} random sets of as many components from outside "
-            f"it whose removal changes the {of} less than removing {parts} does{where}; outputs are "
-            f"replaced{_method(row, True)}."
+            f"Partial necessity: the share of {number(count)} random sets of as many heads and MLPs, drawn evenly from all "
+            f"outside it and not matched by layer, whose removal changes the {of} less than removing {parts} does{where}; "
+            f"outputs are replaced{_method(row, True)}."
         )
     return f"{_change(row)} when {replaced}."
 
 
 def what_keep(row: Row) -> str:
-    """The sentence of a circuit row."""
+    """What a circuit row measured."""
+    return _what_keep(row) + _cut(row)
+
+
+def how_drawn(row: Row) -> str:
+    """How the random circuits of a row were drawn, in a sentence; see ``measure.subsets``."""
+    mlps = (row.get("circuit") or {}).get("mlps")
+    sizes = "as many heads as the circuit has" if mlps is None else "as many heads and as many MLPs as the circuit has"
+    return (
+        f"A random circuit has {sizes}, drawn evenly from all of the model: not matched by layer, and it may share parts with "
+        "the circuit."
+    )
+
+
+def _what_keep(row: Row) -> str:
     circuit, of = row.get("circuit") or {}, metric(row.get("metric"))
     name, statistic = f"the circuit {code(circuit.get('name'))} ({circuit_size(circuit)})", row.get("statistic")
     rest = "every other head" + ("" if circuit.get("mlps") is None else " and every other MLP")
@@ -146,7 +172,7 @@ def what_keep(row: Row) -> str:
     count = number((row.get("random") or {}).get("count"))
     return (
         f"Sufficiency: the share of {count} random circuits of the same size that are less faithful, "
-        f"|F(M) - F(random)| > |F(M) - F(C)| in the mean {of}, when only {alone}."
+        f"|F(M) - F(random)| > |F(M) - F(C)| in the mean {of}, when only {alone}. {how_drawn(row)}"
     )
 
 
@@ -160,7 +186,7 @@ def what_path(row: Row) -> str:
     return (
         f"{_change(row, 'clean', 'patched')} when what {who} writes is replaced, on its direct way to {reached} only, "
         "by what it writes on the prompt's own corrupted partner; no other head or MLP sees the change except through "
-        "what the receiver then does."
+        f"what the receiver then does.{_cut(row)}"
     )
 
 

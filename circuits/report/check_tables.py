@@ -18,7 +18,7 @@ from circuits.report.pages import (
     table,
 )
 from circuits.report.prose import code, listing, prose
-from circuits.report.record import DASH, number
+from circuits.report.record import DASH, number, unit_of
 
 Row = Mapping[str, Any]
 
@@ -158,7 +158,7 @@ _COMPARISONS = ("interaction", "completeness", "minimality", "sufficiency", "par
 def _uniform(row: Row) -> str:
     holds = row.get("uniform_holds")
     tail = ", satisfies it too" if holds else ""
-    return DASH if row.get("uniform") is None else number(row["uniform"], bool(row.get("percent"))) + tail
+    return DASH if row.get("uniform") is None else number(row["uniform"], unit_of(row)) + tail
 
 
 def _passing(row: Row) -> str:
@@ -173,19 +173,15 @@ def _broken(row: Row) -> str:
         return DASH
     if broken.get("value") is None:
         return "the selectors find nothing"
-    value = number(broken["value"], bool(row.get("percent")))
-    return (
-        f"{value}, satisfies the bound too: **not due to the structure**"
-        if broken.get("holds")
-        else f"{value}, does not satisfy it"
-    )
+    value = number(broken["value"], unit_of(row)) + beside.best_there(broken)
+    return f"{value}, {beside.without_structure(row)}" if broken.get("holds") else f"{value}, does not satisfy it"
 
 
 def _shuffled(row: Row) -> str:
     found = (row.get("controls") or {}).get("permuted") or []
     if not found:
         return DASH
-    span = beside.span([each.get("value") for each in found], bool(row.get("percent")))
+    span = beside.span([each.get("value") for each in found], unit_of(row))
     return f"{number(sum(bool(each.get('holds')) for each in found))} of {number(len(found))} satisfy it{span}"
 
 
@@ -200,8 +196,7 @@ def _task(row: Row) -> str:
     clean = row.get("clean") or {}
     if clean.get("top1") is None or row.get("metric") == "prob_diff":  # of a set of answers one choice says little
         return DASH
-    low = f" (lower limit {number(clean['top1_low'], True)})" if clean.get("top1_low") is not None else ""
-    return f"first choice is {words.the_answer(clean)} on {number(clean['top1'], True)}{low}"
+    return f"first choice is {words.the_answer(clean)} on {number(clean['top1'], True)}{words.task_limit(row)}"
 
 
 _POINTS = {"clean": "the claim's model as it is", "model": "another model as it is"}
@@ -225,23 +220,21 @@ def points(rows: Sequence[Row]) -> str | None:
 def changed(rows: Sequence[Row]) -> str | None:
     """What an intervention did to the model's answers: means before and after, answers lost, what took their place."""
     header = [
-        "check",
-        "head or part",
-        "mean before",
-        "mean after",
+        "check, head or part",
+        "mean before, after",
         "answers lost",
         "first choices where it was lost",
         "median rank",
     ]
     found = [
-        [place(row), subject(row) or DASH, *_changes(row)] for row in rows if row.get("baseline") or row.get("lost")
+        [below(place(row), subject(row)), *_changes(row)] for row in rows if row.get("baseline") or row.get("lost")
     ]
-    if all(cell == DASH for line in found for cell in line[2:]):
+    if all(cell == DASH for line in found for cell in line[1:]):
         return None
     told = []
-    if any(line[4] != DASH for line in found):
+    if any(line[2] != DASH for line in found):
         told.append("answers lost: of the prompts whose first choice was the answer before")
-    if any(line[6] != DASH for line in found):
+    if any(line[4] != DASH for line in found):
         told.append("median rank: of the answer afterwards")
     legend = f" ({'; '.join(told)})" if told else ""
     return f"**What the intervention did**{legend}\n\n" + table(header, found)
@@ -250,14 +243,18 @@ def changed(rows: Sequence[Row]) -> str | None:
 def _changes(row: Row) -> list[str]:
     base, lost = {} if row.get("parts") else row.get("baseline") or {}, row.get("lost")
     fell = [f"{code(token)} ({number(count)})" for token, count in (row.get("fell_to") or [])[:_MOST_TOKENS]]
-    more = len(row.get("fell_to") or []) - len(fell)
     return [
-        number(base.get("clean")),
-        number(base.get("ablated")),
+        below(number(base.get("clean")), number(base.get("ablated"))),
         f"{number(lost[0])} of {number(lost[1])}" if lost and lost[1] else DASH,
-        ", ".join(fell) + (f" and {more} more" if more > 0 else "") or DASH,
-        number((row.get("ranks") or {}).get("median")),
+        ", ".join(fell) + words.other_tokens(row, len(fell)) or DASH,
+        _median(row.get("ranks") or {}),
     ]
+
+
+def _median(ranks: Mapping[str, Any]) -> str:
+    """The answer's median rank and the number of prompts that it is the median of: "288 (n = 64)"."""
+    n = sum((ranks.get("counts") or {}).values())
+    return number(ranks.get("median")) + (f" (n = {number(n)})" if n and ranks.get("median") is not None else "")
 
 
 def decided(rows: Sequence[Row], prompts: Mapping[str, Any]) -> str:
@@ -285,13 +282,14 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def warnings(rows: Sequence[Row]) -> str:
-    """The warnings of the checks, each said once, with the checks it is about."""
-    found: dict[str, list[str]] = {}
+    """The warnings of the checks and what else is noted of them, each said once, with the checks it is about."""
+    found: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        for text in row.get("warnings") or []:
+        for label, text in words.remarks(row):
             who = place(row) + (f" ({subject(row)})" if subject(row) else "")
-            found.setdefault(prose(text), []).append(who)
-    return "\n".join(f"- **Warning**, check {listing(dict.fromkeys(who))}: {text}" for text, who in found.items())
+            found.setdefault((label, prose(text)), []).append(who)
+    told = (f"- **{label}**, check {listing(dict.fromkeys(who))}: {text}" for (label, text), who in found.items())
+    return "\n".join(told)
 
 
 def reported(rows: Sequence[Row]) -> str | None:

@@ -26,10 +26,10 @@ from circuits.report.pages import (
     table,
     verdict_of,
 )
-from circuits.report.prose import code, prose
+from circuits.report.prose import code, expected_words, prose
 from circuits.report.provenance import how_to_reproduce, runs_and_models
 from circuits.report.ranking import beyond, deciding, strength
-from circuits.report.record import DASH, is_claim, number, suites_at_fault
+from circuits.report.record import DASH, POINTS, is_claim, number, suites_at_fault
 
 _MOST_REFUTATIONS = 8
 _NOT_TESTED = ("skipped", "invalid")
@@ -49,6 +49,7 @@ For prompts drawn independently from the stated family, given this model, these 
 each kind of wrong verdict on a check (SUPPORTED though false, REFUTED though true) has probability at most
 (1 - confidence) / 2 where the page calls the interval *guaranteed*; elsewhere it rests on the assumption named
 beside it. This holds however early the sampling stopped: each check takes prompts in blocks until it is decided.
+Each suite's page ends with how its intervals were made and how n was decided.
 Nothing is corrected for the number of claims in this report unless a table of discoveries says so.
 
 **Known negatives** are claims known to be false, kept to show that the tests can fail: they are expected to be
@@ -71,7 +72,7 @@ heads of the model by this value, *n* the number of prompts (of random circuits 
 
 ARMS = """\
 *Beyond its bound* is how far the interval that refutes (widened where a claim has several checks) ends on the wrong side
-of the bound, in the value's own unit and in arms: one arm is the distance from the estimate to that end of its interval.
+of the bound, in the value's own unit (of a percentage in points) and in arms: one arm is the distance from the estimate to that end of its interval.
 Refutations that were not expected stand first, then the others; each of the two is in order of arms, and exact values and
 ranks, which have none, come last in it."""
 
@@ -174,11 +175,10 @@ def not_as_expected(entries: Sequence[Entry]) -> list[str]:
 def _though(entry: Entry) -> str:
     if verdict_of(entry) == "invalid":
         return ""
-    return (
-        " though a known negative"
-        if known_negative(entry)
-        else f", expected {prose(entry.get('expected') or 'supported')}"
-    )
+    if known_negative(entry):
+        return " though a known negative"
+    told = expected_words(str(entry.get("expected") or "supported"))
+    return f", {prose(told.replace('expected: ', 'expected '))}"
 
 
 def _because(entry: Entry) -> str:
@@ -226,7 +226,7 @@ def _refuted_row(entry: Entry) -> list[str]:
 def beyond_text(row: Mapping[str, Any]) -> str:
     """How far the interval that refutes ends on the wrong side: "14.5% (2.8 arms)", a dash where that is not known."""
     far = beyond(row)
-    return DASH if far is None else f"{number(far.gap, bool(row.get('percent')))} ({far.arms:.1f} arms)"
+    return DASH if far is None else f"{number(far.gap, POINTS if row.get('percent') else False)} ({far.arms:.1f} arms)"
 
 
 def claim_row(entry: Entry, words_cell: str | None = None) -> list[str]:

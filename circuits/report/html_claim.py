@@ -25,7 +25,7 @@ from circuits.report.pages import (
     verdict_of,
 )
 from circuits.report.prose import SPACE, code, prose
-from circuits.report.record import DASH, number
+from circuits.report.record import DASH, number, unit_of
 from circuits.report.suite_page import VACUOUS, about, expectation, headline, more_of_prompts, own_code, prompt_facts
 
 Row = Mapping[str, Any]
@@ -111,20 +111,21 @@ def _folded(title: str, content: str) -> str:
 def _check(row: Row, chosen: Row | None) -> str:
     """A check: its interval against its bound, its numbers, and in words what they are and what would have refuted it."""
     verdict = "observed" if words.only_shown(row) else str(row.get("verdict") or "none")
-    label = "Check" if row.get("index") is None else f"Check {check_tables.place(row)}"
-    parts = [tag("h4", f"{escape(label)} {inline(check_tables.written(row))} {pill(verdict)}")]
+    name = "Check" if row.get("index") is None else f"Check {check_tables.place(row)}"
+    parts = [tag("h4", f"{escape(name)} {inline(check_tables.written(row))} {pill(verdict)}")]
     parts += [interval_mark(row, wide=True), _numbers(row), _paragraph(words.what(row))]
     parts += [_paragraph(sentence) for sentence in check_tables.how_much(row, chosen)]
     parts.append(tag("p", inline(words.why(row, chosen)), class_="why"))
     told = [tag("li", inline(sentence)) for sentence in [*words.beside(row), *beside.controls(row)]]
-    told += [tag("li", inline(f"**Warning:** {prose(text)}"), class_="warning") for text in row.get("warnings") or []]
+    for label, text in words.remarks(row):
+        told.append(tag("li", inline(f"**{label}:** {prose(text)}"), class_="warning" if label == "Warning" else None))
     parts.append(tag("ul", "".join(told)) if told else "")
     return tag("section", "".join(parts), class_=f"check v-{escape(verdict)}")
 
 
 def _numbers(row: Row) -> str:
     """The numbers of a check by name; a reported value stands right beside the measured one."""
-    percent, limits = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
+    percent, limits = unit_of(row), (row.get("bound_low"), row.get("bound_high"))
     found = {
         "estimate": number(row.get("estimate"), percent, limits), "interval": words.interval_limits(row),
         "bound": bound_text(row), "reported elsewhere": words.reported_value(row), "head or part": subject(row) or "",

@@ -13,7 +13,7 @@ from typing import Any
 from circuits.report import words
 from circuits.report.axis import scale_of
 from circuits.report.html_text import escape, plain, tag
-from circuits.report.record import number
+from circuits.report.record import both_ends, number, unit_of
 from circuits.report.sheet import one_line, round_up
 
 Row = Mapping[str, Any]
@@ -62,7 +62,7 @@ def interval_mark(row: Row, *, wide: bool = False) -> str:
 
 def interval_words(row: Row) -> str:
     """What an interval's drawing shows, as plain text."""
-    percent, beside = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
+    percent, beside = unit_of(row), (row.get("bound_low"), row.get("bound_high"))
     parts = [f"estimate {number(row.get('estimate'), percent, beside)}", f"interval {words.interval_limits(row)}"]
     parts += [f"bound {words.bound(row)}"] if words.bound(row) and not row.get("observe") else []
     return plain(", ".join(parts))
@@ -109,11 +109,11 @@ def _line(left: float, right: float, y: float, name: str) -> str:
 
 def _axis_labels(row: Row, low: float, high: float, at: Any, height: int) -> list[str]:
     """The bound's numbers below the axis, and the axis' ends where they do not get in each other's way."""
-    percent = bool(row.get("percent"))
+    percent = unit_of(row)
     bounded = [] if row.get("observe") or row.get("k") is not None else [row.get("bound_low"), row.get("bound_high")]
     edges = [(at(value), number(value, percent), "bound") for value in bounded if value is not None]
     if len(edges) == 2 and edges[1][0] - edges[0][0] < 14:
-        edges = [((edges[0][0] + edges[1][0]) / 2, f"{edges[0][1]} to {edges[1][1]}", "bound")]
+        edges = [((edges[0][0] + edges[1][0]) / 2, both_ends(edges[0][1], edges[1][1]), "bound")]
     ends = [(at(value), number(value, percent), "end") for value in (low, high)]
     ends = [end for end in ends if all(abs(end[0] - edge[0]) >= 16 for edge in edges)]
     return [

@@ -23,6 +23,8 @@ from circuits.report.html_claim import claim_section, pill, section_id
 from circuits.report.html_marks import interval_mark
 from circuits.report.html_text import block, code_span, escape, inline, tag
 from circuits.report.memo import Memo
+from circuits.report.methods import TITLE as TITLE_OF_METHODS
+from circuits.report.methods import how_made
 from circuits.report.pages import (
     MARKER,
     VERDICTS,
@@ -38,7 +40,7 @@ from circuits.report.pages import (
 )
 from circuits.report.provenance import how_to_reproduce, runs_and_models
 from circuits.report.ranking import deciding, strength
-from circuits.report.record import DASH, is_claim, number, suites_at_fault
+from circuits.report.record import DASH, is_claim, number, suites_at_fault, unit_of
 from circuits.report.suite_page import CONVENTIONS, scope
 
 TITLE = "Claims and what they came to"
@@ -187,7 +189,7 @@ def _card(file: str, entry: Entry) -> str:
     facts = [f"evidence {evidence_text(entry)}"] if evidence(entry) > -math.inf else []
     if row.get("estimate") is not None:
         limits = words.interval_limits(row)
-        told = number(row["estimate"], bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high")))
+        told = number(row["estimate"], unit_of(row), (row.get("bound_low"), row.get("bound_high")))
         measured = [tag("b", escape(told)), *([inline(limits)] if limits != DASH else [])]
         far = [f"beyond it by {inline(beyond_text(row))}"] if beyond_text(row) != DASH else []
         facts = [*measured, f"bound: {inline(words.bound(row))}", *far, *facts]
@@ -306,10 +308,12 @@ def _select(name: str, choices: Iterable[tuple[str, str]]) -> str:
 
 
 def _suite(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
-    """A suite's scope and the sections of its claims, in the order of its file."""
+    """A suite's scope, the sections of its claims in the order of its file, and how the intervals were made."""
     title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
     heading = tag("h2", escape(title)) + tag("p", code_span(file), class_="from")
-    tested = tag("summary", "What was tested, and what was not") + tag("p", inline(scope(entries, models)))
+    tested = tag("summary", "What was tested, and what was not") + block(scope(entries, models))
     about = tag("details", tested, class_="more")
     claims = "\n".join(claim_section(file, entry) for entry in entries)
-    return tag("section", heading + about + claims, class_="suite")
+    made = how_made(entries)
+    how = tag("details", tag("summary", TITLE_OF_METHODS) + block(made), class_="more") if made else ""
+    return tag("section", heading + about + claims + how, class_="suite")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from circuits.report.pages import claim_name
-from circuits.report.prose import listing
+from circuits.report.prose import expected_words, listing
 from circuits.report.record import clean_numbers, file_of, own_digest
 from circuits.store import alone, digest_of, values_folder
 
@@ -330,7 +330,7 @@ def _recoded(version: Version) -> str:
 def _aside(version: Version, previous: Version | None) -> str:
     """What the bounds alone do not tell: another expectation, or another question with the same bounds."""
     if version.expected != (previous.expected if previous is not None else "supported"):
-        return f" (expected: {version.expected})"
+        return f" ({expected_words(version.expected)})"
     return " (the same bounds, asked otherwise)" if previous is not None and previous.bounds == version.bounds else ""
 
 

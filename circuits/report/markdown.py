@@ -99,14 +99,14 @@ def _beside(claims: Mapping[str, Entry], runs: Mapping[str, Any], folder: Path) 
     """What pages show of each claim beside its entry.
 
     ``again``: the line that measures the claim again as its run did. ``history``: what the folder's ledger tells of other
-    versions of the claim, where it does.
+    versions of the claim, where it does. ``ledger``: whether the folder has one that can tell.
     """
     ledger = read_ledger(folder / NAME, claims)
     found: dict[str, Entry] = {}
     for name, entry in claims.items():
         history = history_of(entry, ledger) if ledger.lines else None
         again = measure_again(entry, runs.get(str(entry.get("run"))) or {})
-        found[name] = {**(history or {}), "again": again}
+        found[name] = {**(history or {}), "again": again, "ledger": bool(ledger.lines)}
     return found
 
 

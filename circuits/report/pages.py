@@ -11,7 +11,7 @@ from typing import Any
 from circuits.report import words
 from circuits.report.bars import bar_of
 from circuits.report.prose import code, prose
-from circuits.report.record import DASH, number
+from circuits.report.record import DASH, number, unit_of, without_points
 
 MARKER = "<!-- written by pytest-circuits from results.json; the next run overwrites it -->"
 VERDICTS = ("supported", "refuted", "inconclusive", "unmeasurable", "observed", "invalid", "skipped")
@@ -118,7 +118,8 @@ def details(summary: str, body: str) -> str:
 
 def known_negative(entry: Entry) -> bool:
     """Whether the suite expects this claim, or one of its checks, to be refuted."""
-    return "refuted" in str(entry.get("expected") or "")
+    expected = str(entry.get("expected") or "")
+    return expected == "refuted" or expected.startswith("{refuted")
 
 
 def history_line(entry: Entry) -> str:
@@ -142,9 +143,9 @@ def subject(row: Mapping[str, Any]) -> str:
 def estimate_with_interval(row: Mapping[str, Any]) -> str:
     """ "0.61 [0.58, 0.64]"; the bare value where there is no interval; a dash where nothing was measured."""
     edges = (row.get("bound_low"), row.get("bound_high"))
-    value = number(row.get("estimate"), bool(row.get("percent")), edges)
+    value = number(row.get("estimate"), unit_of(row), edges)
     limits = words.interval_limits(row)
-    return value if limits == DASH else f"{value} [{limits.replace(' to ', ', ')}]"
+    return value if limits == DASH else f"{value} [{without_points(limits.replace(' to ', ', '))}]"
 
 
 def effect_text(row: Mapping[str, Any]) -> str:

@@ -55,6 +55,23 @@ def listing(parts: Iterable[str]) -> str:
     return found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}" if found else ""
 
 
+def expected_words(text: str) -> str:
+    """What a suite expects of a claim, in words: "expected to fail: ...", "check 3 is expected to be refuted"."""
+    failing = re.fullmatch(r"\{xfail: (.*?)\.?\}?", text, re.S)
+    if failing:
+        return f"expected to fail: {failing[1]}"
+    known = re.fullmatch(r"\{refuted: \[(\d+)\]\}", text)
+    if known:
+        return f"check {known[1]} is expected to be refuted"
+    return f"expected: {text}"
+
+
+def as_sentence(text: str) -> str:
+    """Text that begins with a capital and ends with a mark, whatever it began with."""
+    text = text[:1].upper() + text[1:]
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
+
+
 def _many(of: sel.Set) -> str:
     """A set of tokens as a noun phrase in the plural (or what stands for it)."""
     match of:
@@ -66,7 +83,7 @@ def _many(of: sel.Set) -> str:
                 "self": "the token itself",
                 "end": "the last token",
                 "bos": "BOS",
-                "first": "the first position",
+                "first": "the first position (BOS where there is one)",
                 "duplicate": "all earlier copies of the same token",
                 "induction": "the tokens that follow earlier copies of the same token",
             }[name]
@@ -130,11 +147,32 @@ def _sides(text: str) -> tuple[str, str] | None:
         query = f"each {code(found.query.name)} token"
     elif _plain_set(found.query):
         query = "every token (BOS aside)" if query == "tokens" else f"each of the {query}"
-    if isinstance(found.key, sel.Not):
+    if isinstance(found.key, sel.Not) and found.key.of == sel.Structure("bos"):
+        key = "all tokens before it but BOS"
+    elif isinstance(found.key, sel.Not):
         key = f"all tokens before it that are not {_many(found.key.of)} (BOS aside)"
     elif _plain_set(found.key):
         key = f"all {key} before it" + ("" if isinstance(found.key, sel.Role) else " (BOS aside)")
     return query, key
+
+
+def several_queries(text: str) -> bool:
+    """Whether a selector may have more than one query token in a prompt; one that cannot be read may."""
+    try:
+        query = sel.parse(text).query
+    except ValueError:
+        return True
+    return not (
+        isinstance(query, sel.Index) or (isinstance(query, sel.Structure) and query.name in ("end", "bos", "first"))
+    )
+
+
+def same_queries(one: str, other: str) -> bool:
+    """Whether two selectors have the same query."""
+    try:
+        return sel.parse(one).query == sel.parse(other).query
+    except ValueError:
+        return False
 
 
 def attention_phrase(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from circuits.report.causal import metric, parts_ablated, what_ablate, what_keep, what_loss_map, what_path
-from circuits.report.prose import attention_phrase, code, listing, prose
+from circuits.report.prose import attention_phrase, code, listing, prose, same_queries, several_queries
 from circuits.report.record import number
 
 __all__ = ["head_name", "metric", "parts_ablated", "what"]
@@ -60,16 +60,30 @@ def _what_attends(row: Row) -> str:
         second = f"the same{there}" if there and str(more) == selector else f"{attention_phrase(str(more))}{there}"
         text = (
             f"Difference of two values, first minus second. {quantity}{joint}first {attention_phrase(selector)}; "
-            f"second {second}."
+            f"second {second}{_eligible(row, selector)}."
         )
     else:
-        text = f"{quantity}{joint}{attention_phrase(selector)}."
+        text = f"{quantity}{joint}{attention_phrase(selector)}{_eligible(row, selector)}."
     excluded = row.get("excluding") or []
     if excluded:
         names = {"bos": "BOS", "self": "the token itself"}
         left_out = listing(names.get(key, code(key)) for key in excluded)
         text += f" Attention to {left_out} was left out and the rest of each row rescaled to sum to 1."
     return text
+
+
+def _eligible(row: Row, selector: str) -> str:
+    """Which query tokens count: those with a key; of a comparison from the same tokens those with a key on both sides."""
+    more, other = row.get("more_than"), row.get("other") or {}
+    apart = bool(other.get("prompts")) and other["prompts"] != row.get("prompts")
+    if not (several_queries(selector) or (more and several_queries(str(more)))):
+        return ""
+    how = {"top1": "counted", "lift": "summed"}.get(str(row.get("statistic")), "averaged")
+    if not more:
+        return f", {how} over the tokens that have such a key"
+    if same_queries(selector, str(more)) and not apart:
+        return f"; {how} over the tokens that have a key on both sides"
+    return f"; each is {how} over the tokens that have such a key"
 
 
 def _what_score(row: Row) -> str:

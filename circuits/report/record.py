@@ -26,6 +26,9 @@ HOW = ("cached", "run", "status")
 """The keys of an entry that say how it came into its run."""
 DASH = "–"  # how null is shown
 TINY, TINY_TEXT = 1e-6, "1e-6"
+POINTS = "points"  # the unit of a difference of two shares
+_SHARES = ("answer_prob", "pair_prob", "prob_diff")
+_DIFFERENCES = ("change_in", "faithfulness", "completeness", "minimality")
 SUITE = "(suite)"
 """The id of the entry for the faults that a suite has outside its claims: it stands among them, but is no claim."""
 _PARTS = ("runs", "models", "claims")
@@ -208,8 +211,21 @@ def clean_numbers(value: Any, digits: int | None = None) -> Any:
     raise TypeError(f"a record holds numbers, texts, lists and mappings, not {type(value).__name__}: {value!r}")
 
 
-def number(value: Any, percent: bool = False, beside: Iterable[float | None] = ()) -> str:
-    """A number with 3 significant digits, or a dash for null.
+def unit_of(row: Mapping[str, Any]) -> bool | str:
+    """How the value of a row is shown: True as a percentage, ``POINTS`` as a difference of two shares, False as it is.
+
+    A relative change (a drop, a share recovered) is a percentage; the difference of two percentages is none.
+    """
+    if not row.get("percent"):
+        return False
+    if row.get("kind") in ("attends", "score"):
+        return POINTS if row.get("more_than") and row.get("statistic") != "lift" else True
+    share = row.get("metric") in _SHARES or str(row.get("metric") or "").startswith("top")
+    return POINTS if share and row.get("statistic") in _DIFFERENCES else True
+
+
+def number(value: Any, percent: bool | str = False, beside: Iterable[float | None] = ()) -> str:
+    """A number with 3 significant digits, or a dash for null. ``percent``: as ``unit_of`` gives it.
 
     More digits (up to 6) are shown where rounding would move it onto or across one of the values
     ``beside`` it, so that a printed limit never contradicts a verdict. What is not zero but below 1e-6 is
@@ -218,7 +234,7 @@ def number(value: Any, percent: bool = False, beside: Iterable[float | None] = (
     if value is None:
         return DASH
     beside = tuple(beside)
-    scale, unit = (100, "%") if percent else (1, "")
+    scale, unit = (100, f" {POINTS}" if percent == POINTS else "%") if percent else (1, "")
     near = any(edge and abs(edge * scale) <= TINY for edge in beside)
     if 0 < abs(value * scale) < TINY and not near:
         if value > 0:
@@ -230,7 +246,17 @@ def number(value: Any, percent: bool = False, beside: Iterable[float | None] = (
         shown = float(text.replace(",", ""))
         if all(_side(shown, edge * scale) == _side(value * scale, edge * scale) for edge in beside if edge is not None):
             break
-    return text + unit
+    return text + (unit if unit != f" {POINTS}" or text not in ("1", "-1") else " point")
+
+
+def both_ends(low: str, high: str, joint: str = " to ") -> str:
+    """ "-36.8 to -6.9 points": two numbers of one unit, which stands once where it is a word."""
+    return f"{without_points(low)}{joint}{high}"
+
+
+def without_points(text: str) -> str:
+    """A number without the word for its unit, for places where that stands already."""
+    return text.removesuffix(f" {POINTS}").removesuffix(" point")
 
 
 def _digits(value: float, digits: int) -> str:

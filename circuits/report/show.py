@@ -10,7 +10,8 @@ from typing import Any
 from circuits.report import beside, words
 from circuits.report.pages import claim_name, figures_of
 from circuits.report.plain import Look, bars, plain, shade, wrapped
-from circuits.report.record import DASH, number
+from circuits.report.prose import expected_words
+from circuits.report.record import DASH, number, unit_of
 from circuits.report.terminal import VACUOUS_BY, Entry, Line, colour, label, numbers
 
 _MOST_NAMED = 5
@@ -91,7 +92,7 @@ def claim_lines(node: str, record: Mapping[str, Any], folder: Path, look: Look) 
 
 def _flags(entry: Entry) -> str:
     """What is said beside the verdict: another expectation, VACUOUS, not as expected."""
-    flags = [] if entry.get("expected") in (None, "supported") else [f"expected: {entry['expected']}"]
+    flags = [] if entry.get("expected") in (None, "supported") else [expected_words(str(entry["expected"]))]
     flags += ["NOT as expected"] if entry.get("met") is False else []
     flags += [f"VACUOUS: {VACUOUS_BY}"] if entry.get("vacuous") else []
     return f"  ({'; '.join(flags)})" if flags else ""
@@ -124,8 +125,8 @@ def _check(row: Mapping[str, Any], entry: Entry, look: Look) -> Iterator[Line]:
     told += [] if skipped else [words.why(row, chosen)]
     for sentence in (*told, *words.beside(row), *beside.controls(row)):
         yield from _paragraph(plain(sentence), look, "  ")
-    for warning in row.get("warnings") or ():
-        for line in wrapped(f"warning: {warning}", look, "    ", "  "):
+    for label_, text in words.remarks(row):
+        for line in wrapped(f"{label_.lower()}: {text}", look, "    ", "  "):
             yield ((line, "yellow"),)
 
 
@@ -161,7 +162,7 @@ def _history(entry: Entry, record: Mapping[str, Any]) -> list[str]:
     if entry.get("cached"):
         found.append("the last run took it from the cache")
     found += [plain(text) for text in beside.whole_run(entry)]
-    percents = [bool(row.get("percent")) for row in entry.get("checks") or () if not row.get("observe")]
+    percents = [unit_of(row) for row in entry.get("checks") or () if not row.get("observe")]
     for each in entry.get("robust") or ():
         estimates = zip(each.get("estimates") or (), percents, strict=False)
         values = ", ".join(number(value, percent) for value, percent in estimates) or DASH

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from circuits.report import bars, beside, check_tables, diagram, mermaid, words
+from circuits.report import bars, beside, check_tables, diagram, mermaid, methods, words
 from circuits.report.concentration import concentrations
 from circuits.report.pages import (
     MARKER,
@@ -20,6 +20,7 @@ from circuits.report.pages import (
     estimate_with_interval,
     figures_of,
     history_line,
+    known_negative,
     model_lines,
     other_models,
     said,
@@ -27,22 +28,28 @@ from circuits.report.pages import (
     table,
     verdict_of,
 )
-from circuits.report.prose import code, prose
+from circuits.report.prose import code, expected_words, listing, prose
 from circuits.report.ranking import deciding
 from circuits.report.record import DASH, number
 
 _MOST_TOKENS = 64
 _MOST_OFFSETS = 16
+FAR = 0.05
+"""The least attention that is told of distances further than the first ones."""
 
 CONVENTIONS = (
-    "In `QUERY -> KEY` the query token attends to the key token. `␣` shows a space at the edge of a text; BOS is the "
-    "special token in front of a prompt. Intervals are for the mean over prompts. A dash means not measured or not "
+    "In `QUERY -> KEY` the query token attends to the key token. The value of a prompt is the mean over its query tokens that have such "
+    "a key (the first token has no `n-1`: BOS is a key only where it is named), the estimate is the mean over prompts, and intervals are "
+    "for that mean. `␣` shows a space at the edge of a text; BOS is the special token in front of a prompt. A dash means not measured or not "
     "applicable."
 )
 VACUOUS = (
     "**VACUOUS**: every check of this claim also holds under uniform attention, or on every model with shuffled weights, so "
     "a head without any structure would pass. The verdict says nothing about what this head has learned."
 )
+
+
+_INTERVALS = " [How the intervals were made, and how n was decided](#intervals) stands at the end."
 
 
 def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
@@ -54,10 +61,13 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
         f"Suite {code(file)}. [All claims](README.md)",
         scope(entries, models),
         '<a id="contents"></a>\n\n' + _contents(entries),
-        f"{CONVENTIONS} The bars: {bars.LEGEND}",
+        f"{CONVENTIONS} The bars: {bars.LEGEND}{_INTERVALS if methods.how_made(entries) else ''}",
     ]
     for entry in entries:
         parts += _claim(entry)
+    made = methods.how_made(entries)
+    if made:
+        parts += ['<a id="intervals"></a>', details(methods.TITLE, made)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -102,11 +112,30 @@ def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
     if templates:
         lines.append(f"- **Templates**: {', '.join(map(code, templates))}.")
     lines.append(f"- **Not tested**: {missing}")
+    earlier = other_versions(entries)
+    if earlier:
+        lines.append(f"- **Other versions**: {earlier}")
     notes = next((str(entry["notes"]) for entry in entries if entry.get("notes")), None)
     if notes is not None:
         told = "\n\n  ".join(map(prose, notes.split("\n\n")))  # paragraphs of one item of the list
         lines.append(f"- **The author's notes**, from the head of the suite: {told}")
     return "\n".join(lines)
+
+
+def other_versions(entries: Sequence[Entry]) -> str:
+    """How many claims were decided in other versions, in a sentence; "" where no ledger was kept that could tell."""
+    tested = [entry for entry in entries if entry.get("ledger") and verdict_of(entry) not in ("skipped", "invalid")]
+    if not tested:
+        return ""
+    edited = sum(any(not version["now"] for version in entry.get("versions") or []) for entry in tested)
+    these = f"{number(len(tested))} claim{'' if len(tested) == 1 else 's'} decided here"
+    if not edited:
+        none = "the claim decided here was never" if len(tested) == 1 else f"none of the {these} was ever"
+        return f"{none} decided in another version, as far as `ledger.jsonl` knows."
+    was = "was" if edited == 1 else "were"
+    return (
+        f"{number(edited)} of the {these} {was} also decided in other versions; *History* below the claim tells them."
+    )
 
 
 def _claim(entry: Entry) -> list[str]:
@@ -204,20 +233,17 @@ def own_code(own: Mapping[str, Any]) -> str:
 def expectation(entry: Entry) -> str:
     """What the suite expects of a claim, and what it came to."""
     expected = str(entry.get("expected") or "supported")
-    known = expected.startswith("{") and "refuted" in expected
+    told = prose(expected_words(expected))
     if expected == "refuted":
         text = "**Known negative**: this claim is known to be false and is expected to be refuted."
-    elif known:
-        text = (
-            "**Known negative**: a check of this claim is known to be false and is expected to be refuted "
-            f"({prose(expected)})."
-        )
+    elif known_negative(entry):
+        text = f"**Known negative**: a check of this claim is known to be false: {told}."
     elif expected == "invalid":
         text = "This claim is wrong as written on purpose: the loader is expected to refuse it."
     elif expected == "supported":
         text = "The suite expects this claim to be supported."
     else:
-        text = f"The suite expects {prose(expected)} of this claim."
+        text = f"This claim is {told}."
     if verdict_of(entry) == "skipped":
         return f"{text} It was skipped."
     if verdict_of(entry) == "observed":
@@ -251,7 +277,10 @@ def _profile(profile: Mapping[str, Any]) -> str:
     near = [
         f"{f'n-{back}' if back else 'itself'}\N{NO-BREAK SPACE}{number(value)}" for back, value in enumerate(offsets)
     ]
-    near = [each for each, value in zip(near, offsets, strict=True) if value is not None][:_MOST_OFFSETS]
+    known = [back for back, value in enumerate(offsets) if value is not None]
+    told = [back for back in known if back < _MOST_OFFSETS or offsets[back] >= FAR]
+    near = [near[back] for back in told]
+    near += [f"all others below {number(FAR)}"] if near and len(told) < len(known) else []
     rows = [
         [code(query), *(number(value) for value in values)]
         for query, values in zip(classes, profile.get("matrix") or [], strict=False)
@@ -290,10 +319,24 @@ def prompt_facts(name: str, prompts: Mapping[str, Any]) -> str:
             "length in tokens " + ", ".join(f"{prose(length)} ({number(lengths[length])} prompts)" for length in order)
         )
     if prompts.get("bos") is not None:
-        facts.append("BOS in front" if prompts["bos"] else "no BOS")
+        tokens = prompts.get("tokens") or []
+        which = f" ({code(tokens[0])})" if tokens else ""
+        facts.append(f"BOS{which} in front" if prompts["bos"] else "no BOS")
     if prompts.get("period") is not None:
         facts.append(f"period {number(prompts['period'])} tokens")
     lines = [f"**Prompts {code(name)}**: {'; '.join(facts) or 'nothing recorded'}."]
+    if prompts.get("requires"):
+        told = listing(f"{code(metric)} above {number(least)}" for metric, least in sorted(prompts["requires"].items()))
+        lines.append(f"- An intervention on them is measured only where the model surely has {told}")
+    if prompts.get("census"):
+        lines.append(
+            "- They are all the prompts that this family gives with these parameters: a value is exact for them, and speaks of no others"
+        )
+    elif _texts(prompts):
+        lines.append(
+            "- All texts of the suite are used. Intervals take them for independent draws: they speak of the mean over more texts of "
+            "this kind, and what they promise holds as far as these are such draws"
+        )
     if prompts.get("example") is not None:
         lines.append(f"- First prompt: {code(prompts['example'])}")
     for key, title, rule in (
@@ -310,13 +353,20 @@ def prompt_facts(name: str, prompts: Mapping[str, Any]) -> str:
 def more_of_prompts(prompts: Mapping[str, Any]) -> str:
     """Parameters, templates, tokens, number of answers, digest as a list; "" where none is recorded."""
     lines = []
-    if prompts.get("parameters"):
-        pairs = (
-            f"{key}: {value}"
-            for key, value in sorted(prompts["parameters"].items())
-            if not isinstance(value, (list, dict))
-        )
-        lines.append(f"- Parameters: {', '.join(map(code, pairs)) or 'see the YAML'}")
+    pairs = [
+        f"{key}: {_as_yaml(value)}"
+        for key, value in sorted((prompts.get("parameters") or {}).items())
+        if key != "texts"
+    ]
+    if pairs:
+        lines.append(f"- Parameters: {', '.join(map(code, pairs))}")
+    if prompts.get("roles"):
+        named = (f"{key}: {value}" for key, value in sorted(prompts["roles"].items()))
+        lines.append(f"- Roles (regular expressions): {', '.join(map(code, named))}")
+    texts = _texts(prompts)
+    if texts:
+        lines.append(f"- Texts ({number(len(texts))}, all of them):")
+        lines += [f"  - {_text(text)}" for text in texts]
     if prompts.get("templates"):
         lines.append(f"- Templates: {', '.join(map(code, prompts['templates']))}")
     tokens = prompts.get("tokens") or []
@@ -328,6 +378,34 @@ def more_of_prompts(prompts: Mapping[str, Any]) -> str:
     if prompts.get("digest"):
         lines.append(f"- Digest: {code(prompts['digest'])}")
     return "\n".join(lines)
+
+
+def _texts(prompts: Mapping[str, Any]) -> list[Any]:
+    """The texts of a set whose prompts are given literally."""
+    texts = (prompts.get("parameters") or {}).get("texts")
+    return texts if isinstance(texts, list) else []
+
+
+def _text(text: Any) -> str:
+    """A literal prompt with its answer, foil and corrupted partner, in one line."""
+    if not isinstance(text, Mapping):
+        return code(text)
+    parts = [code(text.get("text", ""))]
+    parts += [f"{key} {code(text[key])}" for key in ("answer", "foil", "corrupted") if text.get(key) is not None]
+    parts += [f"{key} {code(_as_yaml(text[key]))}" for key in sorted(text) if key not in _OF_TEXTS]
+    return ", ".join(parts)
+
+
+_OF_TEXTS = ("text", "answer", "foil", "corrupted")
+
+
+def _as_yaml(value: Any) -> str:
+    """A parameter in one line, as it may stand in YAML."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_as_yaml, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_as_yaml(each)}" for key, each in value.items()) + "}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _fenced(text: str, language: str = "text") -> str:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from circuits.report.record import is_claim, number, suites_at_fault
-from circuits.report.words import any_rule, never_closes, only_shown, top_rule, which_passing
+from circuits.report.record import is_claim, number, suites_at_fault, unit_of, without_points
+from circuits.report.words import any_rule, never_closes, only_shown, other_tokens, remarks, top_rule, which_passing
 
 Entry = Mapping[str, Any]
 Line = tuple[tuple[str, str | None], ...]
@@ -52,7 +52,7 @@ def compared(row: Mapping[str, Any]) -> str | None:
 
 def numbers(row: Mapping[str, Any]) -> str:
     """The estimate with its interval: "0.61 [0.58, 0.64]", "0.61 (all prompts there are)" or "not measured"."""
-    percent, beside = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
+    percent, beside = unit_of(row), (row.get("bound_low"), row.get("bound_high"))
     if row.get("points"):
         return f"a map of {len(row['points'])} points"
     if row.get("estimate") is None:
@@ -70,7 +70,7 @@ def numbers(row: Mapping[str, Any]) -> str:
         "-inf" if low is None else number(low, percent, beside),
         "inf" if high is None else number(high, percent, beside),
     )
-    return f"{text} [{ends[0]}, {ends[1]}]"
+    return f"{text} [{', '.join(map(without_points, ends))}]"
 
 
 def claims_section(entries: Mapping[str, Entry]) -> Iterator[Line]:
@@ -193,9 +193,10 @@ def _row_lines(row: Mapping[str, Any]) -> Iterator[str]:
         passing, heads = row["heads_passing"]
         yield f"    {passing} of {heads} heads of this model satisfy this bound{which_passing(row)}"
     if row.get("fell_to"):
-        yield f"    the answer fell to: {', '.join(f'{text!r} ({count})' for text, count in row['fell_to'])}"
-    for warning in row.get("warnings") or ():
-        yield f"    note: {warning}"
+        told = ", ".join(f"{text!r} ({count})" for text, count in row["fell_to"])
+        yield f"    the answer fell to: {told}{other_tokens(row, len(row['fell_to']))}"
+    for _, text in remarks(row):
+        yield f"    note: {text}"
 
 
 def _undecided(row: Mapping[str, Any]) -> str:

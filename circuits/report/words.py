@@ -9,9 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from circuits.report.prose import code, listing, ordinal, prose
+from circuits.report.asides import (
+    beside,
+    level_of,
+    other_tokens,
+    remarks,
+    reported_value,
+    says_itself,
+    task_limit,
+    the_answer,
+    which_passing,
+)
+from circuits.report.methods import divided
+from circuits.report.prose import as_sentence, code, listing, ordinal, prose
 from circuits.report.quantities import Row, head_name, metric, what
-from circuits.report.record import DASH, number
+from circuits.report.record import DASH, both_ends, number, unit_of
 
 __all__ = [
     "any_rule",
@@ -27,18 +39,24 @@ __all__ = [
     "metric",
     "only_shown",
     "ordinal",
+    "other_tokens",
     "prose",
+    "remarks",
     "reported_value",
+    "says_itself",
+    "task_limit",
+    "the_answer",
     "top_rule",
     "trust",
     "what",
+    "which_passing",
     "why",
 ]
 
 
 def interval_limits(row: Row) -> str:
     """ "0.58 to 0.64", with one-sided and missing limits said in words."""
-    percent, beside = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
+    percent, beside = unit_of(row), (row.get("bound_low"), row.get("bound_high"))
     low, high = row.get("low"), row.get("high")
     if low is None and high is None:
         return DASH
@@ -46,7 +64,7 @@ def interval_limits(row: Row) -> str:
         return f"up to {number(high, percent, beside)} (no lower limit)"
     if high is None:
         return f"from {number(low, percent, beside)} (no upper limit)"
-    return f"{number(low, percent, beside)} to {number(high, percent, beside)}"
+    return both_ends(number(low, percent, beside), number(high, percent, beside))
 
 
 def is_census(row: Row, prompts: Mapping[str, Any] | None = None) -> bool:
@@ -62,7 +80,7 @@ def is_census(row: Row, prompts: Mapping[str, Any] | None = None) -> bool:
 
 def how_much(row: Row, prompts: Mapping[str, Any] | None = None) -> str:
     """One sentence: on what it was measured, the estimate, its interval and what the interval rests on."""
-    percent, beside = bool(row.get("percent")), (row.get("bound_low"), row.get("bound_high"))
+    percent, beside = unit_of(row), (row.get("bound_low"), row.get("bound_high"))
     n, skipped = row.get("n"), row.get("skipped")
     many = "prompts" if n != 1 else "prompt"
     if row.get("estimate") is None:
@@ -100,33 +118,52 @@ def _stopped(row: Row) -> str:
     return f", decided there (at most {number(most)} were to be drawn)" if taken < most else ""
 
 
-def level_of(confidence: float) -> str:
-    """A confidence in percent with enough digits that it never reads as 100%."""
-    text = number(confidence, True)
-    return f"{100 * confidence:.6g}%" if text == "100%" and confidence < 1 else text
+def corrected_level(row: Row) -> str:
+    """ "98.8%, the error divided by 4": the level of the corrected interval, and what it was corrected for."""
+    level, times = level_of(row["corrected"]["confidence"]), divided(row)
+    return f"{level}, the error divided by {times}" if times > 1 else level
 
 
 def trust(row: Row) -> str:
     """What the interval rests on: " (betting interval, guaranteed)"; empty where nothing is recorded."""
-    name = row.get("interval")
-    parts = [prose(name) if "interval" in str(name) else f"{prose(name)} interval"] if name else []
-    if row.get("guaranteed") is True:
-        parts.append("guaranteed")
-    elif row.get("guaranteed") is False:
-        parts.append("not guaranteed")
+    name, _, lower = str(row.get("interval") or "").partition(", lower end ")
+    parts = [prose(name) if "interval" in name else f"{prose(name)} interval"] if name else []
+    parts += [f"its lower end by {prose(lower)}"] if lower else []
+    sure = "" if row.get("guaranteed") is None else "guaranteed" if row["guaranteed"] else "not guaranteed"
+    if sure and row.get("k") is not None:  # what decides is no interval
+        sure = f"the comparison with other heads, which decides, is {sure}"
+    elif sure and lower and row.get("guaranteed"):
+        sure = f"which alone took part in the verdict and is {sure}"
+    parts += [sure] if sure else []
     text = ", ".join(parts)
     if row.get("assumption"):
-        text += f"{': ' if text else ''}it assumes {prose(row['assumption'])}"
+        text += f"{': ' if text else ''}{_assumed(str(row['assumption']))}"
     return f" ({text})" if text else ""
+
+
+_ASSUMED = {  # as ``verdict.estimate`` and ``verdict.circuit_rows`` word them for the record
+    "near-normal, no unseen rare mode": "it assumes values that are nearly normal, without a rare mode that was not drawn",
+    "constant sample: prompts that differ are rare and differ by at most the observed range": (
+        "all values are equal, and it assumes that prompts which differ are rare and differ by at most the observed range"
+    ),
+    "the random circuits are drawn independently; the prompts' means are taken as measured": (
+        "it assumes that the random circuits are drawn independently, and takes the means over prompts as measured"
+    ),
+}
+
+
+def _assumed(text: str) -> str:
+    that = "that " if "prompts stand for" in text else ""
+    return _ASSUMED.get(text) or f"it assumes {that}{prose(text)}"
 
 
 def bound(row: Row) -> str:
     """The bound in words: "at least 0.4", "at most 10%", "between -10% and 10%"; empty when there is none."""
-    low, high, percent = row.get("bound_low"), row.get("bound_high"), bool(row.get("percent"))
+    low, high, percent = row.get("bound_low"), row.get("bound_high"), unit_of(row)
     if row.get("k") is not None:
         return f"among the {number(row['k'])} highest of all heads" if row["k"] != 1 else "the highest of all heads"
     if low is not None and high is not None:
-        return f"between {number(low, percent)} and {number(high, percent)}"
+        return f"between {both_ends(number(low, percent), number(high, percent), ' and ')}"
     if low is not None:
         return f"at least {number(low, percent)}"
     if high is not None:
@@ -135,7 +172,7 @@ def bound(row: Row) -> str:
 
 
 def _wrong_side(row: Row) -> str:
-    low, high, percent = row.get("bound_low"), row.get("bound_high"), bool(row.get("percent"))
+    low, high, percent = row.get("bound_low"), row.get("bound_high"), unit_of(row)
     if low is not None and high is not None:
         return f"below {number(low, percent)} or above {number(high, percent)}"
     return f"below {number(low, percent)}" if low is not None else f"above {number(high, percent)}"
@@ -154,7 +191,7 @@ def why(row: Row, prompts: Mapping[str, Any] | None = None) -> str:
     """Why the verdict is what it is, and what would have made it another one."""
     verdict = row.get("verdict")
     if only_shown(row):
-        tail = f" {_reason(row)}" if row.get("reason") else ""
+        tail = f" {as_sentence(_reason(row))}" if row.get("reason") else ""
         return (
             "Observed only: no bound was set, nothing would have refuted it, "
             f"and it has no influence on the verdict.{tail}"
@@ -169,7 +206,7 @@ def why(row: Row, prompts: Mapping[str, Any] | None = None) -> str:
         text = _why_any(row)
     else:
         text = _why_census(row) if row.get("exact") or is_census(row, prompts) else _why_interval(row)
-    return f"{text} {_reason(row)}" if row.get("reason") else text
+    return f"{text} {as_sentence(_reason(row))}" if row.get("reason") else text
 
 
 def _reason(row: Row) -> str:
@@ -194,7 +231,9 @@ def _why_interval(row: Row) -> str:
         opposite = "it would have been refuted had the measurement shown the opposite"
         return f"{verdict.capitalize()} by the bound {meets}; {opposite}."
     corrected = row.get("corrected") or {}
-    level = f" ({level_of(corrected['confidence'])})" if corrected.get("confidence") is not None else ""
+    if corrected.get("confidence") == row.get("confidence"):
+        corrected = {}  # of a single row, which needs no correction
+    level = f" ({corrected_level(row)})" if corrected.get("confidence") is not None else ""
     whole = f"the whole {'corrected ' if corrected else ''}interval"
     supports = f"supported had the whole interval been {meets}"
     refutes = f"refuted had {whole}{level} been {_wrong_side(row)}"
@@ -220,7 +259,7 @@ def never_closes(row: Row) -> str:
     An interval ends at the end of what a value can be, and never within it: where the end of an undecided interval *is* the
     bound, the bound is that end.
     """
-    low, high, percent = row.get("bound_low"), row.get("bound_high"), bool(row.get("percent"))
+    low, high, percent = row.get("bound_low"), row.get("bound_high"), unit_of(row)
 
     def written(value: float) -> str:
         return f"{value * 100:g}%" if percent else f"{value:g}"
@@ -278,8 +317,15 @@ def _why_any(row: Row) -> str:
             f"{verdict.capitalize()}: the bound is {bound(row)}; {number(some.get('passing'))} of "
             f"{number(some.get('of'))} heads meet it, and the scores are exact."
         )
+    decided = {
+        "refuted": "The interval shown is the one by which each head was tested against the claim, at "
+        f"{number(row.get('confidence'), True)}. ",
+        "supported": "No head is sure enough alone: all that meet the bound are, by the mean of their e-values. "
+        if some.get("together")
+        else "",
+    }
     return (
-        f"{verdict.capitalize()}: the bound is {bound(row)}; {any_rule(row)}. "
+        f"{verdict.capitalize()}: the bound is {bound(row)}; {any_rule(row)}. {decided.get(verdict, '')}"
         f"{number(some.get('passing'))} of {number(some.get('of'))} have an estimate that meets it. The best head was "
         "chosen on these very prompts, so its estimate leans to the good side."
     )
@@ -290,205 +336,9 @@ def _less(a: float | None, b: float | None) -> bool:
 
 
 def _refuting_side(row: Row) -> str:
-    low, high, percent = row.get("bound_low"), row.get("bound_high"), bool(row.get("percent"))
+    low, high, percent = row.get("bound_low"), row.get("bound_high"), unit_of(row)
     if low is not None and high is not None:
         estimate = row.get("estimate")
         below = estimate is not None and estimate < low
         return f"below {number(low, percent)}" if below else f"above {number(high, percent)}"
     return _wrong_side(row)
-
-
-def the_answer(clean: Mapping[str, Any]) -> str:
-    """ "the answer"; where several are right, the one of them that is meant."""
-    several = clean.get("right_answers")
-    return f"the one answer that is listed first, of up to {number(several)} right ones," if several else "the answer"
-
-
-def which_passing(row: Mapping[str, Any]) -> str:
-    """ ": 1.5, 6.9 and 11 more": the heads that satisfy a bound, the strongest first; empty where none is named."""
-    names = row.get("which_passing") or []
-    if not names:
-        return ""
-    more = row["heads_passing"][0] - len(names)
-    return f": {', '.join(names)}" + (f" and {number(more)} more" if more else "")
-
-
-def beside(row: Row) -> list[str]:
-    """What stands beside the estimate: controls, effect size, baselines, what the answer fell to, published values."""
-    percent, found = bool(row.get("percent")), []
-    if row.get("uniform") is not None:
-        found.append(
-            f"Under uniform attention over the visible tokens the value would be {number(row['uniform'], percent)}."
-        )
-    sides = row.get("sides") or {}
-    if sides.get("left") is not None and sides.get("right") is not None:
-        found.append(f"The two sides are {number(sides['left'], percent)} and {number(sides['right'], percent)}.")
-    effect = row.get("effect") or {}
-    if effect.get("value") is not None and not says_itself(row):
-        found.append(_effect(effect))
-    rank = row.get("rank")
-    if rank and rank[0] is not None and row.get("k") is None:
-        found.append(f"It ranks {ordinal(rank[0])} of the model's {number(rank[1])} heads by this value.")
-    found += _made_of(row)
-    passing = row.get("heads_passing")
-    if passing:
-        verb = "satisfies" if passing[0] == 1 else "satisfy"
-        found.append(
-            f"{number(passing[0])} of {number(passing[1])} heads of this model {verb} this bound{which_passing(row)}."
-        )
-    if row.get("removed_mass") is not None:
-        found.append(f"The keys left out had held {number(row['removed_mass'], True)} of the attention.")
-    base = row.get("baseline") or {}
-    if not row.get("parts") and (base.get("clean") is not None or base.get("ablated") is not None):
-        found.append(f"Mean clean value {number(base.get('clean'))}, mean ablated value {number(base.get('ablated'))}.")
-    clean = row.get("clean") or {}
-    if clean.get("top1") is not None and row.get("metric") != "prob_diff":  # of a set of answers one choice says little
-        low = f" (lower limit {number(clean['top1_low'], True)})" if clean.get("top1_low") is not None else ""
-        diff = (
-            f", with a mean logit difference of {number(clean['logit_diff'])}"
-            if clean.get("logit_diff") is not None
-            else ""
-        )
-        found.append(
-            f"Unablated, the model's first choice is {the_answer(clean)} on {number(clean['top1'], True)} of prompts{low}{diff}."
-        )
-    lost = row.get("lost")
-    if lost and lost[1]:
-        found.append(
-            f"Of the {number(lost[1])} prompts whose answer the clean model has there, {number(lost[0])} lose it."
-        )
-    if row.get("fell_to"):
-        tokens = listing(
-            f"{code(token)} ({number(count)} {'prompt' if count == 1 else 'prompts'})"
-            for token, count in row["fell_to"]
-        )
-        found.append(f"Where the answer was lost, the first choices are now: {tokens}.")
-    ranks = row.get("ranks") or {}
-    if ranks:
-        found.append(_ranks(ranks))
-    if reported_value(row):
-        found.append(_reported(row))
-    return found
-
-
-_PROFILE = {"self": "itself", "previous": "the one before", "next": "the next", "next_but_one": "the next but one"}
-
-
-def says_itself(row: Row) -> bool:
-    """Whether the row's value is its own effect size: a relative change needs no second one beside it."""
-    own = ("drop_in", "recovers", "faithfulness", "completeness", "minimality", "sufficiency", "partial_necessity")
-    return row.get("statistic") in own
-
-
-def _made_of(row: Row) -> list[str]:
-    """The runs that a value is made of, its other form, random circuits, the worst case, an OV circuit's profile."""
-    percent, found = bool(row.get("percent")), []
-    parts = row.get("parts") or {}
-    if parts:
-        told = ", ".join(f"{prose(name.replace(chr(92), ' less '))} {number(value)}" for name, value in parts.items())
-        found.append(f"Means: {told}.")
-    others = row.get("beside") or []
-    for other in [others] if isinstance(others, Mapping) else others:
-        limits = f" [{number(other.get('low'), percent)}, {number(other.get('high'), percent)}]"
-        found.append(f"Beside it, {prose(other.get('label'))}: {number(other.get('value'), percent)}{limits}.")
-    random = row.get("random") or {}
-    shares = row.get("statistic") in ("sufficiency", "partial_necessity")
-    if random.get("median") is not None and shares:
-        found.append(
-            f"With random circuits the mean is {number(random['median'])} away from F(M) in the median "
-            f"({number(random.get('min'))} to {number(random.get('max'))}); {number(random.get('as_good'))} of "
-            f"{number(random['count'])} do at least as well as the claimed one."
-        )
-    elif random.get("median") is not None:
-        found.append(
-            f"{number(random['count'])} random circuits of the same size come to {number(random['median'], percent)} in "
-            f"the median ({number(random.get('min'), percent)} to {number(random.get('max'), percent)}); "
-            f"{number(random.get('as_good'))} of them do at least as well."
-        )
-    worst = row.get("worst") or {}
-    if worst.get("value") is not None:
-        removed = listing(map(prose, worst.get("removed") or [])) or "nothing"
-        of = f" of component {prose(worst['component'])}" if worst.get("component") else ""
-        found.append(f"The deciding case{of} is with {removed} removed: {number(worst['value'])}.")
-    profile = row.get("profile") or {}
-    if profile:
-        told = ", ".join(f"{_PROFILE.get(key, prose(key))} {number(value, True)}" for key, value in profile.items())
-        found.append(f"Within the sequence the largest logit is at: {told} (share of members).")
-    if row.get("left_out"):
-        found.append(f"Left out, no single token here: {listing(map(code, row['left_out']))}.")
-    return found
-
-
-def _effect(effect: Mapping[str, Any]) -> str:
-    kind, value = effect.get("kind"), effect["value"]
-    if kind == "lift":
-        return f"Effect size: {number(value)} times the value under uniform attention ({_times(value)})."
-    if kind == "lift_over_heads":
-        return f"Effect size: {number(value)} times the mean of the model's heads."
-    if kind == "d_z":
-        return (
-            f"Effect size: paired d_z {number(value)}, {_cohen(value)} (mean difference over the standard deviation of "
-            "the differences)."
-        )
-    if kind == "d":
-        return (
-            f"Effect size: Cohen's d {number(value)}, {_cohen(value)} (difference of the means over the pooled standard "
-            "deviation)."
-        )
-    if kind == "relative":
-        return f"Effect size: relative change {number(value, True)}, {_change(value)}."
-    return f"Effect size: {prose(kind)} {number(value)}."
-
-
-def _cohen(value: float) -> str:
-    """A standardised difference by the conventions of Cohen (1988)."""
-    size = abs(value)
-    return next(
-        (word for least, word in ((0.8, "large"), (0.5, "medium"), (0.2, "small")) if size >= least), "negligible"
-    )
-
-
-def _times(lift: float) -> str:
-    """What a lift over uniform attention comes to."""
-    if lift < 0.8:
-        return "less than a head that looks everywhere alike"
-    much = "much more than" if lift >= 3.0 else "more than" if lift >= 1.25 else "about as much as"
-    return f"{much} a head that looks everywhere alike"
-
-
-def _change(value: float) -> str:
-    """What a relative change comes to."""
-    size = abs(value)
-    if size < 0.05:
-        return "hardly any"
-    much = "nearly all of it" if size >= 0.95 else "most of it" if size >= 0.5 else "a part of it"
-    if value < 0:
-        return f"{much} lost"
-    return "somewhat more than before" if size < 0.5 else "far more than before"
-
-
-def _ranks(ranks: Mapping[str, Any]) -> str:
-    parts = [f"median {number(ranks['median'])}"] if ranks.get("median") is not None else []
-    parts += [f"first on {number(ranks['first'], True)} of prompts"] if ranks.get("first") is not None else []
-    counts = ranks.get("counts") or {}
-    order = sorted(counts, key=lambda rank: (len(str(rank)), str(rank)))
-    if order:
-        listed = ", ".join(f"{prose(rank)} ({number(counts[rank])})" for rank in order[:8])
-        parts.append(f"rank (prompts): {listed}{', ...' if len(order) > 8 else ''}")
-    return f"Rank of the answer after the ablation: {'; '.join(parts) or 'not measured'}."
-
-
-def reported_value(row: Row) -> str:
-    """A published value with its source, "47.1% (arXiv ...)"; empty where the claim gives none."""
-    reported = row.get("reported") or {}
-    value = reported.get("value")
-    if value is None:
-        return ""
-    told = prose(value) if isinstance(value, str) else number(value, bool(row.get("percent")))
-    origin = "; ".join(prose(reported[key]) for key in ("source", "conditions") if reported.get(key))
-    return told + (f" ({origin})" if origin else "")
-
-
-def _reported(row: Row) -> str:
-    here = "not measured" if row.get("estimate") is None else number(row["estimate"], bool(row.get("percent")))
-    return f"Reported elsewhere: {reported_value(row)}; here: {here}. The reported value has no part in the verdict."

@@ -1,0 +1,293 @@
+"""What stands beside a row's estimate in words: controls, effect size, the task, lost answers, published values, notes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from circuits.report.causal import how_drawn
+from circuits.report.prose import code, listing, ordinal, prose
+from circuits.report.quantities import Row
+from circuits.report.record import both_ends, number, unit_of
+
+
+def level_of(confidence: float) -> str:
+    """A confidence in percent with enough digits that it never reads as 100%."""
+    text = number(confidence, True)
+    return f"{100 * confidence:.6g}%" if text == "100%" and confidence < 1 else text
+
+
+def the_answer(clean: Mapping[str, Any]) -> str:
+    """ "the answer"; where several are right, the one of them that is meant."""
+    several = clean.get("right_answers")
+    return f"the one answer that is listed first, of up to {number(several)} right ones," if several else "the answer"
+
+
+def other_tokens(row: Row, shown: int) -> str:
+    """ " and 3 other tokens (4 prompts)": what took the answer's place beside the first ``shown`` tokens; "" where nothing did.
+
+    The record holds the most frequent tokens only: where their prompts are not all, the rest is one token or more.
+    """
+    fell = row.get("fell_to") or []
+    listed = sum(count for _, count in fell)
+    prompts = max((row.get("lost") or [0])[0], listed) - sum(count for _, count in fell[:shown])
+    if not prompts:
+        return ""
+    left = len(fell) - shown
+    some = "" if prompts == sum(count for _, count in fell[shown:]) else "at least "
+    tokens = left + bool(some)
+    many = f"{number(tokens)} other token{'' if tokens == 1 else 's'}"
+    return f" and {some}{many} ({number(prompts)} prompt{'' if prompts == 1 else 's'})"
+
+
+def task_limit(row: Row) -> str:
+    """ " (95% interval from 87.4%, betting)": where the interval of the model's accuracy begins, its level and its method.
+
+    The record holds the limit alone. It is that of Clopper and Pearson where it equals it, else one by betting
+    (``verdict.rows.clean_facts`` knows no third).
+    """
+    clean = row.get("clean") or {}
+    if clean.get("top1_low") is None:
+        return ""
+    level = f"{level_of(row['confidence'])} interval" if row.get("confidence") is not None else "interval"
+    return f" ({level} from {number(clean['top1_low'], True)}{_how_limited(row, clean)})"
+
+
+def _how_limited(row: Row, clean: Mapping[str, Any]) -> str:
+    n, confidence, share = row.get("n"), row.get("confidence"), clean["top1"]
+    hits = round(share * n) if n else 0
+    if not n or not hits or confidence is None or row.get("unit") or abs(hits - share * n) > 1e-3:
+        return ""
+    exact = math.isclose(_chance(n, hits, clean["top1_low"]), (1.0 - confidence) / 2.0, rel_tol=0.01)
+    return ", Clopper-Pearson" if exact else ", betting"
+
+
+@cache
+def _chance(n: int, hits: int, share: float) -> float:
+    """The chance of at least ``hits`` successes in ``n`` draws that succeed with probability ``share``."""
+    if not 0.0 < share < 1.0:
+        return share
+    one, other = math.log(share), math.log1p(-share)
+    whole = math.lgamma(n + 1)
+    return sum(
+        math.exp(whole - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * one + (n - k) * other)
+        for k in range(hits, n + 1)
+    )
+
+
+def remarks(row: Row) -> list[tuple[str, str]]:
+    """What is noted beside a row, each with its label: a warning, or a note where nothing is to be warned of.
+
+    That uniform attention satisfies a bound too says little for a head that satisfies it, nothing of one that does not;
+    and where a lift is asked to lie within a band, the claim may be that very likeness.
+    """
+    found = []
+    for text in row.get("warnings") or []:
+        uniform = _UNIFORM.match(str(text))
+        band = row.get("bound_low") is not None and row.get("bound_high") is not None
+        if uniform and row.get("verdict") != "supported":
+            found.append(("Note", f"{uniform[1]} would satisfy this bound"))
+        elif uniform and band and row.get("statistic") == "lift":
+            found.append(("Note", f"{uniform[1]} lies within this band, too: the head is near it"))
+        else:
+            found.append(("Warning", str(text)))
+    return found
+
+
+_UNIFORM = re.compile(r"(uniform attention \(.*\)) satisfies this bound too")
+
+
+def which_passing(row: Mapping[str, Any]) -> str:
+    """ ": 1.5, 6.9 and 11 more": the heads that satisfy a bound, the strongest first; empty where none is named."""
+    names = row.get("which_passing") or []
+    if not names:
+        return ""
+    more = row["heads_passing"][0] - len(names)
+    return f": {', '.join(names)}" + (f" and {number(more)} more" if more else "")
+
+
+def beside(row: Row) -> list[str]:
+    """What stands beside the estimate: controls, effect size, baselines, what the answer fell to, published values."""
+    percent, found = unit_of(row), []
+    if row.get("uniform") is not None:
+        found.append(
+            f"Under uniform attention over the visible tokens the value would be {number(row['uniform'], percent)}."
+        )
+    sides = row.get("sides") or {}
+    if sides.get("left") is not None and sides.get("right") is not None:
+        two = (number(sides[side], bool(percent)) for side in ("left", "right"))
+        found.append(f"The two sides are {' and '.join(two)}.")
+    effect = row.get("effect") or {}
+    if effect.get("value") is not None and not says_itself(row):
+        found.append(_effect(effect))
+    rank = row.get("rank")
+    if rank and rank[0] is not None and row.get("k") is None:
+        tied = row.get("rank_tied")
+        tail = f", a place that it shares with {number(tied)} {'other' if tied == 1 else 'others'}" if tied else ""
+        found.append(f"It ranks {ordinal(rank[0])} of the model's {number(rank[1])} heads by this value{tail}.")
+    found += _made_of(row)
+    passing = row.get("heads_passing")
+    if passing:
+        verb = "satisfies" if passing[0] == 1 else "satisfy"
+        found.append(
+            f"{number(passing[0])} of {number(passing[1])} heads of this model {verb} this bound{which_passing(row)}."
+        )
+    if row.get("removed_mass") is not None:
+        found.append(f"The keys left out had held {number(row['removed_mass'], True)} of the attention.")
+    base = row.get("baseline") or {}
+    if not row.get("parts") and (base.get("clean") is not None or base.get("ablated") is not None):
+        found.append(f"Mean clean value {number(base.get('clean'))}, mean ablated value {number(base.get('ablated'))}.")
+    clean = row.get("clean") or {}
+    if clean.get("top1") is not None and row.get("metric") != "prob_diff":  # of a set of answers one choice says little
+        diff = (
+            f", with a mean logit difference of {number(clean['logit_diff'])}"
+            if clean.get("logit_diff") is not None
+            else ""
+        )
+        found.append(
+            f"Unablated, the model's first choice is {the_answer(clean)} on {number(clean['top1'], True)} of prompts{task_limit(row)}{diff}."
+        )
+    lost = row.get("lost")
+    if lost and lost[1]:
+        verb, run = "loses" if lost[0] == 1 else "lose", "circuit alone" if row.get("within") else "clean model"
+        found.append(f"Of the {number(lost[1])} prompts whose answer the {run} has there, {number(lost[0])} {verb} it.")
+    if row.get("fell_to"):
+        tokens = listing(
+            f"{code(token)} ({number(count)} {'prompt' if count == 1 else 'prompts'})"
+            for token, count in row["fell_to"]
+        )
+        tokens += other_tokens(row, len(row["fell_to"]))
+        found.append(f"Where the answer was lost, the first choices are now: {tokens}.")
+    ranks = row.get("ranks") or {}
+    if ranks:
+        found.append(_ranks(ranks))
+    if reported_value(row):
+        found.append(_reported(row))
+    return found
+
+
+_PROFILE = {"self": "itself", "previous": "the one before", "next": "the next", "next_but_one": "the next but one"}
+
+
+def says_itself(row: Row) -> bool:
+    """Whether the row's value is its own effect size: a relative change needs no second one beside it."""
+    own = ("drop_in", "recovers", "faithfulness", "completeness", "minimality", "sufficiency", "partial_necessity")
+    return row.get("statistic") in own
+
+
+def _made_of(row: Row) -> list[str]:
+    """The runs that a value is made of, its other form, random circuits, the worst case, an OV circuit's profile."""
+    percent, found = unit_of(row), []
+    parts = row.get("parts") or {}
+    if parts:
+        told = ", ".join(f"{prose(name.replace(chr(92), ' less '))} {number(value)}" for name, value in parts.items())
+        found.append(f"Means: {told}.")
+    others = row.get("beside") or []
+    for other in [others] if isinstance(others, Mapping) else others:
+        limits = f" [{both_ends(number(other.get('low'), percent), number(other.get('high'), percent), ', ')}]"
+        found.append(f"Beside it, {prose(other.get('label'))}: {number(other.get('value'), percent)}{limits}.")
+    random = row.get("random") or {}
+    shares = row.get("statistic") in ("sufficiency", "partial_necessity")
+    if random.get("median") is not None and shares:
+        found.append(
+            f"With random circuits the mean is {number(random['median'])} away from F(M) in the median "
+            f"({number(random.get('min'))} to {number(random.get('max'))}); {number(random.get('as_good'))} of "
+            f"{number(random['count'])} do at least as well as the claimed one."
+        )
+    elif random.get("median") is not None:
+        found.append(
+            f"{number(random['count'])} random circuits of the same size come to {number(random['median'], percent)} in "
+            f"the median ({both_ends(number(random.get('min'), percent), number(random.get('max'), percent))}); "
+            f"{number(random.get('as_good'))} of them do at least as well. {how_drawn(row)}"
+        )
+    worst = row.get("worst") or {}
+    if worst.get("value") is not None:
+        removed = listing(map(prose, worst.get("removed") or [])) or "nothing"
+        of = f" of component {prose(worst['component'])}" if worst.get("component") else ""
+        found.append(f"The deciding case{of} is with {removed} removed: {number(worst['value'])}.")
+    profile = row.get("profile") or {}
+    if profile:
+        told = ", ".join(f"{_PROFILE.get(key, prose(key))} {number(value, True)}" for key, value in profile.items())
+        found.append(f"Within the sequence the largest logit is at: {told} (share of members).")
+    if row.get("left_out"):
+        found.append(f"Left out, no single token here: {listing(map(code, row['left_out']))}.")
+    return found
+
+
+def _effect(effect: Mapping[str, Any]) -> str:
+    kind, value = effect.get("kind"), effect["value"]
+    if kind == "lift":
+        return f"Effect size: {number(value)} times the value under uniform attention ({_times(value)})."
+    if kind == "lift_over_heads":
+        return f"Effect size: {number(value)} times the mean of the model's heads."
+    if kind == "d_z":
+        return (
+            f"Effect size: paired d_z {number(value)}, {_cohen(value)} (mean difference over the standard deviation of "
+            "the differences)."
+        )
+    if kind == "d":
+        return (
+            f"Effect size: Cohen's d {number(value)}, {_cohen(value)} (difference of the means over the pooled standard "
+            "deviation)."
+        )
+    if kind == "relative":
+        return f"Effect size: relative change {number(value, True)}, {_change(value)}."
+    return f"Effect size: {prose(kind)} {number(value)}."
+
+
+def _cohen(value: float) -> str:
+    """A standardised difference by the conventions of Cohen (1988)."""
+    size = abs(value)
+    return next(
+        (word for least, word in ((0.8, "large"), (0.5, "medium"), (0.2, "small")) if size >= least), "negligible"
+    )
+
+
+def _times(lift: float) -> str:
+    """What a lift over uniform attention comes to."""
+    if lift < 0.8:
+        return "less than a head that looks everywhere alike"
+    much = "much more than" if lift >= 3.0 else "more than" if lift >= 1.25 else "about as much as"
+    return f"{much} a head that looks everywhere alike"
+
+
+def _change(value: float) -> str:
+    """What a relative change comes to."""
+    size = abs(value)
+    if size < 0.05:
+        return "hardly any"
+    much = "nearly all of it" if size >= 0.95 else "most of it" if size >= 0.5 else "a part of it"
+    if value < 0:
+        return f"{much} lost"
+    return "somewhat more than before" if size < 0.5 else "far more than before"
+
+
+def _ranks(ranks: Mapping[str, Any]) -> str:
+    parts = [f"median {number(ranks['median'])}"] if ranks.get("median") is not None else []
+    parts += [f"first on {number(ranks['first'], True)} of prompts"] if ranks.get("first") is not None else []
+    counts = ranks.get("counts") or {}
+    order = sorted(counts, key=lambda rank: (len(str(rank)), str(rank)))
+    if order:
+        listed = ", ".join(f"{prose(rank)} ({number(counts[rank])})" for rank in order[:8])
+        rest = sum(counts[rank] for rank in order[8:])
+        parts.append(f"rank (prompts): {listed}" + (f" and higher ones ({number(rest)})" if rest else ""))
+    return f"Rank of the answer after the ablation: {'; '.join(parts) or 'not measured'}."
+
+
+def reported_value(row: Row) -> str:
+    """A published value with its source, "47.1% (arXiv ...)"; empty where the claim gives none."""
+    reported = row.get("reported") or {}
+    value = reported.get("value")
+    if value is None:
+        return ""
+    told = prose(value) if isinstance(value, str) else number(value, unit_of(row))
+    origin = "; ".join(prose(reported[key]) for key in ("source", "conditions") if reported.get(key))
+    return told + (f" ({origin})" if origin else "")
+
+
+def _reported(row: Row) -> str:
+    here = "not measured" if row.get("estimate") is None else number(row["estimate"], unit_of(row))
+    return f"Reported elsewhere: {reported_value(row)}; here: {here}. The reported value has no part in the verdict."
