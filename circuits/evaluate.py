@@ -380,7 +380,9 @@ class Evaluator:
         for cell, here in zip(cells, places, strict=True):
             for (prompts, series), n in zip(cls._shown(cell, here), here.at, strict=True):
                 if n >= most.get(prompts.title, 0):
-                    most[prompts.title], found[prompts.title] = n, series.facts(n)
+                    asked = {"requires": dict(prompts.requires or {}), "roles": dict(prompts.roles)}
+                    told = {name: value for name, value in asked.items() if value}
+                    most[prompts.title], found[prompts.title] = n, series.facts(n) | told
         return found
 
     @staticmethod

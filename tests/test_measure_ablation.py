@@ -137,7 +137,7 @@ def test_texts_without_answers_have_kl_and_loss_only(tiny: dict[str, Path], tmp_
         metric = row["metric"]
         expected = effect(row["statistic"], [b[metric] for b in before], [a[metric] for a in after])
         same(row["estimate"], expected)
-        assert row["clean"] == {"top1": None, "top1_low": None, "logit_diff": None}
+        assert row["clean"] == dict.fromkeys(("top1", "top1_low", "top1_interval", "top1_confidence", "logit_diff"))
         assert row["verdict"] in ("supported", "inconclusive", "refuted")
         assert row["reason"] is None
 

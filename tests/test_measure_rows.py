@@ -353,6 +353,7 @@ def test_a_drop_is_a_ratio_of_means() -> None:
         assert row["effect"] == {"kind": "relative", "value": pytest.approx((a - b) / b)}
         assert (row["uniform"], row["heads_passing"]) == (None, None)
         assert row["clean"]["top1"] == 1.0
+        assert (row["clean"]["top1_interval"], row["clean"]["top1_confidence"]) == ("betting", 0.95)
         assert betting.log_e(np.ones(24), row["clean"]["top1_low"]) == pytest.approx(np.log(40), abs=0.05)
     kl = ablated("after", "kl", [0.0] * 6, [0.1, 0.2, 0.3, 0.1, 0.2, 0.3], at_least(0.01))
     assert kl["effect"]["kind"] == "d_z"

@@ -257,3 +257,21 @@ def test_the_terminal_agrees_with_the_record(cold: Run) -> None:
     for name, entry in cold.results["claims"].items():
         if entry["status"] in ("measured", "cached"):
             assert words[name.split("::")[1]] == entry["verdict"].upper()
+
+
+def test_prompts_say_what_they_need_and_which_roles_they_were_given(pytester: pytest.Pytester) -> None:
+    """Two sets that draw the same prompts are told apart by what is asked of the model on them."""
+    suite = GOOD.replace(
+        "prompts:\n",
+        "prompts:\n  done: {family: named_sequence, members: numerals, requires: {top1: 0.4}, roles: {point: '\\.'}}\n",
+    )
+    project(pytester.path, good=suite.replace("prompts: numerals", "prompts: [numerals, done]"))
+    pytester.runpytest_inprocess()
+    found = {
+        name: facts for entry in results(pytester.path)["claims"].values() for name, facts in entry["prompts"].items()
+    }
+    assert found["done"]["requires"] == {"top1": 0.4}
+    assert found["done"]["roles"] == {"point": "\\."}
+    assert not {"requires", "roles"} & found["numerals"].keys()
+    page = (pytester.path / "reports" / "hypotheses--good.md").read_text()
+    assert "- An intervention on them is measured only where the model surely has `top1` above 0.4" in page

@@ -278,18 +278,23 @@ def test_random_circuits_are_said_to_be_drawn_as_they_are() -> None:
 
 
 TASKS = {
-    "exact": (row(n=32, clean={"top1": 1.0, "top1_low": 0.891}), " (95% interval from 89.1%, Clopper-Pearson)"),
-    "betting": (row(n=32, clean={"top1": 1.0, "top1_low": 0.874161}), " (95% interval from 87.4%, betting)"),
-    "many": (row(n=4000, clean={"top1": 0.5, "top1_low": 0.47}), " (95% interval from 47%, betting)"),
-    "other unit": (row(n=20, unit="random circuits", clean={"top1": 1.0, "top1_low": 0.9}), " (95% interval from 90%)"),
-    "no limit": (row(clean={"top1": 1.0}), ""),
+    "exact": (
+        {"top1": 1.0, "top1_low": 0.891, "top1_interval": "clopper-pearson", "top1_confidence": 0.95},
+        " (95% interval from 89.1%, clopper-pearson)",
+    ),
+    "its own level": (
+        {"top1": 1.0, "top1_low": 0.874161, "top1_interval": "betting", "top1_confidence": 0.99},
+        " (99% interval from 87.4%, betting)",
+    ),
+    "an older record": ({"top1": 0.5, "top1_low": 0.47}, " (interval from 47%)"),
+    "no limit": ({"top1": 1.0}, ""),
 }
 
 
-@pytest.mark.parametrize(("case", "expected"), TASKS.values(), ids=TASKS)
-def test_the_limit_of_the_models_accuracy_has_a_level_and_a_method(case: dict[str, Any], expected: str) -> None:
-    """The exact interval is known by its value, which this one is: 32 of 32 prompts give 0.025 ** (1 / 32)."""
-    assert words.task_limit(case) == expected
+@pytest.mark.parametrize(("clean", "expected"), TASKS.values(), ids=TASKS)
+def test_the_limit_of_the_models_accuracy_has_a_level_and_a_method(clean: dict[str, Any], expected: str) -> None:
+    """As they were measured, whatever the level of the row's own interval."""
+    assert words.task_limit(row(confidence=0.9998, clean=clean)) == expected
 
 
 FELL = [[" the", 13], [" his", 4], [" a", 2], [" an", 1]]
@@ -452,7 +457,7 @@ BESIDE = {
     "one head": (row(heads_passing=[1, 270]), ["1 of 270 heads of this model satisfies this bound."]),
     "removed": (row(removed_mass=0.31), ["The keys left out had held 31% of the attention."]),
     "clean": (
-        row(clean={"top1": 0.97, "top1_low": 0.9, "logit_diff": 4.7}, baseline={"clean": 4.7, "ablated": 2.1}),
+        row(clean={"top1": 0.97, "top1_low": 0.9, "top1_confidence": 0.95, "logit_diff": 4.7}, baseline={"clean": 4.7, "ablated": 2.1}),
         [
             "Mean clean value 4.7, mean ablated value 2.1.",
             "Unablated, the model's first choice is the answer on 97% of prompts (95% interval from 90%), with a mean logit "

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from circuits.report.causal import how_drawn
@@ -44,38 +42,13 @@ def other_tokens(row: Row, shown: int) -> str:
 
 
 def task_limit(row: Row) -> str:
-    """ " (95% interval from 87.4%, betting)": where the interval of the model's accuracy begins, its level and its method.
-
-    The record holds the limit alone. It is that of Clopper and Pearson where it equals it, else one by betting
-    (``verdict.rows.clean_facts`` knows no third).
-    """
+    """ " (95% interval from 87.4%, betting)": where the interval of the model's accuracy begins, its level and its method."""
     clean = row.get("clean") or {}
     if clean.get("top1_low") is None:
         return ""
-    level = f"{level_of(row['confidence'])} interval" if row.get("confidence") is not None else "interval"
-    return f" ({level} from {number(clean['top1_low'], True)}{_how_limited(row, clean)})"
-
-
-def _how_limited(row: Row, clean: Mapping[str, Any]) -> str:
-    n, confidence, share = row.get("n"), row.get("confidence"), clean["top1"]
-    hits = round(share * n) if n else 0
-    if not n or not hits or confidence is None or row.get("unit") or abs(hits - share * n) > 1e-3:
-        return ""
-    exact = math.isclose(_chance(n, hits, clean["top1_low"]), (1.0 - confidence) / 2.0, rel_tol=0.01)
-    return ", Clopper-Pearson" if exact else ", betting"
-
-
-@cache
-def _chance(n: int, hits: int, share: float) -> float:
-    """The chance of at least ``hits`` successes in ``n`` draws that succeed with probability ``share``."""
-    if not 0.0 < share < 1.0:
-        return share
-    one, other = math.log(share), math.log1p(-share)
-    whole = math.lgamma(n + 1)
-    return sum(
-        math.exp(whole - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * one + (n - k) * other)
-        for k in range(hits, n + 1)
-    )
+    level = f"{level_of(clean['top1_confidence'])} interval" if clean.get("top1_confidence") is not None else "interval"
+    method = f", {prose(clean['top1_interval'])}" if clean.get("top1_interval") else ""
+    return f" ({level} from {number(clean['top1_low'], True)}{method})"
 
 
 def remarks(row: Row) -> list[tuple[str, str]]:

@@ -33,7 +33,12 @@ MOST_NAMED = 6
 NONE_COUNTED: Mapping[str, None] = MappingProxyType({"heads_passing": None, "which_passing": None})
 """What a row says of the heads that satisfy its bound, where they are not counted."""
 NOTHING_MEASURED: Mapping[str, Any] = MappingProxyType(
-    {**dict.fromkeys(("uniform", "effect", "rank", "sides", "removed_mass")), **NONE_COUNTED, "n": 0, "skipped": 0}
+    {
+        **dict.fromkeys(("uniform", "effect", "rank", "rank_tied", "sides", "removed_mass")),
+        **NONE_COUNTED,
+        "n": 0,
+        "skipped": 0,
+    }
 )
 
 
@@ -224,13 +229,16 @@ def _share(values: Floats, how: Asked) -> Estimate:
     return estimate.bounded_mean(values, confidence=how.confidence, cycle=how.cycle)
 
 
-def clean_facts(clean: Values, how: Asked) -> dict[str, float | None]:
-    """Clean-task accuracy for the report: top1 with its lower bound, and the mean logit difference."""
+def clean_facts(clean: Values, how: Asked) -> dict[str, Any]:
+    """Clean-task accuracy for the report: top1 with its lower bound and the method of it, and the mean logit difference."""
     top1 = metric_values("top1", clean)
     if np.isnan(top1).all() or np.isinf(top1).any():
-        return {"top1": None, "top1_low": None, "logit_diff": None}
+        return {"top1": None, "top1_low": None, "top1_interval": None, "top1_confidence": None, "logit_diff": None}
     found = _share(top1, how)
-    return {"top1": found.value, "top1_low": found.low, "logit_diff": mean_of(clean["logit_diff"])}
+    return {
+        "top1": found.value, "top1_low": found.low, "top1_interval": found.method,
+        "top1_confidence": how.confidence, "logit_diff": mean_of(clean["logit_diff"]),
+    }  # fmt: skip
 
 
 def intervention_facts(
