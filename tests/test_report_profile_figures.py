@@ -325,3 +325,8 @@ def test_a_lesson_says_which_prompts_can_decide(tmp_path: Path, monkeypatch: pyt
     assert "period 4: both expect the same" in words
     assert "period 5: they expect different distances" in words
     assert len({(axes.get_xlim(), axes.get_ylim()) for axes in canvas.axes}) == 1
+
+
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    """-0% beside an estimate of about 0 looks like an error."""
+    assert [effect_figures._value(value, True) for value in (-1e-9, 0.0, -0.0123)] == ["0%", "0%", "-1.2%"]

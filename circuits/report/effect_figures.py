@@ -304,7 +304,7 @@ def _number(axes: Axes, row: int, text: str) -> None:
 def _value(value: float, percent: bool) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    return f"{100 * value:.1f}".removesuffix(".0") + "%" if percent else f"{value:.3g}"
+    return f"{100 * value:z.1f}".removesuffix(".0") + "%" if percent else f"{value:z.3g}"  # z: no minus before 0
 
 
 def _told(value: float | None, low: float | None, high: float | None, kind: str, percent: bool) -> str:
