@@ -190,7 +190,8 @@ def _others(rows: Sequence[Row]) -> list[str]:
         )
     if any(row.get("any") and row.get("interval") for row in rows):
         found.append(
-            "- **some head of m**: the interval of the best one is at a level at which those of all m hold together, the error divided by m."
+            "- **some head of m**: the interval of the best one is at a level at which those of all m hold together, the error divided by "
+            "m. Where the claim is refuted it is the one that refutes: every head must miss the bound, so nothing is divided by m."
         )
     if any(row.get("exact") for row in rows):
         found.append(
