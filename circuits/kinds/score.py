@@ -82,7 +82,7 @@ def _weights(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     if cell.check.any:
         passing = sum(bound.holds(float(means[place])) for place in usable) if bound.kind != "observe" else None
         among = [str(head) for head in cell.check.heads] or None
-        row["any"] = {"of": len(chosen), "passing": passing, "best": row["head"], "among": among}
+        row["any"] = {"of": len(chosen), "passing": passing, "best": row["head"], "among": among, "together": False}
         if len(usable) < len(chosen):
             row["warnings"].append(
                 f"{len(chosen) - len(usable)} of {len(chosen)} heads have no score: they write nothing"
