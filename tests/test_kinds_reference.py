@@ -308,7 +308,7 @@ def test_the_head_that_was_built_for_it_is_found_and_first(tmp_path: Path) -> No
         checks.append({"head": "1.3", **what, "top": 1})
         found, first, wrong = measured(tmp_path, checks, prompts, n=48)
         exactly([found, first], [1.0, 1.0])
-        assert found["any"] == {"of": 12, "passing": passing, "best": head, "among": None}
+        assert found["any"] == {"of": 12, "passing": passing, "best": head, "among": None, "together": False}
         assert found["head"] == head
         assert first["rank"] == [1, 12]
         assert [row["verdict"] for row in (found, first, wrong)] == ["supported", "supported", "refuted"]
