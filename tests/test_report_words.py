@@ -570,3 +570,14 @@ def test_distances_that_matter_are_told_however_far() -> None:
     assert (
         line == "itself 0.01, " + ", ".join(f"n-{k} 0.01" for k in range(1, 16)) + ", n-17 0.4, all others below 0.05"
     )
+
+
+def test_runs_are_told_in_one_order_however_the_record_has_them() -> None:
+    """A page that is made from results.json is the page that the run made."""
+    parts = {"F(M)": 4.62, "F(C)": 3.39, "F(0)": -0.037}
+    told = [words.beside(row(kind="keep_only", parts=dict(each))) for each in (parts.items(), sorted(parts.items()))]
+    assert told[0] == told[1]
+    assert "Means: F(M) 4.62, F(C) 3.39, F(0) -0.037." in told[0]
+    profile = {"self": 1.0, "previous": 0.0, "next": 0.0, "next_but_one": 0.0}
+    shown = [words.beside(row(profile=dict(each))) for each in (profile.items(), sorted(profile.items()))]
+    assert shown[0] == shown[1]

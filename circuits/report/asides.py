@@ -145,6 +145,14 @@ def beside(row: Row) -> list[str]:
 _PROFILE = {"self": "itself", "previous": "the one before", "next": "the next", "next_but_one": "the next but one"}
 
 
+_RUNS = ("F(M)", "F(C)", "F(0)", "F(C\\A)", "F(M\\C)", "F(M\\A)", "F(M\\G)", "F(M\\G\\A)")
+
+
+def _ordered(names: Mapping[str, Any], order: tuple[str, ...]) -> list[str]:
+    """Names as they are to be read, whatever their order in the record: results.json and kept answers sort them."""
+    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
+
+
 def says_itself(row: Row) -> bool:
     """Whether the row's value is its own effect size: a relative change needs no second one beside it."""
     own = ("drop_in", "recovers", "faithfulness", "completeness", "minimality", "sufficiency", "partial_necessity")
@@ -156,7 +164,9 @@ def _made_of(row: Row) -> list[str]:
     percent, found = unit_of(row), []
     parts = row.get("parts") or {}
     if parts:
-        told = ", ".join(f"{prose(name.replace(chr(92), ' less '))} {number(value)}" for name, value in parts.items())
+        told = ", ".join(
+            f"{prose(name.replace(chr(92), ' less '))} {number(parts[name])}" for name in _ordered(parts, _RUNS)
+        )
         found.append(f"Means: {told}.")
     others = row.get("beside") or []
     for other in [others] if isinstance(others, Mapping) else others:
@@ -183,7 +193,8 @@ def _made_of(row: Row) -> list[str]:
         found.append(f"The deciding case{of} is with {removed} removed: {number(worst['value'])}.")
     profile = row.get("profile") or {}
     if profile:
-        told = ", ".join(f"{_PROFILE.get(key, prose(key))} {number(value, True)}" for key, value in profile.items())
+        keys = _ordered(profile, tuple(_PROFILE))
+        told = ", ".join(f"{_PROFILE.get(key, prose(key))} {number(profile[key], True)}" for key in keys)
         found.append(f"Within the sequence the largest logit is at: {told} (share of members).")
     if row.get("left_out"):
         found.append(f"Left out, no single token here: {listing(map(code, row['left_out']))}.")
