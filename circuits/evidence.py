@@ -121,7 +121,7 @@ def _attention(row: Row, what: Attends, cell: Cell, here: Here) -> Figure:
     alt = (
         f"mean attention pattern of head {cell.head} on {row['prompts']}, cells of {asked.left.text}{compared} outlined"
     )
-    alt += f"; compared with {what.more_than.text}{_elsewhere(what)}" if what.more_than and not other else ""
+    alt += f"; compared with {what.more_than.text}{_elsewhere(what)}" if what.more_than and elsewhere else ""
     return _drawn(path, alt + (f" (statistic {what.statistic})" if what.statistic != "mass" else ""))
 
 

@@ -68,7 +68,7 @@ def test_few_figures_and_one_core_start_no_process(tmp_path: Path, monkeypatch: 
     """Starting one costs as much as drawing some, and it would only take turns with this one."""
     monkeypatch.setattr(module, "_start", lambda: pytest.fail("a process was started"))
     assert len(drawn(tmp_path / "few", Painter(beside=True), WORTH_A_PROCESS - 1)) == WORTH_A_PROCESS - 1
-    monkeypatch.setattr(module, "_cores", lambda: 1)
+    monkeypatch.setattr(module, "cores", lambda: 1)
     assert len(drawn(tmp_path / "one", Painter())) == MANY
 
 

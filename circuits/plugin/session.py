@@ -187,8 +187,9 @@ class State:
         workers = int(getattr(self.config, "workerinput", {}).get("workercount", 1))
         if workers <= 1 or os.environ.get("OMP_NUM_THREADS"):
             return None
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, cores // workers)
+        from circuits.report.painter import cores
+
+        return max(1, cores() // workers)
 
     def _values_folder(self) -> Path | None:
         """The folder of measured values in the user's cache folder; None, said once, where none can be made."""

@@ -37,7 +37,7 @@ class Painter:
     """
 
     def __init__(self, beside: bool | None = None):
-        self.beside = bool(sys.executable) and (_cores() > 1 if beside is None else beside)
+        self.beside = bool(sys.executable) and (cores() > 1 if beside is None else beside)
         self._asked: set[Path] = set()
         self._waiting: SimpleQueue[Job | None] = SimpleQueue()
         self._refused: list[Job] = []
@@ -132,7 +132,8 @@ def _drawn(packed: bytes, path: Path) -> str | None:
     return None
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -55,17 +55,17 @@ _INTERVALS = " [How the intervals were made, and how n was decided](#intervals) 
 def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
     """Scope, contents, then every claim with its evidence."""
     title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
+    made = methods.how_made(entries)
     parts = [
         MARKER,
         f"# {prose(title)}",
         f"Suite {code(file)}. [All claims](README.md)",
         scope(entries, models),
         '<a id="contents"></a>\n\n' + _contents(entries),
-        f"{CONVENTIONS} The bars: {bars.LEGEND}{_INTERVALS if methods.how_made(entries) else ''}",
+        f"{CONVENTIONS} The bars: {bars.LEGEND}{_INTERVALS if made else ''}",
     ]
     for entry in entries:
         parts += _claim(entry)
-    made = methods.how_made(entries)
     if made:
         parts += ['<a id="intervals"></a>', details(methods.TITLE, made)]
     return "\n\n".join(parts) + "\n"

@@ -137,9 +137,8 @@ def top_row(
         row = decide({**NOTHING_MEASURED, **row}, OBSERVED, interval, how)
     elif "corrected" not in row:
         row = decide({**NOTHING_MEASURED, **row}, OBSERVED, None, how)
-    place = rank_of(means, head)
-    known = not np.isnan(means[head])
-    row |= {**(place_of(means, head) if known else {"rank": None, "rank_tied": None}), "k": k, **NONE_COUNTED}
+    place: Row = place_of(means, head) if not np.isnan(means[head]) else {"rank": None, "rank_tied": None}
+    row |= {**place, "k": k, **NONE_COUNTED}
     row |= {"bound": bound.text, "bound_low": None, "bound_high": None, "observe": False}
     others = [index for index in np.ndindex(means.shape) if index != head]
     m = len(others)
@@ -153,7 +152,7 @@ def top_row(
     if row["reason"]:
         return row | {"verdict": str(Verdict.UNMEASURABLE)}
     if how.census:
-        return row | {"verdict": str(Verdict.SUPPORTED if place[0] <= k else Verdict.REFUTED)}
+        return row | {"verdict": str(Verdict.SUPPORTED if place["rank"][0] <= k else Verdict.REFUTED)}
     if span is not None:  # the comparison is guaranteed, also where the interval shown is not
         row |= {"guaranteed": True, "assumption": None}
     else:
