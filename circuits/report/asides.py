@@ -145,7 +145,7 @@ def beside(row: Row) -> list[str]:
 _PROFILE = {"self": "itself", "previous": "the one before", "next": "the next", "next_but_one": "the next but one"}
 
 
-_RUNS = ("F(M)", "F(C)", "F(0)", "F(C\\A)", "F(M\\C)", "F(M\\A)", "F(M\\G)", "F(M\\G\\A)")
+_RUNS = ("F(M)", "F(C)", "F(0)", "F(C\\K)", "F(C\\(K+v))", "F(C\\A)", "F(M\\C)", "F(M\\A)", "F(M\\G)", "F(M\\G\\A)")
 
 
 def _ordered(names: Mapping[str, Any], order: tuple[str, ...]) -> list[str]:
