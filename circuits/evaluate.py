@@ -33,6 +33,7 @@ from circuits.measure.fill_controls import fill_controls
 from circuits.measure.memory import LEAST_BATCH, free_memory, keep_freed_memory, out_of_memory
 from circuits.measure.ov import OVGroup
 from circuits.measure.plan import Settings
+from circuits.measure.right_answers import several_right
 from circuits.measure.room import Room
 from circuits.measure.series import Series
 from circuits.models.source import ModelSource, resolve
@@ -114,10 +115,9 @@ class Evaluator:
             read = [self._plan(cell, here) for cell, here in zip(cells, places, strict=True)]
             rows, places = self._rows(item, cells, places)
             facts = self._facts(cells, places)
-            for row in rows:  # a share of first choices says less where many would be right
-                several = (facts.get(str(row["prompts"])) or {}).get("right_answers") or 1
-                if row["clean"] is not None and several > 1:
-                    row["clean"] = {**row["clean"], "right_answers": several}
+            for row, here in zip(rows, places, strict=True):
+                if row["clean"] is not None:
+                    row["clean"] = {**row["clean"], **several_right(here.prompts)}
             profiles, patterns = profiles_of(cells, places), patterns_of(cells, places, rows)
         except ModelUnavailable as missing:
             return self._skipped(item, str(missing), missing=True)

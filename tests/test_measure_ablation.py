@@ -144,11 +144,19 @@ def test_texts_without_answers_have_kl_and_loss_only(tiny: dict[str, Path], tmp_
 
 @pytest.mark.parametrize("right", [1, 2])
 def test_a_row_says_how_many_answers_would_be_right(tiny: dict[str, Path], tmp_path: Path, right: int) -> None:
-    """Where one prompt has two right answers, its first choice is said to be one of them; where all have one, nothing is added."""
-    words = [" 1", " 2"][:right]
+    """Where one prompt has two right answers, of which the second is first, that is said; where all have one, nothing is added.
+
+    What a model puts first is read from the plain model.
+    """
+    model = plain_model(tiny["llama"])
+    shown = ("Adam is 1. Bob is", "Adam is 3. Bob is")
+    ids = [[WORDS.index(word) for word in f"<bos> {one.replace('.', ' .')}".split()] for one in shown]
+    first = [WORDS[int(model.logits(each)[-1].argmax())] for each in ids]
+    wrong = [word for word in ("4", "5", "7", "9") if word not in first]
+    words = [f" {wrong[0]}", f" {first[0]}"][:right]
     texts = [
-        {"text": "Adam is 1. Bob is", "answer": words, "foil": " 7"},
-        {"text": "Adam is 3. Bob is", "answer": " 4", "foil": " 7"},
+        {"text": shown[0], "answer": words, "foil": f" {wrong[1]}"},
+        {"text": shown[1], "answer": f" {wrong[0]}", "foil": f" {wrong[1]}"},
     ]
     claims = {
         "looks": {"head": "1.1", "prompts": "p", "attends": "end -> any", "at_least": 0.1},
@@ -160,7 +168,10 @@ def test_a_row_says_how_many_answers_would_be_right(tiny: dict[str, Path], tmp_p
         (row,) = rows(entry)
         assert entry["prompts"]["p"]["right_answers"] == right
         assert row["clean"].get("right_answers") == (right if right > 1 else None)
-        assert ("of up to 2 right ones" in " ".join(beside(row))) == (right > 1)
+        assert row["clean"].get("right_first") == (0.5 if right > 1 else None)
+        assert row["clean"]["top1"] == 0.0
+        told = " ".join(beside(row))
+        assert ("first choice is one of up to 2 right answers on 50% of prompts, and the one" in told) == (right > 1)
 
 
 def test_the_answer_is_the_token_that_falls_out(tiny: dict[str, Path], tmp_path: Path) -> None:

@@ -134,12 +134,14 @@ def test_the_score_on_text_is_token_500_minus_token_50() -> None:
     """BOS is token 0: 501 tokens are needed, and entry t - 1 is token t's loss."""
     prompts = [plain_prompt(501), plain_prompt(500), plain_prompt(600), plain_prompt(1)]
     losses = [np.arange(1, len(prompt.ids), dtype=np.float64) ** 2 for prompt in prompts]
-    values, note = in_context_learning(losses, prompts)
-    np.testing.assert_array_equal(values, [500**2 - 50**2, np.nan, 500**2 - 50**2, np.nan])
-    assert note == "loss at token 500 minus loss at token 50"
+    score = in_context_learning(losses, prompts)
+    np.testing.assert_array_equal(score.values, [500**2 - 50**2, np.nan, 500**2 - 50**2, np.nan])
+    assert (score.note, score.names) == ("loss at token 500 minus loss at token 50", ("token 500", "token 50"))
+    np.testing.assert_array_equal(score.late, [500**2, np.nan, 500**2, np.nan])
+    np.testing.assert_array_equal(score.early, [50**2, np.nan, 50**2, np.nan])
     losses[0][[499, 49]] = np.inf
     losses[2][499] = np.inf
-    np.testing.assert_array_equal(in_context_learning(losses, prompts)[0], [np.inf, np.nan, np.inf, np.nan])
+    np.testing.assert_array_equal(in_context_learning(losses, prompts).values, [np.inf, np.nan, np.inf, np.nan])
 
 
 @pytest.mark.parametrize("bos", [True, False])
@@ -150,11 +152,12 @@ def test_the_score_on_repeated_tokens_is_second_minus_first_half(
     model, plain = models["llama"], plain_model(tiny["llama"])
     prompts = build(FAMILIES["repeated_tokens"], {"length": 7}, model.tokenizer, 0, "prompts", 5, bos)
     losses = measure_token_losses(model, prompts, None, None, batch_tokens=1000)
-    values, note = in_context_learning(losses, prompts)
-    assert note == "second-half minus first-half loss"
-    for value, prompt in zip(values, prompts, strict=True):
+    score = in_context_learning(losses, prompts)
+    assert score.note == "second-half minus first-half loss"
+    for value, late, early, prompt in zip(score.values, score.late, score.early, prompts, strict=True):
         each = token_losses(plain.logits(prompt.ids), prompt.ids)
         assert len(each) == (14 if bos else 13)
+        assert (late, early) == pytest.approx((np.mean(each[-7:]), np.mean(each[:-7])), abs=1e-5)
         assert value == pytest.approx(np.mean(each[-7:]) - np.mean(each[:-7]), abs=1e-5)
 
 
@@ -162,12 +165,12 @@ def test_one_prompt_without_copies_makes_it_the_score_on_text() -> None:
     """Roles of some prompts only do not make a set repeated; no prompts give no values."""
     copies = plain_prompt(5, first_copy=[1, 2], second_copy=[3, 4])
     found = in_context_learning([np.array([1.0, 2, 4, 9])], [copies])
-    assert (list(found[0]), found[1]) == ([5.0], "second-half minus first-half loss")
+    assert (list(found.values), found.note) == ([5.0], "second-half minus first-half loss")
     mixed = [copies, plain_prompt(5, first_copy=[1, 2])]
-    values, note = in_context_learning([np.ones(4)] * 2, mixed)
-    assert np.isnan(values).all()
-    assert note == "loss at token 500 minus loss at token 50"
-    assert in_context_learning([], [])[0].shape == (0,)
+    score = in_context_learning([np.ones(4)] * 2, mixed)
+    assert np.isnan(score.values).all()
+    assert score.note == "loss at token 500 minus loss at token 50"
+    assert in_context_learning([], []).values.shape == (0,)
 
 
 numbers = st.floats(-1e3, 1e3, allow_subnormal=False)

@@ -146,3 +146,11 @@ def test_the_legend_names_every_glyph() -> None:
     """A reader finds each sign of a bar explained."""
     for glyph in (ESTIMATE, INTERVAL, BOUND, CROSSED, MET, MISSED):
         assert f"`{glyph}`" in LEGEND
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(9.99, "999%"), (9.996, "1000%"), (25.0, "2500%"), (99.996, "1e4%"), (1e6, "1e8%")]
+)
+def test_large_ends_of_a_scale_are_written_out(value: float, shown: str) -> None:
+    """A thousand percent has four digits; an exponent is for what five characters cannot hold."""
+    assert bar(0.5, None, None, None, None, Scale(0.0, value, True)).endswith(f"\u00a0{shown}")

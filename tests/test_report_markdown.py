@@ -172,7 +172,7 @@ def test_section_of_a_claim_holds_its_evidence(tmp_path: Path) -> None:
         "0.618, 95% interval 0.584 to 0.642 (betting interval, guaranteed)",
         "| **SUPPORTED**<br>1: `attends: any -> n-3` | 16.8 | 0.618 [0.584, 0.642]<br>`0\u00a0······│─═●─────\u00a01`<br>at least 0.417 | "
         "lift 11.3 | 67<br>`numerals` |",
-        "| 1 | 16.8 | 0.0553 | 13 of 270 |",
+        "| 1<br>16.8 | 0.0553 | 13 of 270 |",
         "*Sampling*: 95% interval (betting interval, guaranteed); seed 29.",
         "- **Check 1** (16.8). Mean attention mass that head 16.8 puts, from every token (BOS aside), on the token 3 places back, averaged over the tokens that have such a key. "
         "Supported because the whole interval is at least 0.417; it would have been refuted had the whole corrected interval "

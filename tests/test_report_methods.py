@@ -90,6 +90,14 @@ def test_the_level_is_said_with_its_error_and_why_intervals_are_wide() -> None:
     assert "standard errors" not in made(check(interval="betting"))
 
 
+def test_a_page_whose_texts_are_all_used_says_that_it_looked_once() -> None:
+    """Nothing was stopped early there; where one measurement could be, the page says what that allows."""
+    once = made(check(n=12, most=12, looks=1))
+    assert "however early" not in once and "(on this page all were taken in one look)" in once
+    both = made(check(n=12, most=12, looks=1), check(n=32, most=256, looks=1))
+    assert "however early the sampling stopped" in both and "one look)" not in both
+
+
 def test_the_correction_says_by_what_the_error_was_divided() -> None:
     """The number is that which the correction was made with, also from a rounded level."""
     for times in (2, 3, 4, 7, 24, 90):

@@ -365,7 +365,8 @@ QUESTIONS = {
     ),
     "Is the value due to the structure of the prompts?": (
         "same prompts, their structure broken",
-        "| 0.602, satisfies the bound too: the head does this without the structure, too |",
+        "| 0.602, satisfies it too |",
+        "Structure broken, check 1: the same is found without the structure of these prompts.",
     ),
     "Would a model that learned nothing come to it?": (
         "models with shuffled weights",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from circuits.claims.claim import Circuit
 from circuits.claims.heads import Component
 from circuits.measure.subsets import random_circuits
-from circuits.report import check_tables, suite_page, words
+from circuits.report import check_tables, control_tables, suite_page, words
 from circuits.report.beside import controls
 from circuits.report.front_page import beyond_text
 from circuits.report.pages import against_bound
@@ -554,7 +554,7 @@ def test_the_control_of_some_head_names_the_head() -> None:
     broken = {"value": 0.0666, "holds": False, "head": "9.2"}
     (text,) = controls(row(controls={"broken": broken, "permuted": []}))
     assert "it is 0.0666 (the best head there, 9.2), which does not satisfy the bound" in text
-    assert "0.0666 (the best head there, 9.2), does not satisfy it" in check_tables.controls(
+    assert "0.0666 (the best head there, 9.2), does not satisfy it" in control_tables.controls(
         [row(controls={"broken": broken, "permuted": []})]
     )
 
@@ -577,7 +577,67 @@ def test_runs_are_told_in_one_order_however_the_record_has_them() -> None:
     parts = {"F(M)": 4.62, "F(C)": 3.39, "F(0)": -0.037}
     told = [words.beside(row(kind="keep_only", parts=dict(each))) for each in (parts.items(), sorted(parts.items()))]
     assert told[0] == told[1]
-    assert "Means: F(M) 4.62, F(C) 3.39, F(0) -0.037." in told[0]
+    assert (
+        "Means: F(M) 4.62, F(C) 3.39, F(0) -0.037 (F(0): with every head of the model replaced in the same way)."
+        in told[0]
+    )
     profile = {"self": 1.0, "previous": 0.0, "next": 0.0, "next_but_one": 0.0}
     shown = [words.beside(row(profile=dict(each))) for each in (profile.items(), sorted(profile.items()))]
     assert shown[0] == shown[1]
+
+
+def test_the_models_own_task_is_said_once_for_all_checks_on_the_same_prompts() -> None:
+    """Of several right answers any of them and the one that counts; a measure of the set of answers says it too."""
+    clean = {"top1": 0.469, "top1_low": 0.23, "top1_interval": "betting", "top1_confidence": 0.95, "logit_diff": 1.0}
+    several = {**clean, "right_answers": 9, "right_first": 0.906}
+    one = control_tables.tasks([row(clean=clean), row(index=2, clean=clean)])
+    assert one == (
+        "**The model's own task**: on the prompts of `numerals`, unablated, its first choice is the answer on 46.9% of prompts "
+        "(95% interval from 23%, betting)."
+    )
+    both = control_tables.tasks(
+        [row(clean=clean), ablation(index=2, prompts="years", metric="prob_diff", clean=several)]
+    )
+    assert both is not None and "(check 2): on the prompts of `years`" in both
+    assert (
+        "one of up to 9 right answers on 90.6% of prompts, and the one of them that counts as the answer on 46.9%"
+        in both
+    )
+    assert control_tables.tasks([row(), row(clean=dict.fromkeys(clean))]) is None
+
+
+def test_n_counts_random_circuits_where_those_were_drawn() -> None:
+    """Their number is fixed, and says nothing of how many prompts there were."""
+    drawn = row(n=20, unit="random circuits", most=256, looks=1, kind="keep_only", statistic="sufficiency")
+    assert "| 20 random circuits<br>`numerals` |" in check_tables.numbers([drawn])
+    assert "were to be drawn" not in check_tables.sampling([drawn])
+    assert "at most 256 prompts were to be drawn" in check_tables.sampling([row(most=256, looks=1)])
+
+
+@pytest.mark.parametrize(
+    ("removed", "said"),
+    [(["6.1", "23.3"], "as many heads,"), (["MLP0"], "as many MLPs,"), (["6.1", "MLP0"], "as many heads and MLPs,")],
+)
+def test_random_sets_are_made_of_what_is_removed(removed: list[str], said: str) -> None:
+    """A circuit without MLPs has no random set with one."""
+    text = words.what(ablation(ablated=removed, statistic="partial_necessity", random={"count": 20}))
+    assert f"the share of 20 random sets of {said} drawn evenly" in text
+
+
+@pytest.mark.parametrize(
+    ("mlps", "said"), [(None, "every head of the model"), ([0], "every head and every MLP of the model")]
+)
+def test_the_run_with_nothing_kept_is_explained(mlps: list[int] | None, said: str) -> None:
+    """F(0) is what normalised recovery is counted from."""
+    circuit = {"name": "c", "heads": ["6.1"], "mlps": mlps}
+    text = words.what(
+        row(kind="keep_only", statistic="recovers", normalised=True, circuit=circuit, metric="logit_diff")
+    )
+    assert text.endswith(f"F(0) is what is left with {said} replaced in the same way.")
+
+
+def test_the_halves_of_the_in_context_score_are_told() -> None:
+    """In one order, with the numbers that the score is the difference of."""
+    parts = {"loss of the first copy": 12.0, "loss of the second copy": 4.5}
+    found = words.beside(row(kind="score", statistic="in_context_learning", head=None, parts=parts))
+    assert "Means: loss of the second copy 4.5, loss of the first copy 12." in found

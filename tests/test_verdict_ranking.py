@@ -17,6 +17,7 @@ from circuits.claims.heads import Component
 from circuits.claims.selector import parse
 from circuits.measure.attention import AttentionValues
 from circuits.measure.cells import Question
+from circuits.measure.losses import InContext
 from circuits.verdict import anytime_t
 from circuits.verdict.decide import Asked
 from circuits.verdict.estimate import bounded_mean, corrected
@@ -574,18 +575,24 @@ def test_in_context_learning_is_a_mean_difference_of_losses() -> None:
     """The t interval, at any time, of the per-prompt differences; no head, no uniform attention."""
     values = np.array([-0.5, -0.7, -0.4, -0.6, -0.55] * 3 + [NAN])
     note = "second-half minus first-half loss"
-    row = icl_row({}, values, note, at_most(-0.3), HOW)
+
+    def icl(values: Any) -> InContext:
+        early = np.where(np.isnan(values), NAN, 2.0)
+        return InContext(early + values, early, ("the second copy", "the first copy"), note)
+
+    row = icl_row({}, icl(values), at_most(-0.3), HOW)
     half = anytime_t.quantile(15, 0.025) * np.nanstd(values, ddof=1) / math.sqrt(15)
     assert (row["low"], row["high"]) == pytest.approx((-0.55 - half, -0.55 + half))
     assert (row["verdict"], row["n"], row["skipped"], row["guaranteed"]) == ("supported", 15, 1, False)
     assert (row["head"], row["uniform"], row["statistic"], row["statistic_note"]) == (
         None, None, "in_context_learning", note,
     )  # fmt: skip
+    assert row["parts"] == pytest.approx({"loss of the second copy": 1.45, "loss of the first copy": 2.0})
     assert row["effect"]["value"] == pytest.approx(-0.55 / np.nanstd(values, ddof=1))
-    assert icl_row({}, -values, note, at_most(-0.3), HOW)["verdict"] == "refuted"
-    assert icl_row({}, np.full(6, -0.5), note, at_most(-0.49), HOW)["verdict"] == "inconclusive"
-    assert icl_row({}, np.array([-0.5]), note, at_most(-0.3), HOW)["verdict"] == "inconclusive"
+    assert icl_row({}, icl(-values), at_most(-0.3), HOW)["verdict"] == "refuted"
+    assert icl_row({}, icl(np.full(6, -0.5)), at_most(-0.49), HOW)["verdict"] == "inconclusive"
+    assert icl_row({}, icl(np.array([-0.5])), at_most(-0.3), HOW)["verdict"] == "inconclusive"
     for bad, reason in ((np.full(3, NAN), "long enough"), (np.array([1.0, INF]), "not finite")):
-        row = icl_row({}, bad, note, at_most(-0.3), HOW)
+        row = icl_row({}, icl(bad), at_most(-0.3), HOW)
         assert row["verdict"] == "unmeasurable"
         assert reason in row["reason"]

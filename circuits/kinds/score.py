@@ -47,8 +47,7 @@ def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
         return _weights(row, cell, here, how)
     group = here.prompts
     if what.name == "in_context_learning":
-        values, note = in_context(group)
-        return icl_row(row, values, note, bound, how)
+        return icl_row(row, in_context(group), bound, how)
     asked = question(what)
     attention = group.attention(asked)
     if cell.check.any:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from circuits.measure.ablation import Ablation
 from circuits.measure.cache import digest
 from circuits.measure.group import Group
-from circuits.measure.losses import in_context_learning, measure_token_losses
+from circuits.measure.losses import InContext, in_context_learning, measure_token_losses
 from circuits.measure.plan import name_of
 from circuits.measure.series import Series, View
 
@@ -63,12 +63,14 @@ def _of_block(group: Group, ablation: Ablation | None) -> list[NDArray[np.float6
     return list(np.split(found["losses"], np.cumsum(found["lengths"])[:-1]))
 
 
-def in_context(view: View) -> tuple[NDArray[np.float64], str]:
-    """The in-context-learning score of each prompt, Float[prompt], and which form of it that is."""
+def in_context(view: View) -> InContext:
+    """The in-context-learning score of each prompt, and which form of it that is."""
     key = view.key_of(IN_CONTEXT)
     found = view.series.cache.load(key)
-    if found is None or not {"values", "note"} <= found.keys():
-        values, note = in_context_learning(token_losses(view, None), view.prompts)
-        found = {"values": values, "note": np.array(note)}
-        view.series.cache.save(key, found)
-    return found["values"], str(found["note"])
+    if found is None or not {"late", "early", "names", "note"} <= found.keys():
+        score = in_context_learning(token_losses(view, None), view.prompts)
+        told = {"names": np.array(score.names), "note": np.array(score.note)}
+        view.series.cache.save(key, {"late": score.late, "early": score.early, **told})
+        return score
+    late, early = (str(name) for name in found["names"])
+    return InContext(found["late"], found["early"], (late, early), str(found["note"]))

@@ -7,6 +7,7 @@ prompt's ids, so BOS is token 0 where there is one, and token 0 has no loss.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,10 +82,28 @@ def _token_losses(logits: torch.Tensor, tokens: torch.Tensor) -> Floats:
     return np.where(np.isfinite(losses), losses, np.inf)
 
 
-def in_context_learning(losses: Sequence[Floats], prompts: Sequence[TokenPrompt]) -> tuple[Floats, str]:
-    """The in-context-learning score of each prompt, Float[prompt] in nats, and what it is in words.
+@dataclass(frozen=True)
+class InContext:
+    """The in-context-learning score of each prompt and the two losses that it is the difference of.
 
-    Negative where later tokens are predicted better. Two forms:
+    ``late`` and ``early``: Float[prompt] in nats, NaN where a prompt has none, infinite where they are no finite numbers;
+    ``names``: what the two are of, in words. ``values`` is negative where later tokens are predicted better.
+    """
+
+    late: Floats
+    early: Floats
+    names: tuple[str, str]
+    note: str
+
+    @property
+    def values(self) -> Floats:
+        """The score of each prompt, late minus early: infinite where either is no finite number."""
+        broken = np.isinf(self.late) | np.isinf(self.early)
+        return np.where(broken, np.inf, np.where(broken, 0.0, self.late) - np.where(broken, 0.0, self.early))
+
+
+def in_context_learning(losses: Sequence[Floats], prompts: Sequence[TokenPrompt]) -> InContext:
+    """The in-context-learning score of each prompt. Two forms:
 
     - prompts that all have a first and a second copy (``repeated_tokens``): the mean loss of the second
       copy's tokens minus that of the first copy's. Every token of a copy counts, the first one too
@@ -93,21 +112,19 @@ def in_context_learning(losses: Sequence[Floats], prompts: Sequence[TokenPrompt]
       (arXiv 2209.11895); without BOS the count starts at the text's first token. NaN for a prompt that
       does not reach token 500.
 
-    ``losses`` are those of ``measure_token_losses``. Infinite where a loss is no finite number.
+    ``losses`` are those of ``measure_token_losses``.
     """
     repeated = bool(prompts) and all(p.roles.get(FIRST_COPY) and p.roles.get(SECOND_COPY) for p in prompts)
-    values = np.full(len(prompts), np.nan)
+    late, early = np.full(len(prompts), np.nan), np.full(len(prompts), np.nan)
     for number, (loss, prompt) in enumerate(zip(losses, prompts, strict=True)):
         if repeated:
-            late, early = (_mean_loss(loss, prompt, role) for role in (SECOND_COPY, FIRST_COPY))
+            late[number], early[number] = (_mean_loss(loss, prompt, role) for role in (SECOND_COPY, FIRST_COPY))
         elif len(loss) >= LATE_TOKEN:
-            late, early = float(loss[LATE_TOKEN - 1]), float(loss[EARLY_TOKEN - 1])
-        else:
-            continue
-        values[number] = np.inf if np.isinf(late) or np.isinf(early) else late - early
+            late[number], early[number] = float(loss[LATE_TOKEN - 1]), float(loss[EARLY_TOKEN - 1])
     if repeated:
-        return values, "second-half minus first-half loss"
-    return values, f"loss at token {LATE_TOKEN} minus loss at token {EARLY_TOKEN}"
+        return InContext(late, early, ("the second copy", "the first copy"), "second-half minus first-half loss")
+    names = (f"token {LATE_TOKEN}", f"token {EARLY_TOKEN}")
+    return InContext(late, early, names, f"loss at {names[0]} minus loss at {names[1]}")
 
 
 def _mean_loss(loss: Floats, prompt: TokenPrompt, role: str) -> float:

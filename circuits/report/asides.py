@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from circuits.report.causal import how_drawn
+from circuits.report.causal import how_drawn, nothing_kept
 from circuits.report.prose import code, listing, ordinal, prose
 from circuits.report.quantities import Row
 from circuits.report.record import both_ends, number, unit_of
@@ -18,10 +18,23 @@ def level_of(confidence: float) -> str:
     return f"{100 * confidence:.6g}%" if text == "100%" and confidence < 1 else text
 
 
-def the_answer(clean: Mapping[str, Any]) -> str:
-    """ "the answer"; where several are right, the one of them that is meant."""
-    several = clean.get("right_answers")
-    return f"the one answer that is listed first, of up to {number(several)} right ones," if several else "the answer"
+def first_choice(row: Row) -> str | None:
+    """ "the answer on 97% of prompts (95% interval from 90%, betting)": what the unablated model puts first; None: not known.
+
+    Where several answers are right, it is said of any of them, and of the one that is listed first.
+    """
+    clean = row.get("clean") or {}
+    if clean.get("top1") is None:
+        return None
+    one = f"on {number(clean['top1'], True)} of prompts{task_limit(row)}"
+    if not clean.get("right_answers"):
+        return f"the answer {one}"
+    if clean.get("right_first") is None:
+        return f"the first of up to {number(clean['right_answers'])} right answers {one}"
+    return (
+        f"one of up to {number(clean['right_answers'])} right answers on {number(clean['right_first'], True)} of prompts, and the one of "
+        f"them that counts as the answer {one}"
+    )
 
 
 def other_tokens(row: Row, shown: int) -> str:
@@ -113,16 +126,10 @@ def beside(row: Row) -> list[str]:
     base = row.get("baseline") or {}
     if not row.get("parts") and (base.get("clean") is not None or base.get("ablated") is not None):
         found.append(f"Mean clean value {number(base.get('clean'))}, mean ablated value {number(base.get('ablated'))}.")
-    clean = row.get("clean") or {}
-    if clean.get("top1") is not None and row.get("metric") != "prob_diff":  # of a set of answers one choice says little
-        diff = (
-            f", with a mean logit difference of {number(clean['logit_diff'])}"
-            if clean.get("logit_diff") is not None
-            else ""
-        )
-        found.append(
-            f"Unablated, the model's first choice is {the_answer(clean)} on {number(clean['top1'], True)} of prompts{task_limit(row)}{diff}."
-        )
+    if first_choice(row):
+        difference = (row.get("clean") or {}).get("logit_diff")
+        diff = f", with a mean logit difference of {number(difference)}" if difference is not None else ""
+        found.append(f"Unablated, the model's first choice is {first_choice(row)}{diff}.")
     lost = row.get("lost")
     if lost and lost[1]:
         verb, run = "loses" if lost[0] == 1 else "lose", "circuit alone" if row.get("within") else "clean model"
@@ -145,12 +152,22 @@ def beside(row: Row) -> list[str]:
 _PROFILE = {"self": "itself", "previous": "the one before", "next": "the next", "next_but_one": "the next but one"}
 
 
-_RUNS = ("F(M)", "F(C)", "F(0)", "F(C\\K)", "F(C\\(K+v))", "F(C\\A)", "F(M\\C)", "F(M\\A)", "F(M\\G)", "F(M\\G\\A)")
+_RUNS = (
+    "F(M)", "F(C)", "F(0)", "F(C\\K)", "F(C\\(K+v))", "F(C\\A)", "F(M\\C)", "F(M\\A)", "F(M\\G)", "F(M\\G\\A)",
+    "loss of the second copy", "loss of the first copy", "loss of token 500", "loss of token 50",
+)  # fmt: skip
 
 
 def _ordered(names: Mapping[str, Any], order: tuple[str, ...]) -> list[str]:
     """Names as they are to be read, whatever their order in the record: results.json and kept answers sort them."""
     return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
+
+
+def means(parts: Mapping[str, Any]) -> str:
+    """ "F(M) 4.38, F(C) 3.2": the means that a value is made of, in one order whatever theirs in the record."""
+    return ", ".join(
+        f"{prose(name.replace(chr(92), ' less '))} {number(parts[name])}" for name in _ordered(parts, _RUNS)
+    )
 
 
 def says_itself(row: Row) -> bool:
@@ -164,10 +181,8 @@ def _made_of(row: Row) -> list[str]:
     percent, found = unit_of(row), []
     parts = row.get("parts") or {}
     if parts:
-        told = ", ".join(
-            f"{prose(name.replace(chr(92), ' less '))} {number(parts[name])}" for name in _ordered(parts, _RUNS)
-        )
-        found.append(f"Means: {told}.")
+        empty = f" (F(0): with {nothing_kept(row)})" if "F(0)" in parts else ""
+        found.append(f"Means: {means(parts)}{empty}.")
     others = row.get("beside") or []
     for other in [others] if isinstance(others, Mapping) else others:
         limits = f" [{both_ends(number(other.get('low'), percent), number(other.get('high'), percent), ', ')}]"

@@ -141,12 +141,14 @@ def _interval(
 def _label(value: float, scale: Scale, *, unit: bool) -> str:
     """An end of the scale in at most five characters and its unit, which stands once, at the right end."""
     shown = value * (100 if scale.percent else 1)
-    text = f"{shown:.3g}" if 0.01 <= abs(shown) < 10_000 or shown == 0 else _short(shown)
+    text = f"{shown:.3g}" if 0.01 <= abs(shown) < 999.5 or shown == 0 else _short(shown)
     if not (scale.percent and unit):
         return text
     return text + (f"{_GLUE}{POINTS}" if scale.percent == POINTS else "%")
 
 
 def _short(value: float) -> str:
+    if 999.5 <= abs(value) < 9_999.5:
+        return f"{value:.0f}"
     mantissa, _, exponent = f"{value:.0e}".partition("e")
     return f"{mantissa}e{int(exponent)}"

@@ -124,11 +124,24 @@ def _what_ablate(row: Row) -> str:
     if row.get("statistic") == "partial_necessity":
         count = (row.get("random") or {}).get("count")
         return (
-            f"Partial necessity: the share of {number(count)} random sets of as many heads and MLPs, drawn evenly from all "
+            f"Partial necessity: the share of {number(count)} random sets of {_as_many(row)}, drawn evenly from all "
             f"outside it and not matched by layer, whose removal changes the {of} less than removing {parts} does{where}; "
             f"outputs are replaced{_method(row, True)}."
         )
     return f"{_change(row)} when {replaced}."
+
+
+def nothing_kept(row: Row) -> str:
+    """What F(0) is the value of: nothing of the circuit is kept, either; see ``kinds.keep``."""
+    both = "" if (row.get("circuit") or {}).get("mlps") is None else " and every MLP"
+    return f"every head{both} of the model replaced in the same way"
+
+
+def _as_many(row: Row) -> str:
+    """Of what a random set is made: of as many parts of each kind as are removed."""
+    mlps = [str(part).startswith("MLP") for part in row.get("ablated") or []]
+    kinds = [kind for kind, found in (("heads", not all(mlps)), ("MLPs", any(mlps))) if found]
+    return f"as many {' and '.join(kinds) or 'parts'}"
 
 
 def what_keep(row: Row) -> str:
@@ -153,7 +166,10 @@ def _what_keep(row: Row) -> str:
     alone = f"{name} is kept and {rest} is replaced{_method(row, False)}"
     drawn = number((row.get("subsets") or {}).get("count"))
     if statistic == "recovers" and row.get("normalised"):
-        return f"Normalised recovery of the {of}, (F(C) - F(0)) / (F(M) - F(0)) with the means over prompts, when only {alone}."
+        return (
+            f"Normalised recovery of the {of}, (F(C) - F(0)) / (F(M) - F(0)) with the means over prompts, when only {alone}; "
+            f"F(0) is what is left with {nothing_kept(row)}."
+        )
     if statistic == "recovers":
         return f"Recovered share of the {of}, F(C) / F(M) with the means over prompts, when only {alone}."
     if statistic == "faithfulness":

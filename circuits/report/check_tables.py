@@ -1,8 +1,7 @@
-"""The checks of a claim as a reader scans them: the numbers, the controls, what decided, what others reported."""
+"""The checks of a claim as a reader scans them: the numbers, what they did, what decided, what others reported."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from circuits.report.pages import (
     table,
 )
 from circuits.report.prose import code, listing, prose
-from circuits.report.record import DASH, number, unit_of
+from circuits.report.record import DASH, counted, number
 
 Row = Mapping[str, Any]
 
@@ -42,7 +41,7 @@ def _numbers_row(row: Row, label: str) -> list[str]:
         subject(row) or DASH,
         nothing if row.get("estimate") is None else against_bound(row),
         below(effect_text(row), rank_text(row)),
-        below(number(row.get("n")), code(row["prompts"]) if row.get("prompts") else ""),
+        below(counted(row), code(row["prompts"]) if row.get("prompts") else ""),
     ]
 
 
@@ -64,7 +63,9 @@ def sampling(rows: Sequence[Row]) -> str:
 
 
 def _sampled(row: Row) -> bool:
-    return row.get("most") is not None and not row.get("observe") and (row.get("looks") or 0) >= 1
+    """Whether the prompts of a row could have been fewer; the number of random circuits is fixed."""
+    drawn = row.get("most") is not None and not row.get("observe") and not row.get("unit")
+    return drawn and (row.get("looks") or 0) >= 1
 
 
 def _labels(rows: Sequence[Row]) -> list[str]:
@@ -89,114 +90,6 @@ def written(row: Row) -> str:
     check += f"; {row['statistic']}" if row.get("statistic") in ("top1", "lift") else ""
     check += f"; excluding {' and '.join(row['excluding'])}" if row.get("excluding") else ""
     return code(check) if check else DASH
-
-
-def controls(rows: Sequence[Row]) -> str | None:
-    """What else would come to such a value: uniform attention, other heads, broken prompts, shuffled weights, random circuits.
-
-    None where no check has any. A control that was not measured is a dash.
-    """
-    header = [
-        "check",
-        "head or part",
-        "under uniform attention",
-        "heads of the model that satisfy the bound",
-        "same prompts, their structure broken",
-        "models with shuffled weights",
-        "random circuits of the same size",
-        "the model does the task",
-    ]
-    cells = [
-        [
-            _uniform(row),
-            _passing(row),
-            _broken(row),
-            _shuffled(row),
-            _random(row),
-            _task(row),
-        ]
-        for row in rows
-    ]
-    if all(cell == DASH for line in cells for cell in line):
-        return None
-    lines = [[place(row), subject(row) or DASH, *line] for row, line in zip(rows, cells, strict=True)]
-    return "**Controls**: what else would come to such a value?\n\n" + table(header, lines)
-
-
-def base_rate(rows: Sequence[Row]) -> str | None:
-    """The interventions whose size nothing measured can be compared with; None where there is none.
-
-    Without this line a reader may take the absence of a control for a control that was passed.
-    """
-    bare = dict.fromkeys(place(row) for row in rows if _alone(row))
-    if not bare:
-        return None
-    hint = " A check with `top:` ablates every head alone and ranks them." if any(map(_single, rows)) else ""
-    return (
-        f"**No base rate** (check {listing(bare)}): what the same intervention on parts that the claim does not name would come to "
-        f"was not measured.{hint}"
-    )
-
-
-def _single(row: Row) -> bool:
-    """Whether a row without a comparison is the ablation of one head by itself, which `top:` would rank."""
-    return _alone(row) and row.get("kind") == "ablate" and bool(_HEAD.fullmatch(subject(row) or ""))
-
-
-def _alone(row: Row) -> bool:
-    """Whether a row is a verdict on an intervention without a rank or random circuits, and is no comparison itself."""
-    compared = row.get("rank") or row.get("random") or row.get("heads_passing")
-    itself = row.get("more_than") or row.get("statistic") in _COMPARISONS
-    judged = row.get("estimate") is not None and not row.get("observe")
-    return row.get("kind") in ("ablate", "keep_only", "path") and judged and not compared and not itself
-
-
-_HEAD = re.compile(r"\d+\.\d+")
-_COMPARISONS = ("interaction", "completeness", "minimality", "sufficiency", "partial_necessity")
-
-
-def _uniform(row: Row) -> str:
-    holds = row.get("uniform_holds")
-    tail = ", satisfies it too" if holds else ""
-    return DASH if row.get("uniform") is None else number(row["uniform"], unit_of(row)) + tail
-
-
-def _passing(row: Row) -> str:
-    passing = row.get("heads_passing")
-    return f"{number(passing[0])} of {number(passing[1])}{words.which_passing(row)}" if passing else DASH
-
-
-def _broken(row: Row) -> str:
-    """The value on the corrupted partners, and whether it still satisfies the bound."""
-    broken = (row.get("controls") or {}).get("broken")
-    if broken is None:
-        return DASH
-    if broken.get("value") is None:
-        return "the selectors find nothing"
-    value = number(broken["value"], unit_of(row)) + beside.best_there(broken)
-    return f"{value}, {beside.without_structure(row)}" if broken.get("holds") else f"{value}, does not satisfy it"
-
-
-def _shuffled(row: Row) -> str:
-    found = (row.get("controls") or {}).get("permuted") or []
-    if not found:
-        return DASH
-    span = beside.span([each.get("value") for each in found], unit_of(row))
-    return f"{number(sum(bool(each.get('holds')) for each in found))} of {number(len(found))} satisfy it{span}"
-
-
-def _random(row: Row) -> str:
-    random = row.get("random") or {}
-    if random.get("as_good") is None or random.get("count") is None:
-        return DASH
-    return f"{number(random['as_good'])} of {number(random['count'])} do as well"
-
-
-def _task(row: Row) -> str:
-    clean = row.get("clean") or {}
-    if clean.get("top1") is None or row.get("metric") == "prob_diff":  # of a set of answers one choice says little
-        return DASH
-    return f"first choice is {words.the_answer(clean)} on {number(clean['top1'], True)}{words.task_limit(row)}"
 
 
 _POINTS = {"clean": "the claim's model as it is", "model": "another model as it is"}

@@ -29,7 +29,7 @@ from circuits.report.pages import (
 from circuits.report.prose import code, expected_words, prose
 from circuits.report.provenance import how_to_reproduce, runs_and_models
 from circuits.report.ranking import beyond, deciding, strength
-from circuits.report.record import DASH, POINTS, is_claim, number, suites_at_fault
+from circuits.report.record import DASH, POINTS, counted, is_claim, number, suites_at_fault
 
 _MOST_REFUTATIONS = 8
 _NOT_TESTED = ("skipped", "invalid")
@@ -239,7 +239,7 @@ def claim_row(entry: Entry, words_cell: str | None = None) -> list[str]:
         (words_cell or _words(entry)) + _others(rows),
         subject(row) or prose(", ".join(str(head) for head in entry.get("heads") or [])) or DASH,
         "a map" if a_map else "not measured" if row.get("estimate") is None else against_bound(row),
-        below(effect_text(row), rank_text(row), f"n = {number(row['n'])}" if row.get("n") is not None else DASH),
+        below(effect_text(row), rank_text(row), f"n = {counted(row)}" if row.get("n") is not None else DASH),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from circuits.report import beside, check_tables, words
+from circuits.report import beside, check_tables, control_tables, words
 from circuits.report.concentration import concentrations
 from circuits.report.diagram import Diagram, diagrams
 from circuits.report.html_diagram import diagram_svg
@@ -25,7 +25,7 @@ from circuits.report.pages import (
     verdict_of,
 )
 from circuits.report.prose import SPACE, code, prose
-from circuits.report.record import DASH, number, unit_of
+from circuits.report.record import DASH, counted, number, unit_of
 from circuits.report.suite_page import VACUOUS, about, expectation, headline, more_of_prompts, own_code, prompt_facts
 
 Row = Mapping[str, Any]
@@ -76,7 +76,7 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
         checks = "".join(_check(row, prompts.get(str(row.get("prompts"))) or None) for row in rows)
         points = check_tables.points(rows) if verdict != "skipped" else None
         told = (
-            check_tables.changed(rows), points, *concentrations(entry), check_tables.base_rate(rows), beside.robustness(entry)
+            check_tables.changed(rows), points, *concentrations(entry), control_tables.base_rate(rows), beside.robustness(entry)
         )  # fmt: skip
         checks += "".join(block(text) for text in told if text)
     both = tag("div", tag("div", checks, class_="checks") + tag("div", evidence, class_="evidence"), class_="beside")
@@ -129,7 +129,7 @@ def _numbers(row: Row) -> str:
     found = {
         "estimate": number(row.get("estimate"), percent, limits), "interval": words.interval_limits(row),
         "bound": bound_text(row), "reported elsewhere": words.reported_value(row), "head or part": subject(row) or "",
-        "prompts": code(row["prompts"]) if row.get("prompts") else "", "n": number(row.get("n")),
+        "prompts": code(row["prompts"]) if row.get("prompts") else "", "n": counted(row),
         "uniform": number(row.get("uniform"), percent), "effect": effect_text(row), "rank": rank_text(row),
     }  # fmt: skip
     return tag(

@@ -40,7 +40,7 @@ from circuits.report.pages import (
 )
 from circuits.report.provenance import how_to_reproduce, runs_and_models
 from circuits.report.ranking import deciding, strength
-from circuits.report.record import DASH, is_claim, number, suites_at_fault, unit_of
+from circuits.report.record import DASH, counted, is_claim, number, suites_at_fault, unit_of
 from circuits.report.suite_page import CONVENTIONS, scope
 
 TITLE = "Claims and what they came to"
@@ -261,7 +261,7 @@ def _claim_row(file: str, entry: Entry) -> str:
         "suite": escape(entry.get("suite") or file) + tag("small", escape(entry.get("model") or DASH)), "heads": _heads(entry),
         "against its bound": marks or DASH, "estimate": ("<br>".join(map(inline, estimates)) or "not measured") + sizes,
         "bound": "<br>".join(dict.fromkeys(inline(bound_text(row)) for row in shown)) or DASH,
-        "n": ", ".join(dict.fromkeys(number(row.get("n")) for row in shown)) or DASH, "evidence": evidence_text(entry),
+        "n": ", ".join(dict.fromkeys(map(counted, shown))) or DASH, "evidence": evidence_text(entry),
     }  # fmt: skip
     first = rows[0] if rows else {}
     return tag(

@@ -6,7 +6,7 @@ The words follow ``verdict.estimate``, ``verdict.decide`` and ``measure.series``
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from circuits.report.asides import level_of
 from circuits.report.prose import listing
@@ -41,7 +41,8 @@ _METHODS = {
     ),
     "rule-of-three": (
         "**rule-of-three interval** (all values are equal, so nothing is known of their spread): the value plus and minus 3/n (at "
-        "95%; more above) of the range that the metric has on the clean prompts. After n equal values about 3 in n prompts may still differ."
+        "95%; more above) of a range: that of the metric on the clean prompts or, where that is 0 or not known, the size of the value itself, a "
+        "guess. After n equal values about 3 in n prompts may still differ."
     ),
     "clopper-pearson": (
         "**Clopper-Pearson interval** (a share, of a number that was fixed in advance): exact, from the binomial distribution, for one look."
@@ -77,21 +78,35 @@ def methods_of(rows: Iterable[Row]) -> list[str]:
     return sorted(found, key=lambda name: list(_METHODS).index(name) if name in _METHODS else len(_METHODS))
 
 
+class _Drawn(NamedTuple):
+    """How many prompts a row took, how many it could have taken, and whether that was fixed before the first look."""
+
+    taken: int
+    most: int
+    in_advance: bool
+
+
+def _drawn(row: Row) -> _Drawn | None:
+    """None where no prompts were drawn to judge by: what is only observed, random circuits, weights, a census."""
+    most, n = row.get("most"), row.get("n")
+    if (
+        most is None
+        or n is None
+        or row.get("observe")
+        or row.get("unit")
+        or not row.get("looks")
+        or not row.get("interval")
+    ):
+        return None
+    taken = n + (row.get("skipped") or 0)
+    return _Drawn(taken, most, row["looks"] == 1 and taken >= most)
+
+
 def _sizes(rows: Iterable[Row]) -> list[str]:
     """How n was decided: by looks after blocks, or in advance."""
-    sampled: list[tuple[int, int]] = []
-    fixed: list[int] = []
-    for row in rows:
-        most, n = row.get("most"), row.get("n")
-        if most is None or n is None or row.get("observe") or row.get("unit") or not row.get("looks"):
-            continue
-        if not row.get("interval"):  # a census
-            continue
-        taken = n + (row.get("skipped") or 0)
-        if row["looks"] == 1 and taken >= most:
-            fixed.append(taken)
-        else:
-            sampled.append((taken, most))
+    drawn = [each for each in map(_drawn, rows) if each is not None]
+    sampled = [(each.taken, each.most) for each in drawn if not each.in_advance]
+    fixed = [each.taken for each in drawn if each.in_advance]
     found = []
     if sampled:
         took, limits = [taken for taken, _ in sampled], [most for _, most in sampled]
@@ -129,10 +144,13 @@ def _levels(rows: Sequence[Row]) -> str:
             " At 95% and with 12 to 1,000 prompts an interval by t or by Fieller's form reaches 3.2 to 3.9 standard errors to each "
             "side of a mean, where one for a single look reaches about 2."
         )
+    looked = any(each is not None and not each.in_advance for each in map(_drawn, rows))
+    when = ", however early the sampling stopped: such an" if looked else "; such an"
+    here = "" if looked else " (on this page all were taken in one look)"
     return (
-        f"- **Level**: {ends or 'not recorded'}, however early the sampling stopped: an interval may be looked at after every block, and is "
-        f"wider for that than one that is made for a single look.{wide}"
-    )  # fmt: skip
+        f"- **Level**: {ends or 'not recorded'}{when} interval may be looked at after every block of prompts{here}, and is wider for "
+        f"that than one that is made for a single look.{wide}"
+    )
 
 
 def divided(row: Row) -> int:

@@ -109,7 +109,9 @@ def _sampling(entries: Mapping[str, Entry]) -> str:
     """The seeds and the numbers of prompts of the checks."""
     rows = [row for entry in entries.values() for row in entry.get("checks") or []]
     seeds = Counter(row["seed"] for row in rows if row.get("seed") is not None)
-    sizes = [row["n"] for row in rows if row.get("n") is not None and row.get("seed") is not None]
+    sizes = [
+        row["n"] for row in rows if row.get("n") is not None and row.get("seed") is not None and not row.get("unit")
+    ]
     if not seeds:
         return ""
     told = ", ".join(f"{seed} ({number(count)})" for seed, count in sorted(seeds.items()))

@@ -224,6 +224,12 @@ def unit_of(row: Mapping[str, Any]) -> bool | str:
     return POINTS if share and row.get("statistic") in _DIFFERENCES else True
 
 
+def counted(row: Mapping[str, Any]) -> str:
+    """The n of a row as it stands in a column of numbers of prompts: "64", and "20 random circuits" where it counts those."""
+    unit = f" {row['unit']}" if row.get("unit") and row.get("n") is not None else ""
+    return number(row.get("n")) + unit
+
+
 def number(value: Any, percent: bool | str = False, beside: Iterable[float | None] = ()) -> str:
     """A number with 3 significant digits, or a dash for null. ``percent``: as ``unit_of`` gives it.
 

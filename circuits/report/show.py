@@ -11,7 +11,7 @@ from circuits.report import beside, words
 from circuits.report.pages import claim_name, figures_of
 from circuits.report.plain import Look, bars, plain, shade, wrapped
 from circuits.report.prose import expected_words
-from circuits.report.record import DASH, number, unit_of
+from circuits.report.record import DASH, counted, number, unit_of
 from circuits.report.terminal import VACUOUS_BY, Entry, Line, colour, label, numbers
 
 _MOST_NAMED = 5
@@ -117,7 +117,7 @@ def _check(row: Mapping[str, Any], entry: Entry, look: Look) -> Iterator[Line]:
         (f"check {number(row.get('index'))}  {row.get('check')}", "bold"),
         ("" if skipped else f"  {verdict}", None if skipped else _ROW_TINTS.get(str(row.get("verdict")))),
     )
-    size = f"; n={row['n']}" if row.get("n") else ""
+    size = f"; n={counted(row)}" if row.get("n") else ""
     yield (("  " + ("not measured" if skipped else numbers(row)), "cyan"), (f"; {bound}{size}", None))
     chosen = (entry.get("prompts") or {}).get(str(row.get("prompts"))) or None
     told = [] if skipped else [words.what(row)]  # of a skipped check the record holds only what was asked

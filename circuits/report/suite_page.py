@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from circuits.report import bars, beside, check_tables, diagram, mermaid, methods, words
+from circuits.report import bars, beside, check_tables, control_tables, diagram, mermaid, methods, words
 from circuits.report.concentration import concentrations
 from circuits.report.pages import (
     MARKER,
@@ -97,7 +97,10 @@ def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
     templates = sorted({str(template) for prompts in sets for template in prompts.get("templates") or []})
     families = sorted({str(prompts["family"]) for prompts in sets if prompts.get("family")})
     kinds = {row.get("kind") for entry in entries for row in entry.get("checks") or []}
-    missing = "other weights, other prompt families, templates and lengths than these, other heads than those named."
+    missing = "other weights, other prompt families, templates and lengths than these, other heads than those named"
+    if any(row.get("rank") is not None for entry in entries for row in entry.get("checks") or []):
+        missing += " (the controls only say how they compare)"
+    missing += "."
     causal = bool(kinds & {"ablate", "keep_only", "path", "loss_map"})
     if kinds and not causal:
         missing += (
@@ -196,9 +199,10 @@ def _evidence(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[
         check_tables.decided(rows, prompts),
         check_tables.points(rows),
         check_tables.changed(rows),
-        check_tables.controls(rows),
+        control_tables.controls(rows),
         *concentrations(entry),
-        check_tables.base_rate(rows),
+        control_tables.base_rate(rows),
+        control_tables.tasks(rows),
         check_tables.reported(rows),
         beside.robustness(entry),
         *map(mermaid.fenced, diagram.diagrams(entry)),

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from circuits.report.record import is_claim, number, suites_at_fault, unit_of, without_points
+from circuits.report.asides import means
+from circuits.report.record import counted, is_claim, number, suites_at_fault, unit_of, without_points
 from circuits.report.words import any_rule, never_closes, only_shown, other_tokens, remarks, top_rule, which_passing
 
 Entry = Mapping[str, Any]
@@ -31,7 +32,7 @@ def row_text(row: Mapping[str, Any]) -> str:
     details = [row["statistic"]] if row.get("statistic") in ("top1", "lift") else []
     details += [f"excluding {' and '.join(row['excluding'])}"] if row.get("excluding") else []
     how = f" ({', '.join(details)})" if details else ""
-    size = f"; n={row['n']}" if row.get("n") else ""
+    size = f"; n={counted(row)}" if row.get("n") else ""
     some = row.get("any") or {}
     subject = f"some head of {some['of']} (best: {row['head']}) " if some else subject
     where = f" on {row['prompts']}" if row.get("prompts") else ""
@@ -183,8 +184,7 @@ def _row_lines(row: Mapping[str, Any]) -> Iterator[str]:
         clean, ablated = number(row["baseline"]["clean"]), number(row["baseline"]["ablated"])
         yield f"    {row['metric']}: clean {clean}, ablated {ablated}"
     if row.get("parts"):
-        told = ", ".join(f"{name} {number(value)}" for name, value in row["parts"].items())
-        yield f"    means: {told}"
+        yield f"    means: {means(row['parts'])}"
     if row.get("rank") and row.get("k") is not None:
         yield f"    rank {row['rank'][0]} of {row['rank'][1]} heads"
     if row.get("uniform") is not None:

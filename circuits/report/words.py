@@ -11,13 +11,13 @@ from typing import Any
 
 from circuits.report.asides import (
     beside,
+    first_choice,
     level_of,
     other_tokens,
     remarks,
     reported_value,
     says_itself,
     task_limit,
-    the_answer,
     which_passing,
 )
 from circuits.report.methods import divided
@@ -30,6 +30,7 @@ __all__ = [
     "beside",
     "bound",
     "code",
+    "first_choice",
     "head_name",
     "how_much",
     "interval_limits",
@@ -45,7 +46,6 @@ __all__ = [
     "reported_value",
     "says_itself",
     "task_limit",
-    "the_answer",
     "top_rule",
     "trust",
     "what",
@@ -112,7 +112,7 @@ def how_much(row: Row, prompts: Mapping[str, Any] | None = None) -> str:
 def _stopped(row: Row) -> str:
     """That sampling stopped before all prompts that it could have taken, or took them all."""
     most, n = row.get("most"), row.get("n")
-    if most is None or n is None or row.get("observe") or (row.get("looks") or 0) < 1:
+    if most is None or n is None or row.get("observe") or row.get("unit") or (row.get("looks") or 0) < 1:
         return ""
     taken = n + (row.get("skipped") or 0)
     return f", decided there (at most {number(most)} were to be drawn)" if taken < most else ""
@@ -143,8 +143,9 @@ def trust(row: Row) -> str:
 
 _ASSUMED = {  # as ``verdict.estimate`` and ``verdict.circuit_rows`` word them for the record
     "near-normal, no unseen rare mode": "it assumes values that are nearly normal, without a rare mode that was not drawn",
-    "constant sample: prompts that differ are rare and differ by at most the observed range": (
-        "all values are equal, and it assumes that prompts which differ are rare and differ by at most the observed range"
+    "constant sample: prompts that differ are rare and differ by at most the assumed range": (
+        "all values are equal, and it assumes that prompts which differ are rare, and differ by at most the range of the metric on the "
+        "clean prompts (where that is 0, by at most the size of the value)"
     ),
     "the random circuits are drawn independently; the prompts' means are taken as measured": (
         "it assumes that the random circuits are drawn independently, and takes the means over prompts as measured"

@@ -37,7 +37,7 @@ SMALL = 1e-6
 """The range that is assumed where nothing is known of a metric and all its values are 0."""
 
 NEAR_NORMAL = "near-normal, no unseen rare mode"
-UNSEEN_WITHIN_RANGE = "constant sample: prompts that differ are rare and differ by at most the observed range"
+UNSEEN_WITHIN_RANGE = "constant sample: prompts that differ are rare and differ by at most the assumed range"
 
 
 @dataclass(frozen=True)

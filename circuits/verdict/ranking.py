@@ -15,6 +15,7 @@ import numpy as np
 from circuits.claims.claim import Ablate, Bound
 from circuits.measure.attention import AttentionValues
 from circuits.measure.cells import Question
+from circuits.measure.losses import InContext
 from circuits.measure.metrics import Values, metric_values
 from circuits.measure.weights import PROFILE
 from circuits.prompts.own import MetricName
@@ -350,12 +351,13 @@ def score_row_exact(
     return decide(row, bound, lambda confidence: estimate.share(values, confidence), exact)
 
 
-def icl_row(row: Row, values: Floats, note: str, bound: Bound, how: Asked) -> Row:
-    """The row of the in-context-learning score, a difference of losses in nats: Float[prompt], by the t e-process.
+def icl_row(row: Row, score: InContext, bound: Bound, how: Asked) -> Row:
+    """The row of the in-context-learning score, a difference of losses in nats, by the t e-process.
 
-    ``note`` says which difference it is. No head and no uniform attention belong to it.
+    ``parts``: the means of the two losses. No head and no uniform attention belong to it.
     """
-    row |= {**NOTHING_MEASURED, "head": None, "statistic": "in_context_learning", "statistic_note": note}
+    values = score.values
+    row |= {**NOTHING_MEASURED, "head": None, "statistic": "in_context_learning", "statistic_note": score.note}
     row.setdefault("warnings", [])
     row.setdefault("reason", None)
     row |= {"n": int((~np.isnan(values)).sum()), "skipped": int(np.isnan(values).sum())}
@@ -363,5 +365,7 @@ def icl_row(row: Row, values: Floats, note: str, bound: Bound, how: Asked) -> Ro
     if broken or row["n"] == 0:
         row["reason"] = broken or row["reason"] or NotYet("no prompt is long enough for this score")
         return decide(row, bound, None, how)
+    losses = zip(score.names, (score.late, score.early), strict=True)
+    row["parts"] = {f"loss of {name}": mean_of(each) for name, each in losses}
     row["effect"] = {"kind": "d_z", "value": estimate.paired_effect(values)}
     return decide(row, bound, estimate.infer_t(values, observed_range(values)), how)

@@ -1,0 +1,48 @@
+"""Prompts on which several answers are right: how often any of them is the model's first choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.measure.metrics import metric_values
+from circuits.measure.series import View
+
+RIGHT_FIRST = "any right answer is first"
+
+
+def several_right(view: View) -> Mapping[str, Any]:
+    """What is said of the clean model where several answers are right; empty where at most one is.
+
+    ``right_answers``: the largest number of right answers of a prompt. ``right_first``: the share of prompts with an
+    answer (0 to 1) whose largest logit is that of any right one; null where no such share can be told.
+    """
+    several = view.facts["right_answers"] or 1
+    if several < 2:
+        return {}
+    known = right_first(view)
+    known = known[~np.isnan(known)]
+    told = bool(len(known)) and bool(np.isfinite(known).all())
+    return {"right_answers": several, "right_first": float(known.mean()) if told else None}
+
+
+def right_first(view: View) -> NDArray[np.float64]:
+    """Whether a right answer is first on each prompt: Float[prompt] of 0 and 1.
+
+    NaN without an answer, infinite where the logits are no finite numbers. A tie of the first answer with another token
+    counts as first, as in ``top1``.
+    """
+    key = view.key_of(RIGHT_FIRST)
+    found = view.series.cache.load(key)
+    if found is None or "values" not in found:
+        clean = view.clean
+        first = metric_values("top1", clean)
+        others = [
+            float(token in prompt.answers) for token, prompt in zip(clean["top_token"], view.prompts, strict=True)
+        ]
+        found = {"values": np.where(np.isfinite(first), np.maximum(first, others), first)}
+        view.series.cache.save(key, found)
+    return found["values"]

@@ -1,0 +1,130 @@
+"""What stands beside the numbers of a claim to judge them by: controls, what the clean model does, what has no base rate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from circuits.report import beside, words
+from circuits.report.check_tables import place
+from circuits.report.pages import below, subject, table
+from circuits.report.prose import code
+from circuits.report.quantities import Row
+from circuits.report.record import DASH, number, unit_of
+from circuits.report.words import listing
+
+
+def controls(rows: Sequence[Row]) -> str | None:
+    """What else would come to such a value: uniform attention, other heads, broken prompts, shuffled weights, random circuits.
+
+    None where no check has any. A control that was not measured is a dash.
+    """
+    header = [
+        "check, head or part",
+        "under uniform attention",
+        "heads of the model that satisfy the bound",
+        "same prompts, their structure broken",
+        "models with shuffled weights",
+        "random circuits of the same size",
+    ]
+    cells = [[_uniform(row), _passing(row), _broken(row), _shuffled(row), _random(row)] for row in rows]
+    if all(cell == DASH for line in cells for cell in line):
+        return None
+    lines = [[below(place(row), subject(row)), *line] for row, line in zip(rows, cells, strict=True)]
+    told = "**Controls**: what else would come to such a value?\n\n" + table(header, lines)
+    alike = dict.fromkeys(place(row) for row in rows if _without_structure(row))
+    if alike:
+        told += (
+            f"\n\nStructure broken, check {listing(alike)}: the same is found without the structure of these prompts."
+        )
+    return told
+
+
+def _without_structure(row: Row) -> bool:
+    """Whether a supported check holds on prompts without their structure: a fact that a reader should not overlook."""
+    broken = (row.get("controls") or {}).get("broken") or {}
+    return bool(broken.get("holds")) and row.get("verdict") == "supported"
+
+
+def tasks(rows: Sequence[Row]) -> str | None:
+    """Whether the clean model does the task, said once for all checks on the same prompts; None where there is none."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        first = words.first_choice(row)
+        if first is not None:
+            on = f" of {code(row['prompts'])}" if row.get("prompts") else ""
+            found.setdefault((on, first), []).append(place(row))
+    lines = []
+    for (on, first), who in found.items():
+        checks = "" if len(found) == 1 else f" (check {listing(dict.fromkeys(who))})"
+        lines.append(f"**The model's own task**{checks}: on the prompts{on}, unablated, its first choice is {first}.")
+    return "\n\n".join(lines) or None
+
+
+def base_rate(rows: Sequence[Row]) -> str | None:
+    """The interventions whose size nothing measured can be compared with; None where there is none.
+
+    Without this line a reader may take the absence of a control for a control that was passed.
+    """
+    bare = dict.fromkeys(place(row) for row in rows if _alone(row))
+    if not bare:
+        return None
+    hint = " A check with `top:` ablates every head alone and ranks them." if any(map(_single, rows)) else ""
+    return (
+        f"**No base rate** (check {listing(bare)}): what the same intervention on parts that the claim does not name would come to "
+        f"was not measured.{hint}"
+    )
+
+
+def _single(row: Row) -> bool:
+    """Whether a row without a comparison is the ablation of one head by itself, which `top:` would rank."""
+    return _alone(row) and row.get("kind") == "ablate" and bool(_HEAD.fullmatch(subject(row) or ""))
+
+
+def _alone(row: Row) -> bool:
+    """Whether a row is a verdict on an intervention without a rank or random circuits, and is no comparison itself."""
+    compared = row.get("rank") or row.get("random") or row.get("heads_passing")
+    itself = row.get("more_than") or row.get("statistic") in _COMPARISONS
+    judged = row.get("estimate") is not None and not row.get("observe")
+    return row.get("kind") in ("ablate", "keep_only", "path") and judged and not compared and not itself
+
+
+_HEAD = re.compile(r"\d+\.\d+")
+_COMPARISONS = ("interaction", "completeness", "minimality", "sufficiency", "partial_necessity")
+
+
+def _uniform(row: Row) -> str:
+    holds = row.get("uniform_holds")
+    tail = ", satisfies it too" if holds else ""
+    return DASH if row.get("uniform") is None else number(row["uniform"], unit_of(row)) + tail
+
+
+def _passing(row: Row) -> str:
+    passing = row.get("heads_passing")
+    return f"{number(passing[0])} of {number(passing[1])}{words.which_passing(row)}" if passing else DASH
+
+
+def _broken(row: Row) -> str:
+    """The value on the corrupted partners, and whether it still satisfies the bound."""
+    broken = (row.get("controls") or {}).get("broken")
+    if broken is None:
+        return DASH
+    if broken.get("value") is None:
+        return "the selectors find nothing"
+    value = number(broken["value"], unit_of(row)) + beside.best_there(broken)
+    return f"{value}, {'satisfies it too' if broken.get('holds') else 'does not satisfy it'}"
+
+
+def _shuffled(row: Row) -> str:
+    found = (row.get("controls") or {}).get("permuted") or []
+    if not found:
+        return DASH
+    span = beside.span([each.get("value") for each in found], unit_of(row))
+    return f"{number(sum(bool(each.get('holds')) for each in found))} of {number(len(found))} satisfy it{span}"
+
+
+def _random(row: Row) -> str:
+    random = row.get("random") or {}
+    if random.get("as_good") is None or random.get("count") is None:
+        return DASH
+    return f"{number(random['as_good'])} of {number(random['count'])} do as well"
