@@ -641,3 +641,16 @@ def test_the_halves_of_the_in_context_score_are_told() -> None:
     parts = {"loss of the first copy": 12.0, "loss of the second copy": 4.5}
     found = words.beside(row(kind="score", statistic="in_context_learning", head=None, parts=parts))
     assert "Means: loss of the second copy 4.5, loss of the first copy 12." in found
+
+
+@pytest.mark.parametrize("many", [2, 9])
+def test_attention_from_class_to_class_is_a_table_or_where_that_is_too_wide_a_line_a_class(many: int) -> None:
+    """Every row's sum is told either way: what is not said of single classes is said of all others together."""
+    classes = ["bos", "end", *(f"c{k}" for k in range(many))]
+    values = [0.6, 0.3, *(0.1 / many for _ in range(many))]
+    matrix = [[None] * len(classes), values, *[[None] * len(classes)] * many]
+    page = suite_page.suite_page("s.yaml", [{"file": "s.yaml", "claim": "C", "verdict": "supported", "profiles": [
+        {"head": "5.3", "prompts": "years", "offsets": [0.5], "classes": classes, "matrix": matrix, "bos": 0.6}
+    ]}], {})  # fmt: skip
+    line, cells = "- `end`: `bos` 0.6, `end` 0.3, all others together 0.1", "| `end` | 0.6 | 0.3 | 0.05 | 0.05 |"
+    assert (line in page, cells in page) == ((True, False) if many == 9 else (False, True))

@@ -24,9 +24,10 @@ from circuits.report.pages import (
     subject,
     verdict_of,
 )
+from circuits.report.prompt_sets import more_of_prompts, prompt_facts
 from circuits.report.prose import SPACE, code, prose
 from circuits.report.record import DASH, counted, number, unit_of
-from circuits.report.suite_page import VACUOUS, about, expectation, headline, more_of_prompts, own_code, prompt_facts
+from circuits.report.suite_page import VACUOUS, about, expectation, headline, own_code
 
 Row = Mapping[str, Any]
 

@@ -28,14 +28,15 @@ from circuits.report.pages import (
     table,
     verdict_of,
 )
-from circuits.report.prose import code, expected_words, listing, prose
+from circuits.report.prompt_sets import prompt_set
+from circuits.report.prose import code, expected_words, prose
 from circuits.report.ranking import deciding
 from circuits.report.record import DASH, number
 
-_MOST_TOKENS = 64
 _MOST_OFFSETS = 16
+_MOST_CLASSES = 7
 FAR = 0.05
-"""The least attention that is told of distances further than the first ones."""
+"""The least attention that is told of distances further than the first ones, and of single classes of many."""
 
 CONVENTIONS = (
     "In `QUERY -> KEY` the query token attends to the key token. The value of a prompt is the mean over its query tokens that have such "
@@ -285,18 +286,12 @@ def _profile(profile: Mapping[str, Any]) -> str:
     told = [back for back in known if back < _MOST_OFFSETS or offsets[back] >= FAR]
     near = [near[back] for back in told]
     near += [f"all others below {number(FAR)}"] if near and len(told) < len(known) else []
-    rows = [
-        [code(query), *(number(value) for value in values)]
-        for query, values in zip(classes, profile.get("matrix") or [], strict=False)
-        if any(value is not None for value in values)
-    ]
     parts = [
         *map(_figure, figures_of({"profiles": [profile]})),
         "Mean attention by distance from the query, over the tokens that have a token there (BOS apart: "
         f"{number(profile.get('bos'))}):",
         ", ".join(near) if near else "not measured",
-        "Mean attention from each class of tokens (row) to each class (column); a row sums to 1:",
-        table(["from", *map(code, classes)], rows) if rows else "not measured",
+        *_by_class(classes, profile.get("matrix") or []),
     ]
     return details(
         f"Where head {profile.get('head') or '?'} looks on {profile.get('prompts')}, drawn and in numbers",
@@ -304,112 +299,29 @@ def _profile(profile: Mapping[str, Any]) -> str:
     )
 
 
-def prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
-    """What was shown to the model, with a closed part for what is looked up rather than read."""
-    text, more = prompt_facts(name, prompts), more_of_prompts(prompts)
-    return text + "\n\n" + details(f"More about the prompts {name}", more) if more else text
-
-
-def prompt_facts(name: str, prompts: Mapping[str, Any]) -> str:
-    """The set, its first prompt, answer, foil and corrupted partner."""
-    lengths = prompts.get("token_lengths") or {}
-    facts = [f"family {code(prompts['family'])}"] if prompts.get("family") else []
-    if prompts.get("n") is not None:
-        every = ", all there are" if prompts.get("census") else ""
-        facts.append(f"{number(prompts['n'])} {'prompt' if prompts['n'] == 1 else 'prompts'}{every}")
-    if lengths:
-        order = sorted(lengths, key=lambda length: (len(str(length)), str(length)))
-        facts.append(
-            "length in tokens " + ", ".join(f"{prose(length)} ({number(lengths[length])} prompts)" for length in order)
-        )
-    if prompts.get("bos") is not None:
-        tokens = prompts.get("tokens") or []
-        which = f" ({code(tokens[0])})" if tokens else ""
-        facts.append(f"BOS{which} in front" if prompts["bos"] else "no BOS")
-    if prompts.get("period") is not None:
-        facts.append(f"period {number(prompts['period'])} tokens")
-    lines = [f"**Prompts {code(name)}**: {'; '.join(facts) or 'nothing recorded'}."]
-    if prompts.get("requires"):
-        told = listing(f"{code(metric)} above {number(least)}" for metric, least in sorted(prompts["requires"].items()))
-        lines.append(f"- An intervention on them is measured only where the model surely has {told}")
-    if prompts.get("census"):
-        lines.append(
-            "- They are all the prompts that this family gives with these parameters: a value is exact for them, and speaks of no others"
-        )
-    elif _texts(prompts):
-        lines.append(
-            "- All texts of the suite are used. Intervals take them for independent draws: they speak of the mean over more texts of "
-            "this kind, and what they promise holds as far as these are such draws"
-        )
-    if prompts.get("example") is not None:
-        lines.append(f"- First prompt: {code(prompts['example'])}")
-    for key, title, rule in (
-        ("answer", "Answer", ""),
-        ("foil", "Foil", "foil_rule"),
-        ("corrupted", "Corrupted partner", "corruption"),
-    ):
-        if prompts.get(key) is not None or prompts.get(rule):
-            value = code(prompts[key]) if prompts.get(key) is not None else "none"
-            lines.append(f"- {title}: {value}" + (f". {prose(prompts[rule])}" if prompts.get(rule) else ""))
-    return lines[0] + "\n\n" + "\n".join(lines[1:]) if lines[1:] else lines[0]
-
-
-def more_of_prompts(prompts: Mapping[str, Any]) -> str:
-    """Parameters, templates, tokens, number of answers, digest as a list; "" where none is recorded."""
-    lines = []
-    pairs = [
-        f"{key}: {_as_yaml(value)}"
-        for key, value in sorted((prompts.get("parameters") or {}).items())
-        if key != "texts"
+def _by_class(classes: Sequence[str], matrix: Sequence[Sequence[float | None]]) -> list[str]:
+    """Mean attention from class to class: a table or, where that would be wider than paper and screens, a line a class."""
+    known = [
+        (query, values)
+        for query, values in zip(classes, matrix, strict=False)
+        if any(value is not None for value in values)
     ]
-    if pairs:
-        lines.append(f"- Parameters: {', '.join(map(code, pairs))}")
-    if prompts.get("roles"):
-        named = (f"{key}: {value}" for key, value in sorted(prompts["roles"].items()))
-        lines.append(f"- Roles (regular expressions): {', '.join(map(code, named))}")
-    texts = _texts(prompts)
-    if texts:
-        lines.append(f"- Texts ({number(len(texts))}, all of them):")
-        lines += [f"  - {_text(text)}" for text in texts]
-    if prompts.get("templates"):
-        lines.append(f"- Templates: {', '.join(map(code, prompts['templates']))}")
-    tokens = prompts.get("tokens") or []
-    if tokens:
-        cut = f" and {len(tokens) - _MOST_TOKENS} more" if len(tokens) > _MOST_TOKENS else ""
-        lines.append(f"- Tokens of the first prompt: {' '.join(map(code, tokens[:_MOST_TOKENS]))}{cut}")
-    if prompts.get("distinct_answers"):
-        lines.append(f"- Different answers among them: {number(prompts['distinct_answers'])}")
-    if prompts.get("digest"):
-        lines.append(f"- Digest: {code(prompts['digest'])}")
-    return "\n".join(lines)
-
-
-def _texts(prompts: Mapping[str, Any]) -> list[Any]:
-    """The texts of a set whose prompts are given literally."""
-    texts = (prompts.get("parameters") or {}).get("texts")
-    return texts if isinstance(texts, list) else []
-
-
-def _text(text: Any) -> str:
-    """A literal prompt with its answer, foil and corrupted partner, in one line."""
-    if not isinstance(text, Mapping):
-        return code(text)
-    parts = [code(text.get("text", ""))]
-    parts += [f"{key} {code(text[key])}" for key in ("answer", "foil", "corrupted") if text.get(key) is not None]
-    parts += [f"{key} {code(_as_yaml(text[key]))}" for key in sorted(text) if key not in _OF_TEXTS]
-    return ", ".join(parts)
-
-
-_OF_TEXTS = ("text", "answer", "foil", "corrupted")
-
-
-def _as_yaml(value: Any) -> str:
-    """A parameter in one line, as it may stand in YAML."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(_as_yaml, value))}]"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_as_yaml(each)}" for key, each in value.items()) + "}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if not known or len(classes) <= _MOST_CLASSES:
+        rows = [[code(query), *map(number, values)] for query, values in known]
+        return [
+            "Mean attention from each class of tokens (row) to each class (column); a row sums to 1:",
+            table(["from", *map(code, classes)], rows) if rows else "not measured",
+        ]
+    lines = []
+    for query, values in known:
+        keys = sorted(((value or 0.0, key) for key, value in zip(classes, values, strict=False)), reverse=True)
+        large = [f"{code(key)} {number(value)}" for value, key in keys if value >= FAR]
+        rest = sum(value for value, _ in keys if value < FAR)
+        lines.append(f"- {code(query)}: {', '.join([*large, f'all others together {number(rest)}'])}")
+    return [
+        f"Mean attention from each class of tokens to the classes that get {number(FAR)} or more of it:",
+        "\n".join(lines),
+    ]
 
 
 def _fenced(text: str, language: str = "text") -> str:
