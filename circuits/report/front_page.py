@@ -252,7 +252,8 @@ def _verdict(entry: Entry) -> str:
 
 def _words(entry: Entry) -> str:
     """The claim's words as a link to its section, its variant, and what is known of its earlier wordings."""
-    variant = f" {code(entry['variant'])}" if entry.get("variant") else ""
+    # A space behind the comma: a line may break there, where the cell is narrow.
+    variant = f" {code(str(entry['variant']).replace(',', ', '))}" if entry.get("variant") else ""
     history = f" ({history_line(entry)})" if history_line(entry) else ""
     return _link(entry) + variant + history
 
