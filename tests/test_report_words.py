@@ -592,13 +592,13 @@ def test_the_models_own_task_is_said_once_for_all_checks_on_the_same_prompts() -
     several = {**clean, "right_answers": 9, "right_first": 0.906}
     one = control_tables.tasks([row(clean=clean), row(index=2, clean=clean)])
     assert one == (
-        "**The model's own task**: on the prompts of `numerals`, unablated, its first choice is the answer on 46.9% of prompts "
+        "**The model's own task**: on the 64 prompts of `numerals`, unablated, the model's first choice is the answer on 46.9% of prompts "
         "(95% interval from 23%, betting)."
     )
     both = control_tables.tasks(
         [row(clean=clean), ablation(index=2, prompts="years", metric="prob_diff", clean=several)]
     )
-    assert both is not None and "(check 2): on the prompts of `years`" in both
+    assert both is not None and "- check 2: on the 64 prompts of `years` it is one of up" in both
     assert (
         "one of up to 9 right answers on 90.6% of prompts, and the one of them that counts as the answer on 46.9%"
         in both

@@ -52,13 +52,14 @@ def tasks(rows: Sequence[Row]) -> str | None:
     for row in rows:
         first = words.first_choice(row)
         if first is not None:
-            on = f" of {code(row['prompts'])}" if row.get("prompts") else ""
+            many = f" {number(row['n'])}" if row.get("n") is not None and not row.get("unit") else ""
+            on = f"on the{many} prompts" + (f" of {code(row['prompts'])}" if row.get("prompts") else "")
             found.setdefault((on, first), []).append(place(row))
-    lines = []
-    for (on, first), who in found.items():
-        checks = "" if len(found) == 1 else f" (check {listing(dict.fromkeys(who))})"
-        lines.append(f"**The model's own task**{checks}: on the prompts{on}, unablated, its first choice is {first}.")
-    return "\n\n".join(lines) or None
+    title, said = "**The model's own task**", "unablated, the model's first choice is"
+    if len(found) == 1:
+        return "".join(f"{title}: {on}, {said} {first}." for on, first in found)
+    lines = [f"- check {listing(dict.fromkeys(who))}: {on} it is {first}" for (on, first), who in found.items()]
+    return "\n".join([f"{title}: {said}", "", *lines]) if lines else None
 
 
 def base_rate(rows: Sequence[Row]) -> str | None:
