@@ -168,6 +168,7 @@ HEADS: dict[str, tuple[str, list[str]]] = {
     "head: «6.9.1»": ("'6.9.1' is not a head", []),
     "head: «-1.2»": ("'-1.2' is not a head", []),
     "head: «6,9»": ("'6,9' is not a head", []),
+    "head: «1.1, 1.2»": ("head takes one head|use heads: for a list", []),
     "head: «06.1»": ("'06.1' is not a head|without leading zeros", []),
     "head: «1.23456»": ("is not a head|no model has that many", []),
     "head: «MLP3»": ("'MLP3' is an MLP", []),

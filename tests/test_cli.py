@@ -11,6 +11,7 @@ import pytest
 from tests_of_plugin import ALL, GOOD, HEAD, NOWHERE, TRUE, Run, environment, project
 
 from circuits.cli import main
+from circuits.commands.common import report_folder
 from circuits.models.source import REGISTRY
 from circuits.prompts.registry import FAMILIES
 
@@ -202,3 +203,39 @@ def test_a_reader_may_stop_early(tmp_path: Path, unbuffered: str) -> None:
     )  # fmt: skip
     os.close(write)
     assert done.stderr == ""
+
+
+def test_lint_says_what_every_claim_meets_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A prompt set with a fault cannot be used by any claim: the first of them is shown, the others are counted with their lines."""
+    claims = "\n".join(
+        f"  c{k}: {{claim: It is., head: '0.0', prompts: p, attends: any -> n-1, at_least: 0.1}}" for k in range(6)
+    )
+    project(
+        tmp_path,
+        s=f"suite: S\nmodel: reference\nprompts:\n  p: {{family: repeated_tokens, lenght: 4}}\nclaims:\n{claims}\n",
+    )
+    assert main(["lint"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("prompt set 'p' cannot be used: it has a fault on line 4") == 1
+    assert "    the same 5 times more, on lines 7, 8, 9, 10, 11\n" in out
+    assert out.endswith("1 suite, 6 claims, 7 faults\n")
+
+
+@pytest.mark.parametrize("deep", ["", "hypotheses", "hypotheses/more"])
+def test_the_report_is_found_from_a_folder_of_the_project(
+    tmp_path: Path, deep: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where pytest, run from there, wrote it: not beyond the project's root, nor where another folder is named."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "hypotheses" / "more").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / deep)
+    assert report_folder(None) == Path("reports")
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "results.json").write_text("{}")
+    assert report_folder(None).resolve() == (tmp_path / "reports").resolve()
+    assert report_folder("other") == Path("other")
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / "pyproject.toml").write_text("")
+    monkeypatch.chdir(inner)
+    assert report_folder(None) == Path("reports")

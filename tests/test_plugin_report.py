@@ -119,6 +119,18 @@ def test_claims_and_suites_that_went_leave_the_report(pytester: pytest.Pytester)
     ]
 
 
+def test_a_run_of_one_suite_names_its_page_and_the_claims_that_stay(pytester: pytest.Pytester) -> None:
+    """A report keeps the claims of other runs: the end of a run says how many, and where this suite's page is."""
+    project(pytester.path, small=SMALL, good=GOOD)
+    whole = pytester.runpytest_inprocess()
+    assert "report: reports/README.md" in whole.outlines and "page of this suite" not in whole.stdout.str()
+    part = pytester.runpytest_inprocess("hypotheses/good.yaml")
+    part.stdout.fnmatch_lines([
+        "report: reports/README.md (1 of its 3 claims are of this run)", "page of this suite: reports/hypotheses--good.md",
+    ])  # fmt: skip
+    assert (pytester.path / "reports" / "hypotheses--good.md").is_file()
+
+
 def test_where_reports_go(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """The option counts from where pytest was started, the ini value from the root; --circuit-no-report writes none."""
     pytester.makeini("[pytest]\ncircuit_report = out\n")

@@ -117,6 +117,8 @@ def test_a_named_file_is_a_suite_wherever_it_lies(pytester: pytest.Pytester) -> 
     result = pytester.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     result.stdout.fnmatch_lines(["examples/mine.yml looks like a suite but lies in no suites folder (hypotheses): *"])
+    for named in (("examples/mine.yml::nothing",), ("examples/mine.yml", "-k", "nothing")):  # it was looked into
+        assert "looks like a suite" not in pytester.runpytest_inprocess(*named).stdout.str()
 
 
 def test_the_suites_folders_are_an_ini_value(pytester: pytest.Pytester) -> None:

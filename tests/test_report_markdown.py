@@ -170,7 +170,7 @@ def test_section_of_a_claim_holds_its_evidence(tmp_path: Path) -> None:
         "30 layers x 9 heads; digest `sha256:b179`",
         "In `QUERY -> KEY` the query token attends to the key token.",
         "0.618, 95% interval 0.584 to 0.642 (betting interval, guaranteed)",
-        "| **SUPPORTED**<br>1: `attends: any -> n-3` | 16.8 | 0.618 [0.584, 0.642]<br>`0\u00a0······│─═●─────\u00a01`<br>at least 0.417 | "
+        "| **SUPPORTED**<br>1: `attends: any -> n-3` | 0.618 [0.584, 0.642]<br>`0\u00a0······│─═●─────\u00a01`<br>at least 0.417 | 16.8 | "
         "lift 11.3 | 67<br>`numerals` |",
         "| 1<br>16.8 | 0.0553 | 13 of 270 |",
         "*Sampling*: 95% interval (betting interval, guaranteed); seed 29.",
@@ -250,7 +250,7 @@ def test_table_cells_survive_pipes_and_line_breaks(tmp_path: Path) -> None:
     """A claim with table markup in its words still makes one row with the table's number of cells."""
     front = pages(tmp_path, record(claim(claim="a | b\n\n| c `x` <b>d</b>", suite="s|t")))["README.md"]
     lines = [line for line in front.splitlines() if "16.8" in line]
-    header = next(line for line in front.splitlines() if line.startswith("| verdict | claim |"))
+    header = next(line for line in front.splitlines() if line.startswith("| verdict, claim | estimate"))
     cells = [len(re.findall(r"(?<!\\)\|", line)) for line in (header, lines[0])]
     assert len(lines) == 1
     assert cells[0] == cells[1]

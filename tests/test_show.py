@@ -202,7 +202,7 @@ def test_distances_are_bars_and_claimed_ones_are_marked() -> None:
     assert lines[0] == "where 1.2 looks on p (3 prompts)"
     assert lines[2] == "    ·▄█–"
     assert lines[3] == "      ^  claimed"
-    assert lines[5] == "    most: n-2 0.8, n-1 0.4, itself 0; BOS apart: 0.25"
+    assert lines[5] == "    most: n-2 0.8, n-1 0.4; BOS apart: 0.25"
 
 
 def test_classes_are_shades_with_numbers_where_there_is_room() -> None:

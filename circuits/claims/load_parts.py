@@ -180,8 +180,8 @@ def read_heads(node: Node, faults: Faults, shape: Shape | None) -> tuple[tuple[C
         faults.add(node.key("heads") or node, "head and heads on one claim", "keep one: heads takes a list")
         return (), False
     if head is not None:
-        if head.kind == "list":
-            faults.add(head, "head takes one head", "use heads: for a list (each must hold)")
+        if head.kind == "list" or (head.kind == "text" and {",", "."} <= set(head.text)):
+            faults.add(head, "head takes one head", 'use heads: for a list, ["1.1", "1.2"] (each must hold)')
             return (), False
         if head.kind == "map":
             faults.add(head, "head takes one head, not a mapping", ANY_HINT if head.get("any") else 'write "6.9"')

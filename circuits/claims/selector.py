@@ -264,6 +264,9 @@ class _Parser:
         if token.kind == "bad":
             raise _bad(token)
         if token.kind == "end":
+            before = self.text[: token.at]
+            if before.count("(") > before.count(")"):
+                raise SelectorError("'(' is not closed", before.rindex("("), 1, "name a set behind it and add ')'")
             raise SelectorError(
                 f"a role is missing at the end of the {self.side} side", max(0, token.at - 1), 1, ARROW_HINT
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -56,6 +57,26 @@ def fail(text: str, status: int = USAGE) -> int:
     sys.stdout.flush()
     sys.stderr.write(f"circuits: {text}\n")
     return status
+
+
+ROOTS = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg", "setup.py", ".git")
+"""What marks a project's root folder."""
+
+
+def report_folder(given: str | None) -> Path:
+    """Where a report lies: the folder given, else ``reports`` here or in a folder above, up to the project's root.
+
+    That is where a run of pytest from here wrote it; ``reports`` where there is none.
+    """
+    if given is not None:
+        return Path(given)
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "reports" / "results.json").is_file():
+            return Path(os.path.relpath(folder / "reports"))
+        if any((folder / name).exists() for name in ROOTS):
+            break
+    return Path("reports")
 
 
 def pairs(texts: Iterable[str], option: str, form: str) -> dict[str, str]:

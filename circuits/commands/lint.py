@@ -68,12 +68,19 @@ def lint(paths: Sequence[str], places: Sequence[str] = (), *, as_json: bool = Fa
     for path in files:
         suite = load(path, know, str(path))
         claims += len(suite.claims)
-        for problem in _problems(suite):
+        found = _problems(suite)
+        lines = _repeated(found)
+        for problem in found:
             text = problem.render()
             if text not in said:  # an included file's faults are those of each suite that includes it
                 said.add(text)
                 faults += 1
-                say(text + "\n")
+                others = lines.get((problem.message, problem.hint), [])
+                if not others:
+                    say(text + "\n")
+                elif problem.where.line == others[0]:  # the first of many alike stands for all
+                    more = ", ".join(map(str, others[1:_MOST_LINES])) + (", ..." if len(others) > _MOST_LINES else "")
+                    say(f"{text}\n    the same {len(others) - 1} times more, on lines {more}\n")
         shape = know.shape(suite.model, path.parent) if suite.model is not None else None
         heads = shape[0] * shape[1] if shape is not None else None
         foreseen = (
@@ -112,7 +119,18 @@ def _as_json(files: Iterable[Path], know: Knowledge) -> int:
     return FOUND if found else OK
 
 
-def _problems(suite: Suite) -> Iterable[Fault]:
+_MOST_ALIKE, _MOST_LINES = 3, 12
+
+
+def _repeated(found: Iterable[Fault]) -> dict[tuple[str, str], list[int]]:
+    """The lines of faults that come more than ``_MOST_ALIKE`` times: one mistake, most often, that every claim meets."""
+    lines: dict[tuple[str, str], list[int]] = {}
+    for fault in found:
+        lines.setdefault((fault.message, fault.hint), []).append(fault.where.line)
+    return {key: each for key, each in lines.items() if len(each) > _MOST_ALIKE}
+
+
+def _problems(suite: Suite) -> list[Fault]:
     from circuits.errors import Fault
 
     found = list(suite.faults)

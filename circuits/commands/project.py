@@ -10,14 +10,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from circuits.commands.common import suites_in
+from circuits.commands.common import ROOTS, suites_in
 from circuits.errors import CircuitsError
 
 if TYPE_CHECKING:
     from circuits.prompts.own import Extensions
 
 HOOK = "pytest_circuits_extensions"
-_ROOTS = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg", "setup.py", ".git")
 
 
 def project_extensions(files: Iterable[Path]) -> list[Any]:
@@ -65,7 +64,7 @@ def _folders(folder: Path) -> list[Path]:
     here = Path.cwd().resolve()
     upward = [folder, *folder.parents]
     for number, each in enumerate(upward, 1):
-        if any((each / name).exists() for name in _ROOTS) or each == here:
+        if any((each / name).exists() for name in ROOTS) or each == here:
             return upward[:number]
     return upward[:1]
 

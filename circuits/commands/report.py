@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from circuits.commands.common import FOUND, OK, add, fail, plural, say
+from circuits.commands.common import FOUND, OK, add, fail, plural, report_folder, say
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
@@ -18,7 +17,7 @@ def arguments(commands: Commands) -> None:
         commands, "report", "write the pages of a report anew from its results.json, without measuring",
         "circuits report\ncircuits report runs/friday\ncircuits report --html",
     )  # fmt: skip
-    parser.add_argument("folder", nargs="?", default="reports", metavar="DIR", help="(default: reports)")
+    parser.add_argument("folder", nargs="?", metavar="DIR", help="(default: reports, here or above in this project)")
     parser.add_argument("--html", action="store_true", help="also write report.html, one page that needs no other file")
 
 
@@ -27,12 +26,12 @@ def run(given: argparse.Namespace) -> int:
     return report(given.folder, html=given.html)
 
 
-def report(folder: str, *, html: bool = False) -> int:
+def report(folder: str | None, *, html: bool = False) -> int:
     """Write the pages of a report folder anew from its results.json. 1 when there is none."""
     from circuits.report.markdown import write_reports
     from circuits.report.record import load_record
 
-    place = Path(folder)
+    place = report_folder(folder)
     if not (place / "results.json").is_file():
         return fail(f"there is no {place / 'results.json'}: `pytest hypotheses/` writes it", FOUND)
     pages = write_reports(place, load_record(place / "results.json"), html=html)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from circuits.commands.common import FOUND, OK, USAGE, add, complete, fail, plural, say_json
+from circuits.commands.common import FOUND, OK, USAGE, add, complete, fail, plural, report_folder, say_json
 
 if TYPE_CHECKING:
     from circuits.commands.common import Commands
@@ -27,14 +27,14 @@ circuits show --json 'head-14.3-number-to-number[numerals]'""",
     )
     complete(claim, completions)
     parser.add_argument(
-        "--report", default="reports", metavar="DIR", help="the folder of the report (default: reports)"
+        "--report", metavar="DIR", help="the folder of the report (default: reports, here or above in this project)"
     )
     parser.add_argument("--json", action="store_true", help="the claim's part of results.json")
 
 
 def run(given: argparse.Namespace) -> int:
     """1 where there is no results.json, 2 where not exactly one claim is meant."""
-    return show(given.claim, Path(given.report), as_json=given.json)
+    return show(given.claim, report_folder(given.report), as_json=given.json)
 
 
 def show(text: str | None, folder: Path, *, as_json: bool = False) -> int:
@@ -93,6 +93,6 @@ def completions(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[
     from circuits.report.show import claim_names
 
     try:
-        return claim_names(load_record(Path(parsed_args.report) / "results.json")["claims"])
+        return claim_names(load_record(report_folder(parsed_args.report) / "results.json")["claims"])
     except (CircuitsError, OSError):
         return []

@@ -144,7 +144,7 @@ def _asides(found: Difference) -> list[str]:
     told = [*found.old.notes, *found.new.notes]
     if found.unmeasured:
         told.append(
-            f"{claims_were(found.unmeasured)} not measured or skipped on both sides: nothing is known of their verdicts"
+            f"{claims_were(found.unmeasured)} not measured, or skipped, on both sides: nothing is known of their verdicts"
         )
     if found.recoded:
         told.append(f"{claims_were(found.recoded)} measured by other code or libraries on the two sides")

@@ -51,6 +51,7 @@ class State:
         self.notes: list[str] = []
         self.flips: dict[str, dict[str, str]] = {}
         self.report: Path | None = None
+        self.reported = 0
         self.progress = Progress(config)
         self.started = float(self._input.get("started", time.time()))
         self._items: list[Item] = []
@@ -401,7 +402,7 @@ class State:
         except Exception:  # a bug; the session's own results must not go down with it
             self.trouble.append(f"the report failed, please report it:\n{traceback.format_exc()}")
         else:
-            self.report = folder
+            self.report, self.reported = folder, len(record["claims"])
             self._read_ledger(folder)
             told = {name: record["claims"][name].get("flipped") for name in self.entries}
             self.flips = {name: flip for name, flip in told.items() if flip}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class Sections:
             terminalreporter.write_line(text, yellow=True)
         for text in self.state.trouble:
             terminalreporter.write_line(text, red=True)
-        if self.state.passed_over and not terminalreporter.reported_progress:
+        if self.state.passed_over and not self.state.files and not terminalreporter.reported_progress:
             _hint(terminalreporter, self.state)
 
 
@@ -101,7 +101,21 @@ def _claims(reporter: Any, state: State) -> None:
     for name in state.stray_overrides():
         reporter.write_line(f"--circuit-model {name}=...: no claim of this run has that model", yellow=True)
     if state.report is not None:
-        reporter.write_line(f"report: {shown(state.report / 'README.md')}")
+        for text in _report(state, state.report):
+            reporter.write_line(text)
+
+
+def _report(state: State, folder: Path) -> Iterator[str]:
+    """Where the report is: of claims of earlier runs, too, which stay in it; and the page of the only suite of this run."""
+    from circuits.report.pages import page_name
+    from circuits.report.record import file_of
+
+    run = len(state.entries)
+    kept = f" ({run} of its {state.reported} claims are of this run)" if state.reported > run else ""
+    yield f"report: {shown(folder / 'README.md')}{kept}"
+    files = {file_of(name, entry) for name, entry in state.entries.items()}
+    if len(files) == 1 and kept:
+        yield f"page of this suite: {shown(folder / page_name(files.pop()))}"
 
 
 def _required(reporter: Any) -> list[str]:
@@ -143,10 +157,12 @@ def _hint(reporter: Any, state: State) -> None:
     """Nothing was collected: say so of suites that lie where none are looked for."""
     files = [path for path in state.passed_over[:_MOST_READ] if looks_like_suite(path)]
     if files:
-        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        lie = (
+            f" and {len(files) - 1} more look like suites but lie" if len(files) > 1 else " looks like a suite but lies"
+        )
         folders = ", ".join(map(str, state.config.getini("circuit_suites")))
         reporter.write_line(
-            f"{shown(files[0])}{more} looks like a suite but lies in no suites folder ({folders}): "
+            f"{shown(files[0])}{lie} in no suites folder ({folders}): "
             "name the file itself, or set circuit_suites in the ini file",
             yellow=True,
         )

@@ -26,7 +26,7 @@ _MOST_TOKENS = 3  # of those that took the answer's place; all stand in the sent
 
 def numbers(rows: Sequence[Row]) -> str:
     """The table that comes first: one row a measurement, with its bar; what matters most stands left, where no width cuts it."""
-    header = ["verdict, check", "head or part", "estimate [interval], bound", "effect, rank", "n, prompts"]
+    header = ["verdict, check", "estimate [interval], bound", "head or part", "effect, rank", "n, prompts"]
     return table(header, (_numbers_row(row, label) for row, label in zip(rows, _labels(rows), strict=True)))
 
 
@@ -38,8 +38,8 @@ def _numbers_row(row: Row, label: str) -> list[str]:
     )
     return [
         below("" if words.only_shown(row) else f"**{str(row.get('verdict') or 'none').upper()}**", label),
-        subject(row) or DASH,
         nothing if row.get("estimate") is None else against_bound(row),
+        subject(row) or DASH,
         below(effect_text(row), rank_text(row)),
         below(counted(row), code(row["prompts"]) if row.get("prompts") else ""),
     ]

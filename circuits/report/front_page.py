@@ -117,7 +117,12 @@ def placed(suites: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
     return {file: [{**entry, "file": file} for entry in entries] for file, entries in suites.items()}
 
 
-COLUMNS = ["verdict", "claim", "head or part", "estimate [interval], bound", "effect, rank, n"]
+COLUMNS = [
+    "verdict, claim",
+    "estimate [interval], bound",
+    "head or part",
+    "effect, rank, n",
+]  # a phone shows the first two
 
 
 def _tested(entries: Sequence[Entry]) -> list[Entry]:
@@ -208,17 +213,19 @@ def _refutations(entries: Sequence[Entry]) -> list[str]:
 
 
 def refuted_table(entries: Sequence[Entry]) -> str:
-    header = ["expected", "claim", "head or part", "estimate [interval], bound", "beyond its bound"]
+    header = ["claim", "estimate [interval], bound", "head or part", "beyond its bound"]
     return table(header, map(_refuted_row, entries))
 
 
 def _refuted_row(entry: Entry) -> list[str]:
     row = deciding(entry.get("checks") or []) or {}
     return [
-        said(entry.get("met"), "known negative" if known_negative(entry) else "yes", "**not expected**", DASH),
-        _words(entry),
-        subject(row) or DASH,
+        below(
+            said(entry.get("met"), "known negative" if known_negative(entry) else "expected", "**not expected**", ""),
+            _words(entry),
+        ),
         against_bound(row),
+        subject(row) or DASH,
         beyond_text(row),
     ]
 
@@ -235,10 +242,9 @@ def claim_row(entry: Entry, words_cell: str | None = None) -> list[str]:
     row = deciding(rows) or {}
     a_map = row.get("estimate") is None and any(each.get("points") for each in rows)
     return [
-        _verdict(entry),
-        (words_cell or _words(entry)) + _others(rows),
-        subject(row) or prose(", ".join(str(head) for head in entry.get("heads") or [])) or DASH,
+        below(_verdict(entry), (words_cell or _words(entry)) + _others(rows)),
         "a map" if a_map else "not measured" if row.get("estimate") is None else against_bound(row),
+        subject(row) or prose(", ".join(str(head) for head in entry.get("heads") or [])) or DASH,
         below(effect_text(row), rank_text(row), f"n = {counted(row)}" if row.get("n") is not None else DASH),
     ]
 

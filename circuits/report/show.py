@@ -12,7 +12,7 @@ from circuits.report.pages import claim_name, figures_of
 from circuits.report.plain import Look, bars, plain, shade, wrapped
 from circuits.report.prose import expected_words
 from circuits.report.record import DASH, counted, number, unit_of
-from circuits.report.terminal import VACUOUS_BY, Entry, Line, colour, label, numbers
+from circuits.report.terminal import VACUOUS_BY, Entry, Line, colour, compared, label, numbers
 
 _MOST_NAMED = 5
 _CELL = 7
@@ -114,7 +114,10 @@ def _check(row: Mapping[str, Any], entry: Entry, look: Look) -> Iterator[Line]:
     skipped = entry.get("status") == "skipped"
     bound = row.get("bound") or "no bound"
     yield (
-        (f"check {number(row.get('index'))}  {row.get('check')}", "bold"),
+        (
+            f"check {number(row.get('index'))}  {row.get('check')}{f', more_than: {compared(row)}' if compared(row) else ''}",
+            "bold",
+        ),
         ("" if skipped else f"  {verdict}", None if skipped else _ROW_TINTS.get(str(row.get("verdict")))),
     )
     size = f"; n={counted(row)}" if row.get("n") else ""
@@ -194,7 +197,10 @@ def _distances(profile: Mapping[str, Any], look: Look) -> Iterator[Line]:
         under = "".join("^" if back in marks else " " for back in range(len(shown))).rstrip()
         yield (("    " + under + "  claimed", "yellow"),)
     yield (("    " + "".join(f"{back:<5}" for back in range(0, len(shown), 5)).rstrip(), "dim"),)
-    best = ", ".join(f"{f'n-{back}' if back else 'itself'} {number(value)}" for value, back in known[:_MOST_NAMED])
+    best = ", ".join(
+        f"{f'n-{back}' if back else 'itself'} {number(value)}" for value, back in known[:_MOST_NAMED] if value
+    )
+    best = best or "nothing at any distance"
     bos = f"; BOS apart: {number(profile['bos'])}" if profile.get("bos") is not None else ""
     yield from _paragraph(f"most: {best}{bos}", look, "    ")
 

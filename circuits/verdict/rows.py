@@ -216,7 +216,7 @@ def task_reason(clean: Values, task: Task, how: Asked) -> str | None:
             bound = "all possible prompts" if how.census else f"lower bound {found.low:.3g} on {found.n} prompts"
             text = (
                 f"the model does not do this task surely enough: clean {name} is {found.value:.3g} "
-                f"({bound}), and more than {least:g} is required"
+                f"({bound}), and more than {least:g} is required (take prompts that it does, or say with requires: that less will do)"
             )
             return text if how.census or found.high <= least else NotYet(text)
     return None
