@@ -225,9 +225,8 @@ def power_line(suite: Suite, heads: int | None = None) -> str | None:
     least = _TOO_MANY if hardest.least is None else str(hardest.least)
     usual = _TOO_MANY if hardest.usual is None else f"about {hardest.usual}"
     return (
-        f"{suite.path}: power: the hardest bound is {hardest.bound} of {name}: {least} prompts where all of "
-        f"them agree, {usual} where the value clears it by a tenth of its range and scatters by a fifth "
-        f"(min: {sampling.min}, max: {sampling.max})"
+        f"{suite.path}: power: the hardest bound is {hardest.bound} of {name}. It takes {least} prompts if all agree; {usual} if their "
+        f"mean lies a tenth of the range beyond it and their standard deviation is a fifth of the range. max: {sampling.max}"
     )
 
 

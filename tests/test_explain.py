@@ -169,7 +169,7 @@ def test_without_bos_nothing_stands_in_front(capsys: pytest.CaptureFixture[str])
         ),
         (
             ["any -> n-1", "--text", "x", "--model", "gtp2"],
-            ["circuits: unknown model 'gtp2': did you mean 'gpt2'?"],
+            ["circuits: unknown model 'gtp2': did you mean 'gpt2'? A folder, a .gguf file or a hub id (OWNER/NAME@REVISION) is a model, too"],
         ),
         (
             ["any -> n-1", "--text", "x", "--model", "gpt2"],

@@ -118,7 +118,7 @@ def test_lint_warns_of_bounds_that_max_cannot_decide(tmp_path: Path, capsys: pyt
     assert "max: 64" in warning
     line = power_line(found)
     assert line is not None
-    assert "the hardest bound is at_most 0.02 of c0: 210 prompts" in line
+    assert "the hardest bound is at_most 0.02 of c0. It takes 210 prompts" in line
     assert main(["lint", str(path)]) == 0
     out = capsys.readouterr().out
     assert warning.partition("warning: ")[2] in out
@@ -142,7 +142,7 @@ def test_a_bound_at_the_best_value_is_said_to_be_out_of_reach(tmp_path: Path) ->
     )
     line = power_line(found)
     assert line is not None
-    assert "the hardest bound is at_least 0.4 of c4: " in line
+    assert "the hardest bound is at_least 0.4 of c4. " in line
     for check in checks(tmp_path, *written[:4]):
         assert power(check, 0.95) == Power(check.bound.text, None, None)  # type: ignore[arg-type,attr-defined]
     for n in (1, 100, 100_000):  # betting never gains against the end itself
@@ -170,7 +170,7 @@ def test_more_prompts_than_are_tried_are_not_counted(tmp_path: Path) -> None:
     assert "needs more than 10000 prompts even if all of them agree" in warning
     line = power_line(found)
     assert line is not None
-    assert ": more than 10000 prompts where all of them agree, more than 10000 where the value" in line
+    assert ". It takes more than 10000 prompts if all agree; more than 10000 if their mean" in line
 
 
 def test_lint_warns_of_what_uniform_attention_satisfies(tmp_path: Path) -> None:

@@ -433,7 +433,11 @@ def test_programs_get_everything(inside: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["referense"], 2, "unknown model 'referense' (did you mean 'reference'?; other models are written {hub: NAME"),
+        (
+            ["referense"],
+            2,
+            "unknown model 'referense': did you mean 'reference'? A folder, a .gguf file or a hub id (OWNER/NAME@REVISION)",
+        ),
         (["reference", "--prompts", "ioy"], 2, "unknown prompt family 'ioy': did you mean 'ioi'?"),
         (["reference", "--prompts", "ioi", "template=ABBA"], 2, "did you mean 'templates'?"),
         (["reference", "--prompts", "ioi", "ABBA"], 2, "'ABBA' is no KEY=VALUE of family ioi"),

@@ -188,8 +188,8 @@ def parse_override(text: str) -> tuple[str, str]:
 def spec_of(text: str) -> str | dict[str, str]:
     """What a suite would have behind ``model:`` for the model that a person names.
 
-    A registry name, a .gguf file, a folder, or a hub id with or without @REVISION; anything else is returned as it is, for
-    ``check_spec`` to fault.
+    A registry name, a .gguf file, a folder, or a hub id with or without @REVISION. Raises ModelInvalid for anything else, in
+    the words of a command line.
     """
     if text in REGISTRY:
         return text
@@ -200,7 +200,10 @@ def spec_of(text: str) -> str | dict[str, str]:
     name, _, revision = text.partition("@")
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return {"hub": name, "revision": revision} if revision else {"hub": name}
-    return text
+    close = did_you_mean(text, REGISTRY)
+    stop = "" if close.endswith("?") else "."
+    others = "A folder, a .gguf file or a hub id (OWNER/NAME@REVISION) is a model, too"
+    raise ModelInvalid(f"unknown model {text!r}: {close}{stop} {others}")
 
 
 def resolve(
