@@ -110,10 +110,11 @@ def _attention(row: Row, what: Attends, cell: Cell, here: Here) -> Figure:
     )
     told = f"{claimed} (head {cell.head})" if elsewhere else claimed
     absent = f"compared with {elsewhere}: not drawn here" if elsewhere else None
+    shown = "; axes: tokens of the first prompt" if picture.n > 1 else ""
     drawn = AttentionFigure(
         str(cell.head), picture.mean, picture.labels, picture.cells, picture.others if other else None, picture.n,
         f"Attention on {row['prompts']}", told, known_distances(other, what, values) if other else None, absent,
-        foot(here.model, _mean_of(picture, row, here), row["seed"]),
+        foot(here.model, _mean_of(picture, row, here), row["seed"]) + shown,
     )  # fmt: skip
     about = [asked.key, str(head), drawn.title, drawn.cells_label, drawn.other_label, absent, drawn.foot]
     path = here.draw(drawn, f"{cell.head}-attention-{group.key_of(json.dumps(about))[:16]}")

@@ -57,7 +57,7 @@ def test_a_page_ends_with_how_its_intervals_were_made(tmp_path: Path) -> None:
     """Folded, with a link at the top; the same stands on the HTML page; without an interval there is none."""
     write_reports(tmp_path, record(), html=True)
     page, html = ((tmp_path / name).read_text() for name in (PAGE, "report.html"))
-    assert page.count(f"<summary>{TITLE}</summary>") == 1 and "(#intervals) stands at the end." in page
+    assert page.count(f"<summary>{TITLE}</summary>") == 1 and "(#intervals) stands at the end. Of" in page
     assert page.rstrip().endswith("</details>") and page.index(TITLE) > page.index("[Contents](#contents)")
     assert f"<summary>{TITLE}</summary>" in html and "betting interval" in html
     none = pages(tmp_path / "none", record(claim(checks=[check(interval=None, low=None, high=None)])))[PAGE]

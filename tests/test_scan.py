@@ -396,6 +396,7 @@ def test_the_table_names_head_question_and_numbers(scan: Scan, findings: list[Fi
     assert " any -> n-3 " in line and " numerals " in line and " 1 of 12" in line
     assert next(line for line in lines if "successor" in line).split()[4:6] == ["1", "exact"]
     assert f"{scan.cells:,} numbers looked at" in show.headline(scan, len(findings))
+    assert "stands out by its value less that of\nuniform attention" in show.headline(scan, len(findings))
     assert scan.cells == sum(each.means.size for each in scan.measured) - 18  # nine heads write nothing, for two scores
 
 

@@ -191,6 +191,10 @@ def _say(given: argparse.Namespace, scan: Scan, findings: list[Finding]) -> None
     parts.append("\n".join((*show.scores_in_words(scan), *scan.notes)))
     for question in given.map:
         parts += [show.map_text(each, paint.look()) for each in show.measured_of(scan, question)]
+    if not given.suggest:
+        parts.append(
+            "Next: --suggest FILE.yaml writes candidate claims with bounds from this seed, checked on another; --map QUESTION draws one."
+        )
     paint.show(((line, None),) for line in "\n\n".join(parts).splitlines())
 
 

@@ -50,7 +50,11 @@ VACUOUS = (
 )
 
 
-_INTERVALS = " [How the intervals were made, and how n was decided](#intervals) stands at the end."
+_INTERVALS = (
+    " An interval holds however early the sampling stopped, which makes it wider than one for a single look: "
+    "[how the intervals were made, and how n was decided](#intervals) stands at the end. Of several measurements the *deciding* one is "
+    "that which lies nearest to its bound, of a refuted claim the strongest refutation."
+)
 
 
 def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> str:

@@ -22,13 +22,14 @@ TOP_OF_EACH = 4
 
 
 def headline(scan: Scan, shown: int) -> str:
-    """What was looked at, in two lines: of so many numbers the highest are a little high by chance alone."""
+    """What was looked at, in a few lines: of so many numbers the highest are a little high by chance alone."""
     heads, topics = scan.layers * scan.heads, len(scan.measured)
     sets = ", ".join(f"{name} ({_prompts(facts['n'])})" for name, facts in scan.facts.items())
     cells = f"{heads} heads x {topics} questions, {scan.cells:,} numbers looked at"
     return (
         f"{scan.model}, seed {scan.seed}: {sets}\n{cells}; the {shown} that stand out most.\n"
-        "They were chosen by their values, so each is a little high: no verdicts."
+        "They were chosen by their values, so each is a little high: no verdicts. A head stands out by its value less that of\n"
+        "uniform attention or the median of all heads, whichever is larger."
     )
 
 
