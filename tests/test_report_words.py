@@ -654,3 +654,13 @@ def test_attention_from_class_to_class_is_a_table_or_where_that_is_too_wide_a_li
     ]}], {})  # fmt: skip
     line, cells = "- `end`: `bos` 0.6, `end` 0.3, all others together 0.1", "| `end` | 0.6 | 0.3 | 0.05 | 0.05 |"
     assert (line in page, cells in page) == ((True, False) if many == 9 else (False, True))
+
+
+def test_the_means_stand_with_what_decided() -> None:
+    """A reader who doubts a ratio sees what it is the ratio of without unfolding anything."""
+    parts = {"F(M)": 4.62, "F(C)": 3.39}
+    told = check_tables.decided(
+        [row(kind="keep_only", statistic="recovers", circuit={"name": "c"}, metric="logit_diff", parts=parts)], {}
+    )
+    assert told.endswith(" Means: F(M) 4.62, F(C) 3.39.")
+    assert "Means" not in check_tables.decided([row()], {})

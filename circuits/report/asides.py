@@ -163,6 +163,13 @@ def _ordered(names: Mapping[str, Any], order: tuple[str, ...]) -> list[str]:
     return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
 
+def made_of_means(row: Row) -> str:
+    """The means that a value is made of, as a sentence."""
+    parts = row["parts"]
+    empty = f" (F(0): with {nothing_kept(row)})" if "F(0)" in parts else ""
+    return f"Means: {means(parts)}{empty}."
+
+
 def means(parts: Mapping[str, Any]) -> str:
     """ "F(M) 4.38, F(C) 3.2": the means that a value is made of, in one order whatever theirs in the record."""
     return ", ".join(
@@ -179,10 +186,8 @@ def says_itself(row: Row) -> bool:
 def _made_of(row: Row) -> list[str]:
     """The runs that a value is made of, its other form, random circuits, the worst case, an OV circuit's profile."""
     percent, found = unit_of(row), []
-    parts = row.get("parts") or {}
-    if parts:
-        empty = f" (F(0): with {nothing_kept(row)})" if "F(0)" in parts else ""
-        found.append(f"Means: {means(parts)}{empty}.")
+    if row.get("parts"):
+        found.append(made_of_means(row))
     others = row.get("beside") or []
     for other in [others] if isinstance(others, Mapping) else others:
         limits = f" [{both_ends(number(other.get('low'), percent), number(other.get('high'), percent), ', ')}]"

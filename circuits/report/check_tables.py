@@ -167,7 +167,8 @@ def _decided_line(group: Sequence[Row], general: str, why: str) -> str:
     about = _listed(subject(each) for each in group)
     label = f"Check {place(row)}" if row.get("index") is not None else "Check"
     what = words.what(row) if len(group) == 1 else general
-    return f"- **{label}**{f' ({about})' if about else ''}. {what} {why}"
+    made = f" {words.made_of_means(row)}" if len(group) == 1 and row.get("parts") else ""
+    return f"- **{label}**{f' ({about})' if about else ''}. {what} {why}{made}"
 
 
 def _listed(names: Iterable[str]) -> str:
