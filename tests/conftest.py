@@ -6,9 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tests_of_plugin import ALL, BROKEN, GONE, Run, project, run_pytest
 
 pytest_plugins = ["pytester"]
+
+# A timing is no test: how long an example takes depends on what else the machine does.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # The models of the tests are tiny: threads cost more than they give, above all when cores are shared.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
