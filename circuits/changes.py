@@ -114,7 +114,10 @@ class Repository:
         if wanted:
             packed = self._git(self.top, "archive", "--format=tar", self.commit, "--", *wanted)
             with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-                archive.extractall(into, filter="data")
+                if hasattr(tarfile, "data_filter"):
+                    archive.extractall(into, filter="data")
+                else:  # Python 3.11.0 to 3.11.3: no link can lead outside where none is made
+                    archive.extractall(into, members=[member for member in archive if member.isfile()])
 
 
 def changes_since(

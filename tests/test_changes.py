@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,16 @@ def test_workers_leave_out_the_same(repository: Path) -> None:
     assert run.status == 0
     assert run.out.count("--circuit-changed: 1 of 2") == 1
     assert "1 passed" in run.lines[-1]
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_suites_of_a_commit_are_read_with_every_python(
+    repository: Path, old: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.11.0 to 3.11.3 have no filters of archives: files come out alike, and no link is made."""
+    if old:
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    Repository(repository, "HEAD").yaml_files(tmp_path / "then")
+    found = {path.relative_to(tmp_path / "then").as_posix() for path in (tmp_path / "then").rglob("*.yaml")}
+    assert found == {"hypotheses/two.yaml", "hypotheses/sets.yaml"}
+    assert (tmp_path / "then" / "hypotheses" / "two.yaml").read_text() == SUITE
