@@ -142,3 +142,9 @@ def test_a_rule_of_three_is_as_wide_as_it_is_said_to_be() -> None:
     found = estimate.mean_t(np.full(30, 5.0), observed_range=2.0)
     assert math.isclose(found.high - found.value, 3 / 30 * 2.0)
     assert "3/n (at 95%; more above)" in made(check(interval=found.method))
+
+
+def test_it_is_said_what_the_means_of_an_ablation_are_taken_over() -> None:
+    """Only where outputs are replaced by means."""
+    assert "drawn apart from the measured ones" in made(check(method="mean", reference={"n": 128}))
+    assert "drawn apart" not in made(check(method="zero"), check())

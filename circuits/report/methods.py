@@ -202,6 +202,12 @@ def _others(rows: Sequence[Row]) -> list[str]:
             "- **The share on which the model does the task** is shown with the lower end of its interval: by betting where the sampling "
             "could stop early, by Clopper and Pearson where n was fixed in advance."
         )
+    if any(row.get("method") == "mean" and row.get("reference") for row in rows):
+        found.append(
+            "- **Means that replace outputs** are those of corrupted prompts drawn apart from the measured ones (a stream of their own "
+            "with the same seed), for each template and length by themselves. They are taken as given: no interval says how far they "
+            "would be others on other such prompts."
+        )
     if any(row.get("k") is not None and not row.get("exact") for row in rows):
         found.append(
             "- **`top: k`** is decided by comparing the head with every other one on the same prompts, not by the interval beside it."
