@@ -20,7 +20,7 @@ from circuits.claims.claim import Score as ScoreCheck
 from circuits.claims.describe import model_labels
 from circuits.claims.heads import Component
 from circuits.claims.keys import WEIGHT_SCORES
-from circuits.entries import entry_of, invalid, located, model_name
+from circuits.entries import asked_of_attention, entry_of, invalid, located, model_name
 from circuits.errors import CircuitsError, ModelInvalid, ModelUnavailable, PromptFault, Unmeasurable
 from circuits.evidence import figure_of, patterns_of, profiles_of
 from circuits.extensions import Extensions, Metric, Score, extensions, own_of
@@ -409,6 +409,7 @@ class Evaluator:
             what, bound = cell.check.what, cell.check.bound
             asked = {"statistic": getattr(what, "effect", getattr(what, "statistic", None))}
             asked |= {"metric": getattr(what, "metric", None), "k": bound.k}
+            asked |= asked_of_attention(what) if isinstance(what, Attends) else {}
             entry["checks"].append(decide(self._blank(item, cell) | asked, bound, None, how))
         entry |= {"status": "skipped", "verdict": str(Verdict.UNMEASURABLE), "reason": reason, "met": None}
         return Outcome(entry, None, skip=reason, missing=missing)

@@ -283,7 +283,7 @@ def test_a_line_without_a_count_spoils_nothing(tmp_path: Path) -> None:
     append(tmp_path / NAME, [odd, line("q2", verdict="supported")])
     assert history_text(entry("q2"), read_ledger(tmp_path / NAME)) == (
         "edited once before this version was decided: at_least 0.5 REFUTED; "
-        "then at_least 0.5 (the same bounds, asked otherwise) SUPPORTED (n 64)"
+        "then at_least 0.5 (the same bounds; heads, prompts or selectors were others) SUPPORTED (n 64)"
     )
 
 
@@ -316,7 +316,7 @@ def test_an_expectation_that_was_turned_round_is_told() -> None:
     found = ledger(line("q1"), line("q2", expected="refuted"), line("q3", expected="refuted"))
     assert history_text(entry("q3"), found) == (
         "edited 2 times before this version was decided: at_least 0.5 REFUTED (n 64), at_least 0.5 (expected: refuted) "
-        "REFUTED (n 64); then at_least 0.5 (the same bounds, asked otherwise) REFUTED (n 64)"
+        "REFUTED (n 64); then at_least 0.5 (the same bounds; heads, prompts or selectors were others) REFUTED (n 64)"
     )
 
 

@@ -169,6 +169,8 @@ def test_a_row_says_how_many_answers_would_be_right(tiny: dict[str, Path], tmp_p
         assert entry["prompts"]["p"]["right_answers"] == right
         assert row["clean"].get("right_answers") == (right if right > 1 else None)
         assert row["clean"].get("right_first") == (0.5 if right > 1 else None)
+        # Right on the first prompt (its second answer); what is first on the second one is told.
+        assert row["clean"].get("wrong_first") == ([[first[1], 1]] if right > 1 else None)
         assert row["clean"]["top1"] == 0.0
         told = " ".join(beside(row))
         assert ("first choice is one of up to 2 right answers on 50% of prompts, and the one" in told) == (right > 1)

@@ -339,3 +339,11 @@ def test_prompts_are_the_same_in_another_process() -> None:
         for seed in ("1", "2")
     }
     assert len(outputs) == 1 and outputs.pop().count("TokenPrompt(") == 18
+
+
+def test_every_family_says_from_what_its_prompts_are_drawn() -> None:
+    """But for literal texts; templates with short names are written out."""
+    for family in FAMILIES.values():
+        assert bool(family.drawn) is not family.exhaustive
+    assert set(FAMILIES["ioi"].template_texts) == {pair.template for pair in drawn("ioi", {}, words(), 12)}
+    assert "{S2}" in FAMILIES["ioi"].template_texts["ABBA-1"]

@@ -145,6 +145,13 @@ def test_a_rule_of_three_is_as_wide_as_it_is_said_to_be() -> None:
 
 
 def test_it_is_said_what_the_means_of_an_ablation_are_taken_over() -> None:
-    """Only where outputs are replaced by means."""
-    assert "drawn apart from the measured ones" in made(check(method="mean", reference={"n": 128}))
+    """Only where outputs are replaced by means; of literal texts they are their own partners, which nobody drew."""
+    mean = check(method="mean", reference={"n": 128}, prompts="p")
+    assert "drawn apart from the measured ones" in made(mean)
     assert "drawn apart" not in made(check(method="zero"), check())
+    texts = {"checks": [mean], "prompts": {"p": {"family": "texts"}}}
+    own = how_made([texts])
+    assert "each prompt's own among them" in own and "drawn apart" not in own
+    both = how_made([texts, {"checks": [mean], "prompts": {"p": {"family": "ioi"}}}])
+    assert "each prompt's own among them" in both and "drawn apart from the measured ones" in both
+    assert "Literal texts are not drawn" in own and "Literal texts" not in made(mean)

@@ -364,9 +364,9 @@ QUESTIONS = {
         "it would have been refuted had the whole corrected interval (97.5%, the error divided by 2) been below 0.417",
     ),
     "Is the value due to the structure of the prompts?": (
-        "same prompts, their structure broken",
+        "the prompts' corrupted partners",
         "| 0.602, satisfies it too |",
-        "Structure broken, check 1: the same is found without the structure of these prompts.",
+        "Corrupted partners, check 1: the same is found on them, so it does not hang on what they change. *Prompts* says what that is;",
     ),
     "Would a model that learned nothing come to it?": (
         "models with shuffled weights",
@@ -450,11 +450,92 @@ def test_an_intervention_that_nothing_is_compared_with_says_so(
 ) -> None:
     """A verdict on an intervention without a rank or random circuits is named as one without a base rate."""
     page = pages(tmp_path, record(claim(checks=[check(**more)])))[PAGE]
-    line = "**No base rate** (check 1): what the same intervention on parts that the claim does not name would come to was not measured."
+    line = "**No base rate** (check 1): what the same intervention on parts that the claim does not name would come to was not measured by this claim."
     assert (line in page) is said
     assert ("No base rate" in page) is said
     single = said and more["kind"] == "ablate"
     assert ("A check with `top:` ablates every head alone and ranks them." in page) is single
+
+
+def test_a_missing_base_rate_names_the_claim_that_has_one(tmp_path: Path) -> None:
+    """Random sets beside the same circuit on the same prompts, in another claim of the page; no other circuit or prompt set."""
+
+    def cost(circuit: str, **more: Any) -> dict[str, Any]:
+        return check(**{**ALONE, "circuit": {"name": circuit, "heads": ["23.3"], "mlps": None}, **more})
+
+    drawn = {"as_good": 0, "count": 20}
+    claims = [
+        claim(id="lost", checks=[cost("seven")]),
+        claim(id="necessary", checks=[cost("seven", statistic="partial_necessity", random=drawn)]),
+        claim(id="another", checks=[cost("four", statistic="partial_necessity", random=drawn)]),
+        claim(id="elsewhere", checks=[cost("seven", statistic="partial_necessity", random=drawn, prompts="months")]),
+    ]
+    page = pages(tmp_path, record(*claims))[PAGE]
+    assert "Random sets beside the same circuit on the same prompts: [necessary](#necessary)." in page
+    alone = pages(tmp_path, record(claims[0], claims[2]))[PAGE]
+    assert "No base rate" in alone and "Random sets beside" not in alone
+
+
+def test_a_circuit_is_told_with_its_parts_and_where_it_comes_from(tmp_path: Path) -> None:
+    """Once a claim, however many checks are about it; without a source the page says that the suite gives none."""
+    circuit = {
+        "name": "seven",
+        "heads": ["23.3", "6.1"],
+        "mlps": [0],
+        "source": {"title": "backward elimination, seed 1"},
+    }
+    rows = [check(**{**ALONE, "circuit": circuit}), check(**{**ALONE, "index": 2, "circuit": circuit})]
+    page = pages(tmp_path, record(claim(checks=rows)))[PAGE]
+    line = "**Circuit `seven`**: heads 23.3 and 6.1 and MLP0. How it was found: backward elimination, seed 1."
+    assert page.count(line) == 1
+    bare = {**circuit, "mlps": None, "source": None}
+    page = pages(tmp_path, record(claim(checks=[check(**{**ALONE, "circuit": bare})])))[PAGE]
+    assert "heads 23.3 and 6.1; every MLP stays. The suite does not say how it was found." in page
+
+
+def test_what_is_only_observed_meets_no_expectation(tmp_path: Path) -> None:
+    """Neither "as expected: yes" nor counted among the decided ones."""
+    seen = claim(verdict=None, met=True, checks=[check(observe=True, verdict=None, bound=None, bound_low=None)])
+    found = pages(tmp_path, record(seen))
+    assert "| yes |" not in found[PAGE] and "as expected |" not in found[PAGE]
+    both = pages(tmp_path, record(seen, claim(id="met")))["README.md"]
+    assert "| OBSERVED | 1 | – |" in both and "| SUPPORTED | 1 | 0 |" in both
+
+
+def test_a_skipped_claim_says_what_it_compares(tmp_path: Path) -> None:
+    """The other side with its head and prompts, and the statistic: the check's own text has only one side."""
+    row = check(
+        estimate=None, low=None, high=None, verdict="unmeasurable", statistic="lift", more_than="end -> first",
+        other={"attends": "end -> first", "head": "0.3", "prompts": "shuffled"},
+    )  # fmt: skip
+    page = pages(tmp_path, record(claim(status="skipped", met=None, verdict="unmeasurable", checks=[row])))[PAGE]
+    assert ", more than end -> first of 0.3 on shuffled; lift`" in page
+
+
+def test_answers_lost_without_two_parts_are_told_of_both(tmp_path: Path) -> None:
+    """The row of an interaction is named after one part; the answers are lost without both."""
+    row = check(
+        **{
+            **ALONE,
+            "statistic": "interaction",
+            "given_ablated": ["20.8"],
+            "lost": [18, 31],
+            "baseline": {"clean": 4.0, "ablated": 1.0},
+        }
+    )
+    page = pages(tmp_path, record(claim(checks=[row])))[PAGE]
+    assert "23.3 and 20.8, together |" in page
+    assert "18 lose it without both parts." in page
+
+
+def test_some_heads_together_say_so_beside_the_bound(tmp_path: Path) -> None:
+    """The interval shown is the best head's and may cross the bound: what supports is what several heads come to."""
+    some = {"of": 270, "passing": 10, "best": "23.3", "among": None, "together": True}
+    told = "at least 0.417, sure of several heads together"
+    for together, verdict in ((True, "supported"), (False, "supported"), (True, "inconclusive")):
+        row = check(any={**some, "together": together}, verdict=verdict)
+        page = pages(tmp_path, record(claim(checks=[row], verdict=verdict)))[PAGE]
+        assert (told in page) is (together and verdict == "supported")
 
 
 def test_the_front_page_says_what_a_page_without_a_history_does_not_show(tmp_path: Path) -> None:

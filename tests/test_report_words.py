@@ -15,6 +15,7 @@ from circuits.report import check_tables, control_tables, suite_page, words
 from circuits.report.beside import controls
 from circuits.report.front_page import beyond_text
 from circuits.report.pages import against_bound
+from circuits.report.prompt_sets import prompt_facts
 from circuits.report.prose import expected_words
 from circuits.report.terminal import failure_text, numbers
 
@@ -664,3 +665,41 @@ def test_the_means_stand_with_what_decided() -> None:
     )
     assert told.endswith(" Means: F(M) 4.62, F(C) 3.39.")
     assert "Means" not in check_tables.decided([row()], {})
+
+
+def test_a_loss_stands_beside_what_guessing_would_lose() -> None:
+    """ln of the vocabulary, and over which tokens of the copies the losses are means."""
+    parts = {"loss of the first copy": 14.7, "loss of the second copy": 3.0}
+    told = words.what(row(kind="score", statistic="in_context_learning", head=None, parts=parts, vocabulary=49152))
+    assert "would lose ln 49,152 = 10.8 nats a token" in told
+    assert "the mean over all tokens of a copy, its first one too" in told
+    single = {"loss of token 500": 3.0, "loss of token 50": 4.0}
+    assert "of a copy" not in words.what(row(kind="score", statistic="in_context_learning", head=None, parts=single))
+
+
+def test_what_is_first_instead_of_a_right_answer_is_told() -> None:
+    """Where several answers are right and none of them is first."""
+    clean = {"top1": 0.4, "right_answers": 9, "right_first": 0.5, "wrong_first": [["0", 12], ["1", 3]]}
+    assert "; where none is, most often first (prompts): `0` (12) and `1` (3)" in str(
+        words.first_choice(row(clean=clean))
+    )
+    assert "where none is" not in str(words.first_choice(row(clean={**clean, "wrong_first": []})))
+
+
+def test_few_different_answers_are_told_before_the_numbers() -> None:
+    """More prompts than three times the answers; literal texts say what they are instead."""
+    few = {"family": "named_sequence", "n": 32, "distinct_answers": 5}
+    assert "They have 5 different answers only" in prompt_facts("numerals", few)
+    assert "different answers only" not in prompt_facts("numerals", {**few, "distinct_answers": 11})
+    assert "different answers only" not in prompt_facts("mine", {**few, "parameters": {"texts": ["a"]}})
+
+
+def test_the_subsets_that_were_removed_are_listed_where_they_are_few() -> None:
+    """A circuit is complete only as far as the subsets that were drawn tell."""
+    removed = [[], ["6.1"], ["6.1", "23.3"]]
+    told = " ".join(
+        words.beside(row(kind="keep_only", statistic="completeness", subsets={"count": 3, "removed": removed}))
+    )
+    assert "The subsets K that were removed: nothing; 6.1; 6.1, 23.3." in told
+    many = {"count": 13, "removed": [[str(k)] for k in range(13)]}
+    assert "that were removed:" not in " ".join(words.beside(row(kind="keep_only", subsets=many)))

@@ -296,7 +296,7 @@ def test_completeness_is_the_largest_distance_over_subsets() -> None:
     row = completeness_row({}, keep("completeness"), FULL, KEPT, COMPLETE, at_most(1.5), DONE, HOW, 3)
     assert row["estimate"] == pytest.approx(1.2)
     assert row["worst"] == {"removed": ["0.1"], "value": pytest.approx(1.2), "component": None}
-    assert row["subsets"] == {"count": 3, "seed": 3}
+    assert row["subsets"] == {"count": 3, "seed": 3, "removed": [[], ["0.1"], ["1.0"]]}
     assert row["parts"] == {
         "F(M)": pytest.approx(5.0), "F(C)": pytest.approx(4.0), "F(C\\K)": pytest.approx(3.0),
         "F(M\\K)": pytest.approx(4.2),
@@ -323,7 +323,7 @@ def test_minimality_is_the_least_of_the_largest() -> None:
     assert row["worst"] == {"removed": ["0.1"], "value": pytest.approx(0.4), "component": "1.0"}
     assert row["parts"]["F(C\\K)"] == pytest.approx(2.0)
     assert row["parts"]["F(C\\(K+v))"] == pytest.approx(1.6)
-    assert row["subsets"] == {"count": 2, "seed": 5}
+    assert row["subsets"] == {"count": 2, "seed": 5, "removed": [[], ["0.1"], ["1.0"]]}
     ends = [folded(each.one, each.other, corrected(0.95, 2)) for each in pairs]
     expected = (
         min(max(ends[0][0], ends[1][0]), max(ends[2][0], ends[3][0])),

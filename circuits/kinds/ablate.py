@@ -94,6 +94,7 @@ def circuit_facts(circuit: Circuit | None) -> dict[str, object] | None:
         "name": circuit.name,
         "heads": [str(head) for head in circuit.heads],
         "mlps": None if circuit.mlps is None else [mlp.layer for mlp in circuit.mlps],
+        "source": None if circuit.source is None else dict(circuit.source),
     }
 
 

@@ -47,6 +47,7 @@ def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
         return _weights(row, cell, here, how)
     group = here.prompts
     if what.name == "in_context_learning":
+        row["vocabulary"] = group.facts["vocabulary"]
         return icl_row(row, in_context(group), bound, how)
     asked = question(what)
     attention = group.attention(asked)

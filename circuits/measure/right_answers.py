@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,13 +13,15 @@ from circuits.measure.metrics import metric_values
 from circuits.measure.series import View
 
 RIGHT_FIRST = "any right answer is first"
+MOST_TOKENS = 5
 
 
 def several_right(view: View) -> Mapping[str, Any]:
     """What is said of the clean model where several answers are right; empty where at most one is.
 
     ``right_answers``: the largest number of right answers of a prompt. ``right_first``: the share of prompts with an
-    answer (0 to 1) whose largest logit is that of any right one; null where no such share can be told.
+    answer (0 to 1) whose largest logit is that of any right one; null where no such share can be told. ``wrong_first``: the
+    tokens that are first on the other prompts, the most frequent first, with the number of prompts of each.
     """
     several = view.facts["right_answers"] or 1
     if several < 2:
@@ -26,7 +29,19 @@ def several_right(view: View) -> Mapping[str, Any]:
     known = right_first(view)
     known = known[~np.isnan(known)]
     told = bool(len(known)) and bool(np.isfinite(known).all())
-    return {"right_answers": several, "right_first": float(known.mean()) if told else None}
+    return {
+        "right_answers": several,
+        "right_first": float(known.mean()) if told else None,
+        "wrong_first": _wrong_first(view) if told else [],
+    }
+
+
+def _wrong_first(view: View) -> list[list[Any]]:
+    """[token as text, number of prompts] of the tokens that are first where no right answer is; at most ``MOST_TOKENS``."""
+    found = Counter(
+        str(text) for text, first in zip(view.clean["top_text"], right_first(view), strict=True) if first == 0
+    )
+    return [[text, count] for text, count in sorted(found.items(), key=lambda each: (-each[1], each[0]))[:MOST_TOKENS]]
 
 
 def right_first(view: View) -> NDArray[np.float64]:

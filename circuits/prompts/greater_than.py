@@ -297,6 +297,12 @@ GREATER_THAN = Family(
     pairs=pairs,
     foil="The foils are the tokens that stand only for end years up to the start year; the first is the latest of them.",
     corruption="The last two digits of the start year become 01.",
+    drawn=(
+        f"A noun ({len(LASTING)} are known, those that make equally long prompts are used), a century and the start year's last two "
+        "digits (02 to 98, where there is a right and a wrong end year) are drawn evenly, no prompt twice. Right are all tokens that "
+        "stand only for end years after the start year. The one that counts as the answer, where a check needs a single one, is that "
+        "of the earliest."
+    ),
     requires_top1=0.0,
     requires=MappingProxyType({"prob_diff": 0.0}),
 )

@@ -7,6 +7,7 @@ own; in ABBA the indirect object (IO) is named first, in BABA the repeated subje
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from circuits.errors import PromptFault
@@ -29,7 +30,7 @@ FRAMES: tuple[str, ...] = (
 )
 
 #: Template name -> template; ABBA and BABA alternate, which is the order prompts cycle through.
-TEMPLATES: Mapping[str, str] = {
+TEMPLATES: dict[str, str] = {
     f"{order}-{number}": frame.replace("{A}", "{" + first + "}").replace("{B}", "{" + second + "}")
     for number, frame in enumerate(FRAMES, start=1)
     for order, first, second in (("ABBA", "IO", "S1"), ("BABA", "S1", "IO"))
@@ -142,4 +143,10 @@ IOI = Family(
     pairs=pairs,
     foil="The foil is the subject, the name that occurs twice.",
     corruption="The three mentions of names become three other names, all different (ABC).",
+    drawn=(
+        f"Prompts take the templates in turn. The names ({len(FIRST_NAMES)} first names, and no name twice in a prompt), the place "
+        f"({len(PLACES)}) and the object ({len(OBJECTS)}) are drawn evenly from those of each list that are one token, or of the "
+        "length that most of them have."
+    ),
+    template_texts=MappingProxyType(TEMPLATES),
 )

@@ -127,7 +127,8 @@ class Family:
     tokenizer, seed, stream)``: an iterator of distinct pairs, the same on every machine, whose
     first n do not depend on how many are taken; it ends when the possible prompts are exhausted.
     ``stream`` is "prompts" or "reference" (an independent stream). ``templates(params)``: names of
-    its strata. ``foil`` and ``corruption`` state in one sentence what they are. ``exhaustive``:
+    its strata. ``foil`` and ``corruption`` state in one sentence what they are, ``drawn`` from what prompts are drawn and which
+    answer counts ("": not said); ``template_texts``: the sentences of templates that are known by a short name. ``exhaustive``:
     every prompt the user gave is used, whatever n (the texts family). ``requires`` maps metrics to
     the value that the lower bound of their clean mean must exceed before an ablation means anything;
     None stands for ``{"top1": requires_top1}``. ``marks``: roles of a project's own that its prompts have besides (set by
@@ -146,3 +147,5 @@ class Family:
     requires_top1: float = 0.5
     requires: Mapping[str, float] | None = field(default=None, hash=False)
     marks: tuple[Role, ...] = ()
+    drawn: str = ""
+    template_texts: Mapping[str, str] = field(default_factory=dict, hash=False)

@@ -86,6 +86,11 @@ def sequence_family(name: str, doc: str, slot: str, pool: Sequence[str], templat
         corruption=(
             f"Each {MEMBER} is replaced by a random one, so that none is followed by its successor; every {slot} stays."
         ),
+        drawn=(
+            f"The {slot}s ({len(pool)} are known) are drawn evenly, none twice in a prompt, from those that make equally long items; the "
+            "first member evenly from those after which all members and the answer can follow (in `order: random` each member from all, "
+            "none twice)."
+        ),
     )
 
 

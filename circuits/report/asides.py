@@ -33,8 +33,14 @@ def first_choice(row: Row) -> str | None:
         return f"the first of up to {number(clean['right_answers'])} right answers {one}"
     return (
         f"one of up to {number(clean['right_answers'])} right answers on {number(clean['right_first'], True)} of prompts, and the one of "
-        f"them that counts as the answer {one}"
+        f"them that counts as the answer {one}{_wrong_first(clean)}"
     )
+
+
+def _wrong_first(clean: Mapping[str, Any]) -> str:
+    """ "; where none is, it is `0` (12 prompts) or `1` (3)": what is first instead of a right answer; "" where not known."""
+    found = [f"{code(token)} ({number(count)})" for token, count in clean.get("wrong_first") or []]
+    return f"; where none is, most often first (prompts): {listing(found)}" if found else ""
 
 
 def other_tokens(row: Row, shown: int) -> str:
@@ -133,7 +139,10 @@ def beside(row: Row) -> list[str]:
     lost = row.get("lost")
     if lost and lost[1]:
         verb, run = "loses" if lost[0] == 1 else "lose", "circuit alone" if row.get("within") else "clean model"
-        found.append(f"Of the {number(lost[1])} prompts whose answer the {run} has there, {number(lost[0])} {verb} it.")
+        both = " without both parts" if row.get("given_ablated") else ""
+        found.append(
+            f"Of the {number(lost[1])} prompts whose answer the {run} has there, {number(lost[0])} {verb} it{both}."
+        )
     if row.get("fell_to"):
         tokens = listing(
             f"{code(token)} ({number(count)} {'prompt' if count == 1 else 'prompts'})"
@@ -149,6 +158,7 @@ def beside(row: Row) -> list[str]:
     return found
 
 
+_MOST_SUBSETS = 12
 _PROFILE = {"self": "itself", "previous": "the one before", "next": "the next", "next_but_one": "the next but one"}
 
 
@@ -211,6 +221,10 @@ def _made_of(row: Row) -> list[str]:
         removed = listing(map(prose, worst.get("removed") or [])) or "nothing"
         of = f" of component {prose(worst['component'])}" if worst.get("component") else ""
         found.append(f"The deciding case{of} is with {removed} removed: {number(worst['value'])}.")
+    drawn = (row.get("subsets") or {}).get("removed")
+    if drawn and len(drawn) <= _MOST_SUBSETS:
+        told = "; ".join(", ".join(map(prose, each)) or "nothing" for each in drawn)
+        found.append(f"The subsets K that were removed: {told}.")
     profile = row.get("profile") or {}
     if profile:
         keys = _ordered(profile, tuple(_PROFILE))
@@ -226,7 +240,7 @@ def _effect(effect: Mapping[str, Any]) -> str:
     if kind == "lift":
         return f"Effect size: {number(value)} times the value under uniform attention ({_times(value)})."
     if kind == "lift_over_heads":
-        return f"Effect size: {number(value)} times the mean of the model's heads."
+        return f"Effect size: {number(value)} times the mean of the model's heads that have a value."
     if kind == "d_z":
         return (
             f"Effect size: paired d_z {number(value)}, {_cohen(value)} (mean difference over the standard deviation of "

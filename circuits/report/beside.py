@@ -11,7 +11,7 @@ from circuits.report.record import DASH, both_ends, number, unit_of
 
 
 def controls(row: Mapping[str, Any]) -> list[str]:
-    """What the check comes to on prompts without their structure and on models with shuffled weights."""
+    """What the check comes to on the corrupted partners of the prompts and on models with shuffled weights."""
     found: Mapping[str, Any] = row.get("controls") or {}
     percent, sentences = unit_of(row), []
     broken = found.get("broken")
@@ -20,7 +20,7 @@ def controls(row: Mapping[str, Any]) -> list[str]:
         told = "the selectors find nothing" if broken["value"] is None else value
         tail = f"which {without_structure(row)}" if broken["holds"] else "which does not satisfy the bound"
         tail = "" if broken["value"] is None else f", {tail}"
-        sentences.append(f"With the structure of the prompts broken (their corrupted partners) {told}{tail}.")
+        sentences.append(f"On the corrupted partners of the prompts {told}{tail}.")
     permuted = found.get("permuted") or []
     if permuted:
         holding = sum(each["holds"] for each in permuted)
@@ -38,10 +38,12 @@ def best_there(control: Mapping[str, Any]) -> str:
 
 
 def without_structure(row: Mapping[str, Any]) -> str:
-    """What it means that the value on prompts without their structure satisfies the bound, as a fact and no reproach."""
+    """What it means that the value on the corrupted partners satisfies the bound, as a fact and no reproach.
+
+    A partner may keep the very thing that a check is about: then this control tells nothing of it.
+    """
     if row.get("verdict") == "supported":
-        who = "the head does" if row.get("head") else "the model does"
-        return f"satisfies the bound too: {who} this without the structure, too"
+        return "satisfies the bound too: it does not hang on what the partners change"
     return "satisfies the bound"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from circuits.report.prose import code, listing, prose
@@ -202,8 +202,35 @@ def what_path(row: Row) -> str:
     return (
         f"{_change(row, 'clean', 'patched')} when what {who} writes is replaced, on its direct way to {reached} only, "
         "by what it writes on the prompt's own corrupted partner; no other head or MLP sees the change except through "
-        f"what the receiver then does.{_cut(row)}"
+        f"what the receiver then does. {_norm(receiver is not None)}{_cut(row)}"
     )
+
+
+def _norm(head: bool) -> str:
+    """Whether the norm in front of the receiver is frozen: it is not; see ``measure.paths``."""
+    where = "The receiver's input norm" if head else "The final norm"
+    return f"{where} is computed again, not frozen."
+
+
+def circuits_named(rows: Iterable[Row]) -> list[str]:
+    """Every circuit that the rows are about, once: its parts and where the suite has it from."""
+    found: dict[str, str] = {}
+    for row in rows:
+        for circuit in (row.get("circuit"), row.get("within")):
+            if circuit and circuit.get("name"):
+                found.setdefault(str(circuit["name"]), _circuit_line(circuit))
+    return list(found.values())
+
+
+def _circuit_line(circuit: Mapping[str, Any]) -> str:
+    parts = [*(circuit.get("heads") or []), *(f"MLP{layer}" for layer in circuit.get("mlps") or [])]
+    stay = "; every MLP stays" if circuit.get("mlps") is None else ""
+    source = circuit.get("source") or {}
+    told = "; ".join(
+        prose(source[key]) if key == "title" else f"{prose(key)} {prose(source[key])}" for key in sorted(source)
+    )
+    origin = f". How it was found: {told}" if told else ". The suite does not say how it was found"
+    return f"**Circuit {code(circuit['name'])}**: {_named(parts)}{stay}{origin}."
 
 
 def what_loss_map(row: Row) -> str:

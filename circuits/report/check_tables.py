@@ -18,6 +18,7 @@ from circuits.report.pages import (
 )
 from circuits.report.prose import code, listing, prose
 from circuits.report.record import DASH, counted, number
+from circuits.report.terminal import compared
 
 Row = Mapping[str, Any]
 
@@ -86,7 +87,7 @@ def place(row: Row) -> str:
 def written(row: Row) -> str:
     """The check as it is written in the suite, as code; a dash where the record does not hold it."""
     check = str(row.get("check") or "")
-    check += f", more than {row['more_than']}" if row.get("more_than") else ""
+    check += f", more than {compared(row)}" if row.get("more_than") else ""
     check += f"; {row['statistic']}" if row.get("statistic") in ("top1", "lift") else ""
     check += f"; excluding {' and '.join(row['excluding'])}" if row.get("excluding") else ""
     return code(check) if check else DASH
@@ -120,7 +121,7 @@ def changed(rows: Sequence[Row]) -> str | None:
         "median rank",
     ]
     found = [
-        [below(place(row), subject(row)), *_changes(row)] for row in rows if row.get("baseline") or row.get("lost")
+        [below(place(row), _removed(row)), *_changes(row)] for row in rows if row.get("baseline") or row.get("lost")
     ]
     if all(cell == DASH for line in found for cell in line[1:]):
         return None
@@ -131,6 +132,12 @@ def changed(rows: Sequence[Row]) -> str | None:
         told.append("median rank: of the answer afterwards")
     legend = f" ({'; '.join(told)})" if told else ""
     return f"**What the intervention did**{legend}\n\n" + table(header, found)
+
+
+def _removed(row: Row) -> str:
+    """What was removed where answers were lost: of an interaction both parts, which the row is named after one of."""
+    given = [prose(part) for part in row.get("given_ablated") or []]
+    return f"{subject(row)} and {listing(given)}, together" if given else subject(row)
 
 
 def _changes(row: Row) -> list[str]:
@@ -210,14 +217,14 @@ def asked(rows: Sequence[Row]) -> str:
         header,
         (
             [
-                code(row.get("check") or DASH),
+                label,
                 prose(row.get("head") or "") or DASH,
                 code(row["prompts"]) if row.get("prompts") else DASH,
                 bound_text(row),
                 words.reported_value(row) or DASH,
                 "not measured",
             ]
-            for row in rows
+            for row, label in zip(rows, _labels(rows), strict=True)
         ),
     )
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from circuits.report import beside, words
 from circuits.report.check_tables import place
-from circuits.report.pages import below, subject, table
-from circuits.report.prose import code
+from circuits.report.pages import Entry, anchor, below, claim_name, subject, table
+from circuits.report.prose import code, prose
 from circuits.report.quantities import Row
 from circuits.report.record import DASH, number, unit_of
 from circuits.report.words import listing
 
 
 def controls(rows: Sequence[Row]) -> str | None:
-    """What else would come to such a value: uniform attention, other heads, broken prompts, shuffled weights, random circuits.
+    """What else would come to such a value: uniform attention, other heads, corrupted prompts, shuffled weights, random circuits.
 
     None where no check has any. A control that was not measured is a dash.
     """
@@ -23,7 +23,7 @@ def controls(rows: Sequence[Row]) -> str | None:
         "check, head or part",
         "under uniform attention",
         "heads of the model that satisfy the bound",
-        "same prompts, their structure broken",
+        "the prompts' corrupted partners",
         "models with shuffled weights",
         "random circuits of the same size",
     ]
@@ -35,13 +35,14 @@ def controls(rows: Sequence[Row]) -> str | None:
     alike = dict.fromkeys(place(row) for row in rows if _without_structure(row))
     if alike:
         told += (
-            f"\n\nStructure broken, check {listing(alike)}: the same is found without the structure of these prompts."
+            f"\n\nCorrupted partners, check {listing(alike)}: the same is found on them, so it does not hang on what they change. "
+            "*Prompts* says what that is; where it is not what the check is about, this control tells nothing of it."
         )
     return told
 
 
 def _without_structure(row: Row) -> bool:
-    """Whether a supported check holds on prompts without their structure: a fact that a reader should not overlook."""
+    """Whether a supported check holds on the corrupted partners, too: a fact that a reader should not overlook."""
     broken = (row.get("controls") or {}).get("broken") or {}
     return bool(broken.get("holds")) and row.get("verdict") == "supported"
 
@@ -62,10 +63,11 @@ def tasks(rows: Sequence[Row]) -> str | None:
     return "\n".join([f"{title}: {said}", "", *lines]) if lines else None
 
 
-def base_rate(rows: Sequence[Row]) -> str | None:
+def base_rate(rows: Sequence[Row], suite: Sequence[Entry] = ()) -> str | None:
     """The interventions whose size nothing measured can be compared with; None where there is none.
 
-    Without this line a reader may take the absence of a control for a control that was passed.
+    Without this line a reader may take the absence of a control for a control that was passed. ``suite``: all claims of the
+    page, of which one may set random sets beside the same circuit.
     """
     bare = dict.fromkeys(place(row) for row in rows if _alone(row))
     if not bare:
@@ -73,8 +75,24 @@ def base_rate(rows: Sequence[Row]) -> str | None:
     hint = " A check with `top:` ablates every head alone and ranks them." if any(map(_single, rows)) else ""
     return (
         f"**No base rate** (check {listing(bare)}): what the same intervention on parts that the claim does not name would come to "
-        f"was not measured.{hint}"
+        f"was not measured by this claim.{hint}{_elsewhere(rows, suite)}"
     )
+
+
+def _elsewhere(rows: Sequence[Row], suite: Sequence[Entry]) -> str:
+    """Which claims of the page set random sets beside an intervention that these rows make, too; "" where none does."""
+    asked = {_intervention(row) for row in rows if _alone(row) and (row.get("circuit") or {}).get("name")}
+    found = [
+        f"[{prose(claim_name(entry))}](#{anchor(entry)})"
+        for entry in suite
+        if any(row.get("random") and _intervention(row) in asked for row in entry.get("checks") or [])
+    ]
+    return f" Random sets beside the same circuit on the same prompts: {listing(found)}." if found else ""
+
+
+def _intervention(row: Row) -> tuple[object, ...]:
+    """What two rows have alike that intervene in the same way, whatever they measure of it."""
+    return (row.get("kind"), (row.get("circuit") or {}).get("name"), row.get("prompts"), row.get("method"))
 
 
 def _single(row: Row) -> bool:

@@ -38,11 +38,14 @@ READING = """\
 A claim is a person's sentence with checks in YAML; each check is one number per prompt, a bound on its mean, and an
 interval for that mean.
 
-- **SUPPORTED**: the whole interval of every check lies on the right side of its bound.
+- **SUPPORTED**: the whole interval of every check lies on the right side of its bound. That *some head* meets a bound can be
+  sure of several heads together and of none of them alone; its page says so, and shows the best one's interval.
 - **REFUTED**: the whole interval of some check, widened for the number of checks, lies on the wrong side.
 - **INCONCLUSIVE**: neither; more prompts or a different bound would be needed. It does not mean "no effect".
 - **UNMEASURABLE**: there is nothing to judge: the selectors match no token, the model does not do the task, or a
-  value is not finite. Claims whose weights cannot be had are **skipped**.
+  value is not finite.
+- **SKIPPED**: the weights of the model could not be had. **INVALID**: the suite says something that cannot be measured, and
+  the page tells what.
 - **OBSERVED**: shown without a bound; nothing was claimed.
 
 For prompts drawn independently from the stated family, given this model, these templates and this reference set,
@@ -153,7 +156,7 @@ def counts_table(entries: Sequence[Entry]) -> str:
     for verdict in VERDICTS:
         met, missed, open_ = (counts[verdict, met] for met in (True, False, None))
         if met + missed + open_:
-            unmet = DASH if verdict == "skipped" and not missed else str(missed)
+            unmet = DASH if verdict in ("skipped", "observed") and not missed else str(missed)
             rows.append([verdict.upper(), str(met + missed + open_), unmet])
     return table(["verdict", "claims", "not as expected"], rows) if rows else ""
 

@@ -331,7 +331,11 @@ def _aside(version: Version, previous: Version | None) -> str:
     """What the bounds alone do not tell: another expectation, or another question with the same bounds."""
     if version.expected != (previous.expected if previous is not None else "supported"):
         return f" ({expected_words(version.expected)})"
-    return " (the same bounds, asked otherwise)" if previous is not None and previous.bounds == version.bounds else ""
+    return (
+        " (the same bounds; heads, prompts or selectors were others)"
+        if previous is not None and previous.bounds == version.bounds
+        else ""
+    )
 
 
 def _decision(decision: tuple[str, int | None, Any], seeds: bool) -> str:

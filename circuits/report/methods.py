@@ -57,17 +57,21 @@ _DISTANCES = ("faithfulness", "completeness", "minimality")
 
 def how_made(entries: Sequence[Entry]) -> str:
     """A Markdown list; "" where nothing on the page has an interval."""
-    rows = [row for entry in entries for row in entry.get("checks") or [] if row.get("estimate") is not None]
+    measured = [
+        (entry, row) for entry in entries for row in entry.get("checks") or [] if row.get("estimate") is not None
+    ]
+    rows = [row for _, row in measured]
     known = [row for row in rows if row.get("interval")]
     if not known:
         return ""
+    texts = [_literal(entry, row) for entry, row in measured]
     told = [
         *_sizes(rows),
         _levels(known),
         *_corrections(known),
         *(f"- {_METHODS[name]}" for name in methods_of(known) if name in _METHODS),
-        *_promises(known),
-        *_others(rows),
+        *_promises(known, texts),
+        *_others(rows, texts),
     ]
     return "\n".join(told)
 
@@ -175,11 +179,25 @@ def _corrections(rows: Iterable[Row]) -> list[str]:
     ]
 
 
-def _promises(rows: Sequence[Row]) -> list[str]:
+def _literal(entry: Entry, row: Row) -> bool:
+    """Whether a row's prompts are texts that a person wrote, all of which are used: nothing is drawn."""
+    prompts = (entry.get("prompts") or {}).get(str(row.get("prompts"))) or {}
+    return prompts.get("family") == "texts"
+
+
+def _promises(rows: Sequence[Row], texts: Sequence[bool]) -> list[str]:
+    """What *guaranteed* means. ``texts``: of each measured row, whether its prompts are literal texts."""
     found = []
     if any(row.get("guaranteed") is True for row in rows):
+        written = (
+            " Literal texts are not drawn: for them it holds as far as they are like independent draws of such texts."
+            if any(texts)
+            else ""
+        )
         found.append(
-            "- *guaranteed*: this holds whatever the distribution of the values, for prompts drawn independently."
+            "- *guaranteed*: this holds whatever the distribution of the values, for prompts drawn independently of the family that is "
+            "stated (few different answers stay few, however many prompts are drawn)."
+            f"{written}"
         )
     if any(row.get("guaranteed") is False for row in rows):
         found.append(
@@ -189,8 +207,8 @@ def _promises(rows: Sequence[Row]) -> list[str]:
     return found
 
 
-def _others(rows: Sequence[Row]) -> list[str]:
-    """What has no interval, and what has one of another kind."""
+def _others(rows: Sequence[Row], texts: Sequence[bool]) -> list[str]:
+    """What has no interval, and what has one of another kind. ``texts``: see ``_promises``."""
     found = []
     if any(row.get("statistic") in _DISTANCES and row.get("interval") for row in rows):
         found.append(
@@ -202,10 +220,13 @@ def _others(rows: Sequence[Row]) -> list[str]:
             "- **The share on which the model does the task** is shown with the lower end of its interval: by betting where the sampling "
             "could stop early, by Clopper and Pearson where n was fixed in advance."
         )
-    if any(row.get("method") == "mean" and row.get("reference") for row in rows):
+    written = {
+        text for row, text in zip(rows, texts, strict=True) if row.get("method") == "mean" and row.get("reference")
+    }
+    if written:
+        over = [_APART if not text else _OWN for text in sorted(written)]
         found.append(
-            "- **Means that replace outputs** are those of corrupted prompts drawn apart from the measured ones (a stream of their own "
-            "with the same seed), for each template and length by themselves. They are taken as given: no interval says how far they "
+            f"- **Means that replace outputs** are those of {'; '.join(over)}. They are taken as given: no interval says how far they "
             "would be others on other such prompts."
         )
     if any(row.get("k") is not None and not row.get("exact") for row in rows):
@@ -215,7 +236,9 @@ def _others(rows: Sequence[Row]) -> list[str]:
     if any(row.get("any") and row.get("interval") for row in rows):
         found.append(
             "- **some head of m**: the interval of the best one is at a level at which those of all m hold together, the error divided by "
-            "m. Where the claim is refuted it is the one that refutes: every head must miss the bound, so nothing is divided by m."
+            "m. Where the claim is refuted it is the one that refutes: every head must miss the bound, so nothing is divided by m. Where "
+            "it is supported *together*, no head is sure enough alone and the best one's interval may cross the bound: the mean of the "
+            "e-values of all heads with an estimate that meets it is what is large enough."
         )
     if any(row.get("exact") for row in rows):
         found.append(
@@ -224,6 +247,13 @@ def _others(rows: Sequence[Row]) -> list[str]:
     if any(_is_census(row) for row in rows):
         found.append("- **census**: all prompts of that kind were measured, so there is no interval.")
     return found
+
+
+_APART = (
+    "corrupted prompts drawn apart from the measured ones (a stream of their own with the same seed), for each template and length "
+    "by themselves"
+)
+_OWN = "literal texts' own corrupted partners, each prompt's own among them, for each length by themselves"
 
 
 def _is_census(row: Row) -> bool:

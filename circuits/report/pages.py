@@ -186,7 +186,9 @@ def against_bound(row: Mapping[str, Any]) -> str:
 
 def bound_text(row: Mapping[str, Any]) -> str:
     """The bound in words, "observed" where there is none on purpose, a dash where none is recorded."""
-    return "observed" if row.get("observe") else words.bound(row) or DASH
+    told = "observed" if row.get("observe") else words.bound(row) or DASH
+    together = (row.get("any") or {}).get("together") and row.get("verdict") == "supported"
+    return f"{told}, sure of several heads together" if together else told
 
 
 def said(value: bool | None, yes: str, no: str, unknown: str) -> str:

@@ -10,6 +10,8 @@ from circuits.report.prose import code, listing, prose
 from circuits.report.record import number
 
 _MOST_TOKENS = 64
+FEW_ANSWERS = 3
+"""Where there are more prompts than this many times their different answers, the page says so before the numbers are believed."""
 
 
 def prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
@@ -49,6 +51,13 @@ def prompt_facts(name: str, prompts: Mapping[str, Any]) -> str:
             "- All texts of the suite are used. Intervals take them for independent draws: they speak of the mean over more texts of "
             "this kind, and what they promise holds as far as these are such draws"
         )
+    if prompts.get("drawn"):
+        lines.append(f"- How they are drawn: {prose(prompts['drawn'])}{_of_vocabulary(prompts)}")
+    few = prompts.get("distinct_answers")
+    if few and not _texts(prompts) and (prompts.get("n") or 0) > FEW_ANSWERS * few:
+        lines.append(
+            f"- They have {number(few)} different answers only: intervals speak of more such prompts, hardly of other answers"
+        )
     if prompts.get("example") is not None:
         lines.append(f"- First prompt: {code(prompts['example'])}")
     for key, title, rule in (
@@ -79,8 +88,12 @@ def more_of_prompts(prompts: Mapping[str, Any]) -> str:
     if texts:
         lines.append(f"- Texts ({number(len(texts))}, all of them):")
         lines += [f"  - {_text(text)}" for text in texts]
+    texts_of: Mapping[str, str] = prompts.get("template_texts") or {}
     if prompts.get("templates"):
-        lines.append(f"- Templates: {', '.join(map(code, prompts['templates']))}")
+        known = (
+            f"{code(name)}{f': {code(texts_of[name])}' if name in texts_of else ''}" for name in prompts["templates"]
+        )
+        lines.append(f"- Templates: {', '.join(known)}")
     tokens = prompts.get("tokens") or []
     if tokens:
         cut = f" and {len(tokens) - _MOST_TOKENS} more" if len(tokens) > _MOST_TOKENS else ""
@@ -90,6 +103,12 @@ def more_of_prompts(prompts: Mapping[str, Any]) -> str:
     if prompts.get("digest"):
         lines.append(f"- Digest: {code(prompts['digest'])}")
     return "\n".join(lines)
+
+
+def _of_vocabulary(prompts: Mapping[str, Any]) -> str:
+    """How many tokens there are to draw from, where whole prompts are drawn from the vocabulary."""
+    ids = prompts.get("family") == "repeated_tokens" and prompts.get("vocabulary")
+    return f" The vocabulary has {number(prompts['vocabulary'])} tokens" if ids else ""
 
 
 def _texts(prompts: Mapping[str, Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -90,7 +91,16 @@ def _what_score(row: Row) -> str:
     name = str(row.get("statistic") or str(row.get("check") or "").partition(":")[2].strip())
     if name == "in_context_learning":
         note = prose(row.get("statistic_note") or "loss late in the text minus loss early in it")
-        return f"In-context-learning score of the model: {note}, in nats; below 0, later tokens are predicted better."
+        sizes = row.get("vocabulary")
+        chance = (
+            f" Guessing evenly among the {number(sizes)} tokens of the vocabulary would lose ln {number(sizes)} = {number(math.log(sizes))} nats a token."
+            if sizes
+            else ""
+        )
+        return (
+            f"In-context-learning score of the model: {note}, in nats; below 0, later tokens are predicted better."
+            f"{_averaged(row)}{chance}"
+        )
     if name in _OV:
         members = f"of {code(row['members'])} " if row.get("members") else ""
         return (
@@ -102,6 +112,14 @@ def _what_score(row: Row) -> str:
     title = name.replace("_", "-") if meaning else f"{code(name)}"
     tail = f": {meaning}, on random tokens repeated twice." if meaning else "."
     return f"{title[:1].upper()}{title[1:]} score of {head_name(row)}{tail}"
+
+
+def _averaged(row: Row) -> str:
+    """Over which tokens the losses of two copies were averaged; "" for single tokens."""
+    copies = any("copy" in str(name) for name in row.get("parts") or {})
+    return (
+        " Each is the mean over all tokens of a copy, its first one too, which nothing can predict." if copies else ""
+    )
 
 
 _KINDS: Mapping[str, Callable[[Row], str]] = {

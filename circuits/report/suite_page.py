@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from circuits.report import bars, beside, check_tables, control_tables, diagram, mermaid, methods, words
+from circuits.report import bars, beside, causal, check_tables, control_tables, diagram, mermaid, methods, words
 from circuits.report.concentration import concentrations
 from circuits.report.pages import (
     MARKER,
@@ -70,7 +70,7 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
         f"{CONVENTIONS} The bars: {bars.LEGEND}{_INTERVALS if made else ''}",
     ]
     for entry in entries:
-        parts += _claim(entry)
+        parts += _claim(entry, entries)
     if made:
         parts += ['<a id="intervals"></a>', details(methods.TITLE, made)]
     return "\n\n".join(parts) + "\n"
@@ -90,7 +90,7 @@ def _contents_row(entry: Entry) -> list[str]:
         f"{verdict}<br>[{prose(claim_name(entry))}](#{anchor(entry)})",
         against_bound(row) if measured else DASH,
         (subject(row) if measured else "") or DASH,  # of several heads the one that decided, which the id may not name
-        DASH if verdict_of(entry) == "skipped" else said(entry.get("met"), "yes", "**no**", DASH),
+        DASH if verdict_of(entry) in ("skipped", "observed") else said(entry.get("met"), "yes", "**no**", DASH),
     ]
 
 
@@ -132,7 +132,11 @@ def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
 
 def other_versions(entries: Sequence[Entry]) -> str:
     """How many claims were decided in other versions, in a sentence; "" where no ledger was kept that could tell."""
-    tested = [entry for entry in entries if entry.get("ledger") and verdict_of(entry) not in ("skipped", "invalid")]
+    tested = [
+        entry
+        for entry in entries
+        if entry.get("ledger") and verdict_of(entry) not in ("skipped", "invalid", "observed")
+    ]
     if not tested:
         return ""
     edited = sum(any(not version["now"] for version in entry.get("versions") or []) for entry in tested)
@@ -146,8 +150,8 @@ def other_versions(entries: Sequence[Entry]) -> str:
     )
 
 
-def _claim(entry: Entry) -> list[str]:
-    """The section of one claim: words and verdict, then what is scanned, then what is looked up."""
+def _claim(entry: Entry, suite: Sequence[Entry]) -> list[str]:
+    """The section of one claim of a suite: words and verdict, then what is scanned, then what is looked up."""
     rows = entry.get("checks") or []
     prompts: Mapping[str, Any] = entry.get("prompts") or {}
     parts = _head_of_section(entry, rows)
@@ -156,7 +160,7 @@ def _claim(entry: Entry) -> list[str]:
     if rows and verdict_of(entry) == "skipped":
         parts.append(check_tables.asked(rows))
     elif rows:
-        parts += _evidence(entry, rows, prompts)
+        parts += _evidence(entry, rows, prompts, suite)
     parts += [prompt_set(name, prompts[name] or {}) for name in sorted(prompts)]
     return parts + _closed(entry, rows, prompts)
 
@@ -170,6 +174,7 @@ def _head_of_section(entry: Entry, rows: Sequence[Mapping[str, Any]]) -> list[st
         parts.append(f"> {prose(entry['claim'])}")
     parts += [f"{bar_cell(deciding(rows) or {})} {line}" for line in headline(rows)]
     parts.append(" ".join([expectation(entry), *about(entry)]))
+    parts += causal.circuits_named(rows)
     if history_line(entry):
         parts.append(f"History: {history_line(entry)}")
     if entry.get("reason"):
@@ -195,7 +200,9 @@ def headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"**{estimate_with_interval(row)}**{who}{on}{limit}{which}."]
 
 
-def _evidence(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[str, Any]) -> list[str]:
+def _evidence(
+    entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[str, Any], suite: Sequence[Entry]
+) -> list[str]:
     """Tables first, then what decided, drawings and figures."""
     parts = [
         check_tables.numbers(rows),
@@ -206,7 +213,7 @@ def _evidence(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[
         check_tables.changed(rows),
         control_tables.controls(rows),
         *concentrations(entry),
-        control_tables.base_rate(rows),
+        control_tables.base_rate(rows, suite),
         control_tables.tasks(rows),
         check_tables.reported(rows),
         beside.robustness(entry),

@@ -289,7 +289,9 @@ def _extreme_row(
     if not by or not all(by.values()):
         raise ValueError(f"{what.statistic} needs at least one subset of each component")
     name = what.metric
-    row |= {"worst": None, "subsets": {"count": max(map(len, by.values())), "seed": seed}}
+    drawn = sorted({pair.removed for pairs in by.values() for pair in pairs}, key=lambda each: (len(each), each))
+    facts = {"count": max(map(len, by.values())), "seed": seed, "removed": [list(each) for each in drawn]}
+    row |= {"worst": None, "subsets": facts}
     row["parts"] = _means(name, {"F(M)": full, "F(C)": kept})
     every = [run for pairs in by.values() for pair in pairs for run in (pair.one, pair.other)]
     if not intervention_facts(row, name, (full, full, kept), task, how, every):
