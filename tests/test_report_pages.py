@@ -408,7 +408,7 @@ def test_an_ablation_says_what_became_of_the_answers(tmp_path: Path) -> None:
     )  # fmt: skip
     page = pages(tmp_path, record(claim(checks=[row])))[PAGE]
     assert (
-        "| 1<br>23.3 | 4.71<br>2.13 | 12 of 31 | `␣4` (7), `␣5` (3), `␣6` (1) and 1 other token (1 prompt) | 2 (n = 31) |"
+        "| 1<br>23.3 | 4.71<br>2.13<br>`logit_diff` | 12 of 31 | `␣4` (7), `␣5` (3), `␣6` (1) and 1 other token (1 prompt) | 2 (n = 31) |"
         in page
     )
     assert "What the intervention did" not in pages(tmp_path / "none", record())[PAGE]
@@ -558,10 +558,10 @@ def test_contents_name_the_head_that_decided(tmp_path: Path) -> None:
     )
     page = pages(tmp_path, record(claim("20.8-reads", checks=rows), gone))[PAGE]
     table = page.partition('<a id="contents"></a>')[2].partition("\n\nIn `QUERY")[0].strip().splitlines()
-    assert table[0] == "| verdict, claim | estimate [interval], bound | head or part | as expected |"
+    assert table[0] == "| verdict, claim | estimate [interval], bound | head or part |"
     (told,) = [line for line in table if "(#20.8-reads)" in line]
     assert re.search(r"\| 0\.45 \[0\.42, 0\.48\]<br>`.+`<br>at least 0\.417 \| 20\.7 \|", told)
-    assert "(#c) | – | – | – |" in "\n".join(table)
+    assert "(#c) | – | – |" in "\n".join(table)
 
 
 def test_every_link_within_a_page_has_its_place(tmp_path: Path) -> None:
@@ -574,16 +574,62 @@ def test_every_link_within_a_page_has_its_place(tmp_path: Path) -> None:
 
 
 def test_contents_lead_to_every_claim_with_its_verdict(tmp_path: Path) -> None:
-    """The table at the top of a page names each claim once, with its verdict and a link that exists."""
-    page = pages(tmp_path, record(claim("a"), refuted("b", 0.2, met=False), claim("c", variant="x,y=1")))[PAGE]
-    table = page.partition('<a id="contents"></a>')[2].partition("\n\nIn `QUERY")[0]
-    assert re.findall(r"^\| \*\*(\w+)\*\*<br>\[(\w+)", table, re.MULTILINE) == [
-        ("SUPPORTED", "a"),
-        ("REFUTED", "b"),
-        ("SUPPORTED", "c"),
+    """The table at the top of a page has each claim once, in its words, with its verdict and a link that exists."""
+    known = {**refuted("k", 0.2, expected="refuted", met=True), "claim": "Nobody does."}
+    claims = (
+        claim("a", claim="One does."),
+        {**refuted("b", 0.2, met=False), "claim": "Two do."},
+        claim("c", variant="x,y=1"),
+    )
+    page = pages(tmp_path, record(*claims, known))[PAGE]
+    table = page.partition('<a id="contents"></a>')[2].partition('<a id="scope"></a>')[0]
+    assert re.findall(r"^\| (.+?)<br>\[(.*?)\]\(#(\w+)", table, re.MULTILINE)[:2] == [
+        ("SUPPORTED", "One does.", "a"),
+        ("**REFUTED**, not as expected", "Two do.", "b"),
     ]
+    assert "`x, y=1`" in table and "| REFUTED (known negative)<br>[Nobody does.](#k)" in table
     for anchor in re.findall(r"\]\(#([^)]+)\)", table):
         assert page.count(f'<a id="{anchor}"></a>') == 1
+
+
+def test_a_reason_that_all_claims_share_is_said_once(tmp_path: Path) -> None:
+    """At the top of a page of skipped claims; no bars are explained where none is drawn."""
+    gone = {"status": "skipped", "verdict": "unmeasurable", "met": None, "checks": [check(estimate=None)]}
+    alike = pages(tmp_path / "a", record(claim("a", reason="no copy", **gone), claim("b", reason="no copy", **gone)))[
+        PAGE
+    ]
+    assert alike.count("no copy") == 1 and alike.index("Skipped: no copy") < alike.index("(#a)")
+    assert "The bars:" not in alike
+    mixed = pages(tmp_path / "b", record(claim("a", reason="no copy", **gone), claim("b", reason="no disk", **gone)))[
+        PAGE
+    ]
+    assert "Reason: no copy" in mixed and "Reason: no disk" in mixed and "Skipped:" not in mixed
+
+
+def test_a_score_of_weights_stands_beside_a_head_that_knows_no_order(tmp_path: Path) -> None:
+    """Of seven weekdays six have a next one, and five of seven are among five in any order."""
+    asked = {
+        "kind": "score",
+        "statistic": "successor",
+        "exact": True,
+        "interval": None,
+        "low": None,
+        "high": None,
+        "members": "weekdays",
+    }
+    for least, told in ((0.7, "| 0.714, satisfies it too |"), (0.75, "| 0.714 |")):
+        page = pages(tmp_path, record(claim(checks=[check(n=6, estimate=0.833, bound_low=least, **asked)])))[PAGE]
+        assert "members written in no order" in page and told in page
+    copying = {**asked, "statistic": "copying"}
+    page = pages(tmp_path, record(claim(checks=[check(n=4, estimate=1.0, bound_low=0.5, **copying)])))[PAGE]
+    assert "| 1, satisfies it too |" in page
+    assert "members written in no order" not in pages(tmp_path, record(claim()))[PAGE]
+
+
+def test_what_an_author_writes_as_code_stays_code(tmp_path: Path) -> None:
+    """In the notes at a suite's head, whose other marks are only shown."""
+    page = pages(tmp_path, record(claim(notes="Beside *them* `reported` values stand.")))[PAGE]
+    assert r"Beside \*them\* `reported` values stand." in page
 
 
 def test_pages_are_made_again_quickly_without_the_heavy_libraries(tmp_path: Path) -> None:

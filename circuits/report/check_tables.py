@@ -144,7 +144,11 @@ def _changes(row: Row) -> list[str]:
     base, lost = {} if row.get("parts") else row.get("baseline") or {}, row.get("lost")
     fell = [f"{code(token)} ({number(count)})" for token, count in (row.get("fell_to") or [])[:_MOST_TOKENS]]
     return [
-        below(number(base.get("clean")), number(base.get("ablated"))),
+        below(
+            number(base.get("clean")),
+            number(base.get("ablated")),
+            code(row["metric"]) if base and row.get("metric") else "",
+        ),
         f"{number(lost[0])} of {number(lost[1])}" if lost and lost[1] else DASH,
         ", ".join(fell) + words.other_tokens(row, len(fell)) or DASH,
         _median(row.get("ranks") or {}),

@@ -22,15 +22,20 @@ def controls(rows: Sequence[Row]) -> str | None:
     header = [
         "check, head or part",
         "under uniform attention",
+        "members written in no order",
         "heads of the model that satisfy the bound",
         "the prompts' corrupted partners",
         "models with shuffled weights",
         "random circuits of the same size",
     ]
-    cells = [[_uniform(row), _passing(row), _broken(row), _shuffled(row), _random(row)] for row in rows]
+    cells = [[_uniform(row), _no_order(row), _passing(row), _broken(row), _shuffled(row), _random(row)] for row in rows]
     if all(cell == DASH for line in cells for cell in line):
         return None
-    lines = [[below(place(row), subject(row)), *line] for row, line in zip(rows, cells, strict=True)]
+    lines = [
+        [below(place(row), subject(row)), *line]
+        for row, line in zip(rows, cells, strict=True)
+        if any(cell != DASH for cell in line)
+    ]
     told = "**Controls**: what else would come to such a value?\n\n" + table(header, lines)
     alike = dict.fromkeys(place(row) for row in rows if _without_structure(row))
     if alike:
@@ -108,6 +113,7 @@ def _alone(row: Row) -> bool:
     return row.get("kind") in ("ablate", "keep_only", "path") and judged and not compared and not itself
 
 
+_FIRST = 5  # the logits among which a score of weights looks for a member; see ``measure.weights``
 _HEAD = re.compile(r"\d+\.\d+")
 _COMPARISONS = ("interaction", "completeness", "minimality", "sufficiency", "partial_necessity")
 
@@ -116,6 +122,22 @@ def _uniform(row: Row) -> str:
     holds = row.get("uniform_holds")
     tail = ", satisfies it too" if holds else ""
     return DASH if row.get("uniform") is None else number(row["uniform"], unit_of(row)) + tail
+
+
+def _no_order(row: Row) -> str:
+    """What a copying or successor score would be of a head that writes the sequence's members and knows no order.
+
+    Its five largest logits would be any five of the members that are single tokens, so that the one asked for is among them
+    for 5 of their number. The last member has no next one: a successor score is of one member fewer than there are.
+    """
+    if row.get("statistic") not in ("copying", "successor") or row.get("n") is None:
+        return DASH
+    members = row["n"] + (row["statistic"] == "successor")
+    share = min(1.0, _FIRST / members)
+    low, high = row.get("bound_low"), row.get("bound_high")
+    bound = low is not None or high is not None
+    holds = bound and (low is None or share >= low) and (high is None or share <= high)
+    return number(share) + (", satisfies it too" if holds else "")
 
 
 def _passing(row: Row) -> str:

@@ -24,6 +24,7 @@ from circuits.report.pages import (
     said,
     subject,
     table,
+    verdict_cell,
     verdict_of,
 )
 from circuits.report.prose import code, expected_words, prose
@@ -245,25 +246,19 @@ def claim_row(entry: Entry, words_cell: str | None = None) -> list[str]:
     row = deciding(rows) or {}
     a_map = row.get("estimate") is None and any(each.get("points") for each in rows)
     return [
-        below(_verdict(entry), (words_cell or _words(entry)) + _others(rows)),
+        below(verdict_cell(entry), (words_cell or _words(entry)) + _others(rows)),
         "a map" if a_map else "not measured" if row.get("estimate") is None else against_bound(row),
         subject(row) or prose(", ".join(str(head) for head in entry.get("heads") or [])) or DASH,
         below(effect_text(row), rank_text(row), f"n = {counted(row)}" if row.get("n") is not None else DASH),
     ]
 
 
-def _verdict(entry: Entry) -> str:
-    told = verdict_of(entry).upper() + (" (VACUOUS)" if entry.get("vacuous") else "")
-    if entry.get("met") is False:
-        return f"**{told}**, not as expected"
-    return told + (" (known negative)" if known_negative(entry) and entry.get("met") else "")
-
-
 def _words(entry: Entry) -> str:
     """The claim's words as a link to its section, its variant, and what is known of its earlier wordings."""
     # A space behind the comma: a line may break there, where the cell is narrow.
     variant = f" {code(str(entry['variant']).replace(',', ', '))}" if entry.get("variant") else ""
-    history = f" ({history_line(entry)})" if history_line(entry) else ""
+    # The page tells the versions; here it is enough that there were some.
+    history = f" ({history_line(entry).partition(':')[0]})" if history_line(entry) else ""
     return _link(entry) + variant + history
 
 

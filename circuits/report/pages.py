@@ -56,6 +56,14 @@ def verdict_of(entry: Entry) -> str:
     return str(entry.get("verdict") or "invalid")
 
 
+def verdict_cell(entry: Entry) -> str:
+    """A verdict in a table of claims: with VACUOUS, as a known negative, or bold where it came out not as expected."""
+    told = verdict_of(entry).upper() + (" (VACUOUS)" if entry.get("vacuous") else "")
+    if entry.get("met") is False:
+        return f"**{told}**, not as expected"
+    return told + (" (known negative)" if known_negative(entry) and entry.get("met") else "")
+
+
 def figures_of(entry: Entry) -> list[Mapping[str, Any]]:
     """The figures of a claim's checks and profiles, each once; of several checks, the text says which a figure is of."""
     found: dict[str, Mapping[str, Any]] = {}

@@ -25,6 +25,18 @@ def _escape_start(match: re.Match[str]) -> str:
     return f"{text[:-1]}\\{text[-1]}"
 
 
+def prose_with_code(text: Any) -> str:
+    """``prose``, but what the author wrote between backticks stays code."""
+    parts = re.split(r"(`[^`]+`)", " ".join(str(text).split()))
+    return "".join(code(part[1:-1]) if k % 2 else _with_edges(part) for k, part in enumerate(parts))
+
+
+def _with_edges(text: str) -> str:
+    """``prose`` that keeps one space at either end, where the text has some."""
+    lead, trail = (" " if text[at : at + 1] == " " else "" for at in (0, len(text) - 1))
+    return f"{lead}{prose(text)}{trail}" if text.strip() else text
+
+
 def code(text: Any) -> str:
     """Text as inline code, also inside a table cell: spaces at its edges and line breaks made visible."""
     raw = str(text).replace("\r\n", "\n").replace("\r", "\n").replace("\n", "⏎").replace("\t", "⇥")

@@ -26,10 +26,11 @@ from circuits.report.pages import (
     said,
     subject,
     table,
+    verdict_cell,
     verdict_of,
 )
 from circuits.report.prompt_sets import prompt_set
-from circuits.report.prose import code, expected_words, prose
+from circuits.report.prose import code, expected_words, prose, prose_with_code
 from circuits.report.ranking import deciding
 from circuits.report.record import DASH, number
 
@@ -61,13 +62,15 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
     """Scope, contents, then every claim with its evidence."""
     title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
     made = methods.how_made(entries)
+    drawn = any(row.get("estimate") is not None for entry in entries for row in entry.get("checks") or [])
     parts = [
         MARKER,
         f"# {prose(title)}",
-        f"Suite {code(file)}. [All claims](README.md)",
-        scope(entries, models),
+        f"Suite {code(file)}. [What it is about, and what was not tested](#scope). [All claims](README.md)",
+        *([f"Skipped: {prose(reason)}"] if (reason := skipped_alike(entries)) else []),
         '<a id="contents"></a>\n\n' + _contents(entries),
-        f"{CONVENTIONS} The bars: {bars.LEGEND}{_INTERVALS if made else ''}",
+        '<a id="scope"></a>\n\n' + scope(entries, models),
+        CONVENTIONS + (f" The bars: {bars.LEGEND}" if drawn else "") + (_INTERVALS if made else ""),
     ]
     for entry in entries:
         parts += _claim(entry, entries)
@@ -78,19 +81,26 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
 
 def _contents(entries: Sequence[Entry]) -> str:
     """Every claim of the page with its verdict and the number that decided it; few columns, so that a phone shows the bars."""
-    header = ["verdict, claim", "estimate [interval], bound", "head or part", "as expected"]
+    header = ["verdict, claim", "estimate [interval], bound", "head or part"]
     return table(header, map(_contents_row, entries))
+
+
+def skipped_alike(entries: Sequence[Entry]) -> str | None:
+    """The one reason for which every claim of a page was skipped; None where that is not so."""
+    reasons = {entry.get("reason") if verdict_of(entry) == "skipped" else None for entry in entries}
+    return str(reasons.pop()) if len(reasons) == 1 and None not in reasons else None
 
 
 def _contents_row(entry: Entry) -> list[str]:
     row = deciding(entry.get("checks") or []) or {}
     measured = row.get("estimate") is not None
-    verdict = f"**{verdict_of(entry).upper()}**" + (" (VACUOUS)" if entry.get("vacuous") else "")
+    variant = f" {code(str(entry['variant']).replace(',', ', '))}" if entry.get("variant") else ""
+    words_of = prose(entry.get("claim") or claim_name(entry))
     return [
-        f"{verdict}<br>[{prose(claim_name(entry))}](#{anchor(entry)})",
+        f"{verdict_cell(entry)}<br>[{words_of}](#{anchor(entry)}){variant}",
         against_bound(row) if measured else DASH,
-        (subject(row) if measured else "") or DASH,  # of several heads the one that decided, which the id may not name
-        DASH if verdict_of(entry) in ("skipped", "observed") else said(entry.get("met"), "yes", "**no**", DASH),
+        (subject(row) if measured else "")
+        or DASH,  # of several heads the one that decided, which the words may not name
     ]
 
 
@@ -125,7 +135,7 @@ def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
         lines.append(f"- **Other versions**: {earlier}")
     notes = next((str(entry["notes"]) for entry in entries if entry.get("notes")), None)
     if notes is not None:
-        told = "\n\n  ".join(map(prose, notes.split("\n\n")))  # paragraphs of one item of the list
+        told = "\n\n  ".join(map(prose_with_code, notes.split("\n\n")))  # paragraphs of one item of the list
         lines.append(f"- **The author's notes**, from the head of the suite: {told}")
     return "\n".join(lines)
 
@@ -154,7 +164,7 @@ def _claim(entry: Entry, suite: Sequence[Entry]) -> list[str]:
     """The section of one claim of a suite: words and verdict, then what is scanned, then what is looked up."""
     rows = entry.get("checks") or []
     prompts: Mapping[str, Any] = entry.get("prompts") or {}
-    parts = _head_of_section(entry, rows)
+    parts = _head_of_section(entry, rows, skipped_alike(suite) is not None)
     if entry.get("faults"):
         parts += ["The loader refused this claim:", _fenced("\n\n".join(map(str, entry["faults"])))]
     if rows and verdict_of(entry) == "skipped":
@@ -165,8 +175,11 @@ def _claim(entry: Entry, suite: Sequence[Entry]) -> list[str]:
     return parts + _closed(entry, rows, prompts)
 
 
-def _head_of_section(entry: Entry, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Verdict, words, the number that decided, expectation and source, and what has to be known before believing it."""
+def _head_of_section(entry: Entry, rows: Sequence[Mapping[str, Any]], told_above: bool) -> list[str]:
+    """Verdict, words, the number that decided, expectation and source, and what has to be known before believing it.
+
+    ``told_above``: the reason stands at the top of the page, for it is that of all claims.
+    """
     verdict = verdict_of(entry)
     heading = f'<a id="{anchor(entry)}"></a>\n\n## {prose(claim_name(entry))}: {verdict.upper()}'
     parts = [heading + (" (VACUOUS)" if entry.get("vacuous") else "")]
@@ -177,7 +190,7 @@ def _head_of_section(entry: Entry, rows: Sequence[Mapping[str, Any]]) -> list[st
     parts += causal.circuits_named(rows)
     if history_line(entry):
         parts.append(f"History: {history_line(entry)}")
-    if entry.get("reason"):
+    if entry.get("reason") and not told_above:
         parts.append(f"Reason: {prose(entry['reason'])}")
     if entry.get("vacuous"):
         parts.append(VACUOUS)
