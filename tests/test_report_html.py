@@ -122,6 +122,29 @@ def test_every_claim_is_on_the_page_with_verdict_and_numbers(tmp_path: Path) -> 
     assert "evidence 250" in tree.text  # e to the power of 5.52
 
 
+def test_a_row_of_the_table_is_the_check_that_decides(tmp_path: Path) -> None:
+    """One bar, estimate, bound and n, all of one check; the others are counted, and their heads can still be searched for."""
+    rows = [
+        check(estimate=0.9, low=0.8, high=1.0, n=11, head="1.1"),
+        check(verdict="refuted", estimate=0.2, low=0.15, high=0.25, bound="at least 0.3", bound_low=0.3, n=22, head="2.2"),
+        check(estimate=0.8, low=0.7, high=0.9, n=33, head="3.3"),
+        check(observe=True, verdict=None, estimate=0.7, n=44, head="4.4"),
+    ]  # fmt: skip
+    page = page_of(
+        tmp_path, record(claim("several", verdict="refuted", checks=rows, heads=["1.1", "2.2", "3.3", "4.4"]))
+    )
+    found = re.search(r"<tr[^>]*data-for.*?</tr>", page, re.S)
+    assert found is not None
+    row = Tree(found[0])
+    assert len(row.all("svg")) == 1
+    assert re.sub(r".*(2\.2 0\.2 \[)", r"\1", row.text).startswith("2.2 0.2 [0.15, 0.25]")
+    assert "and 2 more at least 0.3 22" in row.text
+    assert not re.search(r"0\.9|0\.8|0\.7|1\.1|3\.3", row.text)
+    (attributes,) = row.all("tr")
+    assert (attributes["data-estimate"], attributes["data-n"]) == ("0.2", "22")
+    assert attributes["data-words"] == "1.1 2.2 3.3 4.4"
+
+
 def test_every_refutation_and_whatever_was_not_expected_stands_at_the_top(tmp_path: Path) -> None:
     """Six are drawn with their distance from the bound, the others in a table; other surprises in a list with links."""
     low = check(verdict="refuted", estimate=0.2, low=0.15, high=0.25, corrected={"low": 0.14, "high": 0.26})

@@ -242,7 +242,7 @@ def claim_row(entry: Entry, words_cell: str | None = None) -> list[str]:
     row = deciding(rows) or {}
     a_map = row.get("estimate") is None and any(each.get("points") for each in rows)
     return [
-        below(_verdict(entry), (words_cell or _words(entry)) + _others(rows)),
+        below(_verdict(entry), (words_cell or _words(entry)) + (f" ({others(rows)})" if others(rows) else "")),
         "a map" if a_map else "not measured" if row.get("estimate") is None else against_bound(row),
         subject(row) or prose(", ".join(str(head) for head in entry.get("heads") or [])) or DASH,
         below(effect_text(row), rank_text(row), f"n = {counted(row)}" if row.get("n") is not None else DASH),
@@ -264,10 +264,10 @@ def _words(entry: Entry) -> str:
     return _link(entry) + variant + history
 
 
-def _others(rows: Sequence[Mapping[str, Any]]) -> str:
-    """How many measurements stand beside the one that is shown."""
+def others(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How many measurements stand beside the one that is shown, "and 3 more"; empty where it is the only one."""
     count = sum(not row.get("observe") for row in rows)
-    return f" (and {number(count - 1)} more)" if count > 1 else ""
+    return f"and {number(count - 1)} more" if count > 1 else ""
 
 
 def _link(entry: Entry) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from circuits.report import beside, words
-from circuits.report.front_page import ARMS, READING, beyond_text, not_as_expected, refuted_table
+from circuits.report.front_page import ARMS, READING, beyond_text, not_as_expected, others, refuted_table
 from circuits.report.html_claim import claim_section, pill, section_id
 from circuits.report.html_marks import interval_mark
 from circuits.report.html_text import block, code_span, escape, inline, tag
@@ -36,6 +36,7 @@ from circuits.report.pages import (
     history_line,
     known_negative,
     rank_text,
+    subject,
     verdict_of,
 )
 from circuits.report.provenance import how_to_reproduce, runs_and_models
@@ -232,42 +233,46 @@ def _order(entry: Entry) -> tuple[int, tuple[bool, bool, float]]:
     return _FIRST.index(verdict), by
 
 
-_COLUMNS = ("verdict", "claim", "suite", "heads", "against its bound", "estimate", "bound", "n", "evidence")
-_SORTED = {"verdict", "claim", "suite", "heads", "estimate", "n", "evidence"}
+_COLUMNS = ("verdict", "claim", "suite", "head or part", "against its bound", "estimate", "bound", "n", "evidence")
+_SORTED = {"verdict", "claim", "suite", "head or part", "estimate", "n", "evidence"}
 
 
 def _claims(placed: Iterable[Placed]) -> str:
-    head = "".join(tag("th", name, scope="col", data_sort=name if name in _SORTED else None) for name in _COLUMNS)
+    head = "".join(
+        tag("th", name, scope="col", data_sort=name.split()[0] if name in _SORTED else None) for name in _COLUMNS
+    )
     rows = "\n".join(_claim_row(file, entry) for file, entry in placed)
     table = tag("table", tag("thead", tag("tr", head)) + tag("tbody", rows), id="claims")
     return tag("div", table, class_="scroll wide-table", tabindex="0", role="region", aria_label="All claims")
 
 
 def _claim_row(file: str, entry: Entry) -> str:
-    verdict = verdict_of(entry)
-    rows = [row for row in entry.get("checks") or [] if row.get("estimate") is not None]
-    shown = rows if len(rows) <= 4 else rows[:3]
-    more = [f"and {len(rows) - 3} more"] if len(rows) > 4 else []
-    estimates = [*map(estimate_with_interval, shown), *more]
-    marks = "".join(map(interval_mark, shown))
+    """A claim by the one check that decides it, as on the front page: its bar, estimate and bound are of that check alone."""
+    verdict, rows = verdict_of(entry), entry.get("checks") or []
+    row: Mapping[str, Any] = deciding(rows) or {}
+    measured = row.get("estimate") is not None
+    a_map = not measured and any(each.get("points") for each in rows)
+    told = inline(estimate_with_interval(row)) if measured else "a map" if a_map else "not measured"
+    sizes = [size for size in (effect_text(row), _rank(row)) if measured and size != DASH]
+    sizes += [others(rows)] if others(rows) and (measured or a_map) else []
     link = tag("a", escape(entry.get("claim") or claim_name(entry)), href=f"#{section_id(file, entry)}")
     unmet = tag("span", "not as expected", class_="unmet") if entry.get("met") is False else ""
     history = tag("small", inline(history_line(entry))) if history_line(entry) else ""
-    told = dict.fromkeys(size for row in shown for size in (effect_text(row), _rank(row)) if size != DASH)
-    sizes = "".join(tag("small", inline(size)) for size in told)
     cells = {
         "verdict": pill(verdict, vacuous=bool(entry.get("vacuous"))) + unmet,
         "claim": link + tag("code", escape(claim_name(entry)), class_="id") + history,
-        "suite": escape(entry.get("suite") or file) + tag("small", escape(entry.get("model") or DASH)), "heads": _heads(entry),
-        "against its bound": marks or DASH, "estimate": ("<br>".join(map(inline, estimates)) or "not measured") + sizes,
-        "bound": "<br>".join(dict.fromkeys(inline(bound_text(row)) for row in shown)) or DASH,
-        "n": ", ".join(dict.fromkeys(map(counted, shown))) or DASH, "evidence": evidence_text(entry),
+        "suite": escape(entry.get("suite") or file) + tag("small", escape(entry.get("model") or DASH)),
+        "head or part": inline(subject(row)) or _heads(entry),
+        "against its bound": interval_mark(row) or DASH, "estimate": told + "".join(tag("small", inline(size)) for size in sizes),
+        "bound": inline(bound_text(row)) if measured else DASH,
+        "n": counted(row) if measured else DASH, "evidence": evidence_text(entry),
     }  # fmt: skip
-    first = rows[0] if rows else {}
+    heads = [str(head) for head in entry.get("heads") or []]  # of all checks, so that the filter finds them
     return tag(
         "tr", "".join(tag("td", cells[name], class_=f"c-{name.split()[0]}") for name in _COLUMNS), class_=f"v-{verdict}",
         data_for=section_id(file, entry), data_verdict=verdict, data_suite=file, data_model=entry.get("model") or "",
-        data_estimate=first.get("estimate"), data_n=first.get("n"),
+        data_words=" ".join(heads) or None,
+        data_estimate=row.get("estimate"), data_n=row.get("n"),
         data_evidence=f"{evidence(entry):.6g}" if evidence(entry) > -math.inf else None, data_outside=not is_claim(entry),
     )  # fmt: skip
 

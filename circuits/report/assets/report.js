@@ -8,7 +8,7 @@
   const sectionOf = new Map(rows.map((row) => [row, document.getElementById(row.dataset.for)]));
   const isClaim = (row) => !("outside" in row.dataset); // faults outside a suite's claims have a row, but are no claim
   const claims = rows.filter(isClaim).length;
-  const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+  const texts = new Map(rows.map((row) => [row, `${row.textContent} ${row.dataset.words ?? ""}`.toLowerCase()]));
   let order = { by: "", down: false };
   document.documentElement.classList.add("js");
 
