@@ -165,6 +165,44 @@ def test_every_refutation_and_whatever_was_not_expected_stands_at_the_top(tmp_pa
     assert "too few prompts" in head
 
 
+def test_the_top_says_what_was_tested_and_which_refutations_were_expected(tmp_path: Path) -> None:
+    """Skipped claims are not counted as tested and say why; an expected refutation is called a known negative wherever it stands."""
+    low = check(verdict="refuted", estimate=0.2, low=0.15, high=0.25)
+    gone = [
+        claim(f"s{k}", status="skipped", met=None, verdict="unmeasurable", model="gpt2", reason="no weights; fetch them") for k in range(3)
+    ]  # fmt: skip
+    known = claim("known", verdict="refuted", expected="refuted", checks=[low])
+    page = page_of(tmp_path / "known", record(claim("a"), known, *gone))
+    top = Tree(page[page.index("<header>") : page.index("</header>")] + "</header>").text
+    assert top.startswith(
+        "Claims and what they came to 2 of 5 claims were tested, on smollm2-135m . 3 were skipped (no weights)."
+    )
+    assert "The one refutation is no surprise: it is a known negative: a claim known to be false" in top
+    assert "1 refuted a known negative" in top
+    assert "3 skipped not tested" in top
+    assert Tree(page).text.count("REFUTED · known negative") == 2  # in the table and on its section
+    odd = page_of(tmp_path / "odd", record(known, claim("odd", verdict="refuted", met=False, checks=[low])))
+    assert "1 of 2 refuted claims was expected to hold; the others are known negatives" in Tree(odd).text
+    assert Tree(odd).text.count("REFUTED · known negative") == 2
+
+
+def test_suites_that_were_skipped_come_last(tmp_path: Path) -> None:
+    """Their sections stand below all that were tested, in the order of their names."""
+    gone = {"status": "skipped", "met": None, "verdict": "unmeasurable", "reason": "no weights"}
+    claims = [
+        claim("a", file="hypotheses/a.yaml", suite="A", **gone),
+        claim("b", file="hypotheses/b.yaml", suite="B", **gone),
+    ]
+    claims += [
+        claim("y", file="hypotheses/y.yaml", suite="Y"),
+        claim("x", file="hypotheses/x.yaml", suite="X"),
+        claim("x2", file="hypotheses/x.yaml", suite="X", **gone),
+    ]
+    page = page_of(tmp_path, record(*claims))
+    assert re.findall(r'<section class="suite"><h2>(\w)</h2>', page) == ["X", "Y", "A", "B"]
+    assert "hypotheses/x.yaml : 1 supported, 1 skipped" in Tree(page).text
+
+
 def test_own_code_of_a_claim_is_named(tmp_path: Path) -> None:
     """What the package does not vouch for stands on this page as on the suite's."""
     own = {

@@ -19,6 +19,7 @@ from circuits.report.pages import (
     effect_text,
     figures_of,
     history_line,
+    known_negative,
     page_name,
     rank_text,
     subject,
@@ -37,16 +38,23 @@ def section_id(file: str, entry: Entry) -> str:
     return claim_id(page_name(file).removesuffix(".md"), anchor(entry))
 
 
-def pill(verdict: str, *, vacuous: bool = False) -> str:
-    """A verdict as a coloured word."""
+def pill(verdict: str, *, vacuous: bool = False, known: bool = False) -> str:
+    """A verdict as a coloured word; ``known``: of a known negative, which is refuted as it should be."""
+    told = escape(verdict.upper()) + (tag("span", f"{tag('i', ' · ')}known negative", class_="known") if known else "")
     more = tag("span", "VACUOUS", class_="pill vacuous") if vacuous else ""
-    return tag("span", escape(verdict.upper()), class_=f"pill {escape(verdict)}") + more
+    return tag("span", told, class_=f"pill {escape(verdict)}") + more
+
+
+def verdict_pill(entry: Entry) -> str:
+    """A claim's verdict, which says of a refutation that was expected that it was."""
+    known = verdict_of(entry) == "refuted" and bool(entry.get("met")) and known_negative(entry)
+    return pill(verdict_of(entry), vacuous=bool(entry.get("vacuous")), known=known)
 
 
 def claim_section(file: str, entry: Entry) -> str:
     """One claim of a suite: closed it shows its verdict and sentence, open everything that the Markdown page says of it."""
     verdict, name = verdict_of(entry), section_id(file, entry)
-    heading = pill(verdict, vacuous=bool(entry.get("vacuous")))
+    heading = verdict_pill(entry)
     heading += tag("span", escape(entry.get("claim") or claim_name(entry)), class_="words")
     heading += tag("code", escape(claim_name(entry)), class_="id")
     if entry.get("met") is False:

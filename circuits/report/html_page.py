@@ -18,8 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from circuits.report import beside, words
-from circuits.report.front_page import ARMS, READING, beyond_text, not_as_expected, others, refuted_table
-from circuits.report.html_claim import claim_section, pill, section_id
+from circuits.report.front_page import (
+    ARMS,
+    READING,
+    beyond_text,
+    not_as_expected,
+    others,
+    refuted_table,
+    tally,
+    tested,
+)
+from circuits.report.html_claim import claim_section, section_id, verdict_pill
 from circuits.report.html_marks import interval_mark
 from circuits.report.html_text import block, code_span, escape, inline, tag
 from circuits.report.memo import Memo
@@ -73,11 +82,11 @@ def html_page(record: Mapping[str, Any], suites: Suites, memo: Memo, inputs: Map
     table = memo.text("html claims", list(inputs.items()), partial(_claims, placed))
     sections = [
         memo.text(f"html {file}", [inputs[file], models], partial(_suite, file, group, models))
-        for file, group in suites.items()
+        for file, group in sorted(suites.items(), key=lambda each: not tested(each[1]))  # what was skipped comes last
     ]
     whole = beside.discoveries(entries)
     body = [
-        tag("header", tag("h1", TITLE) + tag("p", _in_short(entries), class_="lead") + _tally(entries)),
+        tag("header", tag("h1", TITLE) + tag("div", _in_short(entries), class_="lead") + _tally(entries)),
         *(block(part) for part in not_as_expected(_with_files(placed))),
         _cards(placed),
         tag("section", tag("h2", "All claims") + _filter(placed) + table, class_="all"),
@@ -138,14 +147,37 @@ def _with_files(placed: Sequence[Placed]) -> list[Entry]:
 
 
 def _in_short(entries: Sequence[Entry]) -> str:
-    models = sorted({str(entry["model"]) for entry in entries if entry.get("model")})
+    """How many claims were tested, why the others were not, and that refutations are known negatives where they are."""
     if not entries:
-        return "No claim has been tested yet."
-    claims = sum(map(is_claim, entries))
-    count = f"{number(claims)} {'claim' if claims == 1 else 'claims'}"
-    about = f"{count} about {', '.join(map(code_span, models))}" if models else count
-    outside = suites_at_fault(entries)
-    return f"{about}; {outside}" if outside else about
+        return tag("p", "No claim has been tested yet.")
+    found, claims = tested(entries), sum(map(is_claim, entries))
+    models = sorted({str(entry["model"]) for entry in found if entry.get("model")})
+    on = f", on {words.listing(map(code_span, models))}" if models else ""
+    count = tag("b", f"{number(len(found))} of {number(claims)} {'claim' if claims == 1 else 'claims'}")
+    sentences = [f"{count} {'was' if len(found) == 1 else 'were'} tested{on}.", *_left_out(entries)]
+    sentences += [f"{suites_at_fault(entries)}."] if suites_at_fault(entries) else []
+    refuted = [entry for entry in entries if verdict_of(entry) == "refuted"]
+    surprising = sum(entry.get("met") is False for entry in refuted)
+    known = "known negatives: claims known to be false, kept to show that the tests can fail"
+    told = f"None of the {number(len(refuted))} refutations is a surprise: they are {known}." if refuted else ""
+    if len(refuted) == 1:
+        told = "The one refutation is no surprise: it is a known negative: a claim known to be false."
+    if surprising:
+        were = "refuted claim was" if len(refuted) == 1 else f"refuted claims {'was' if surprising == 1 else 'were'}"
+        told = f"{number(surprising)} of {number(len(refuted))} {were} expected to hold"
+        told += f"; the others are {known}." if surprising < len(refuted) else "."
+    return tag("p", " ".join(sentences)) + (tag("p", told) if told else "")
+
+
+def _left_out(entries: Sequence[Entry]) -> list[str]:
+    """How many claims were skipped, with the reason where all share one, and how many were refused."""
+    skipped = [entry for entry in entries if verdict_of(entry) == "skipped"]
+    reasons = {str(entry.get("reason") or "").partition(";")[0] for entry in skipped}
+    reason = f" ({escape(*reasons)})" if len(reasons) == 1 and any(reasons) else ""
+    invalid = sum(verdict_of(entry) == "invalid" for entry in filter(is_claim, entries))
+    parts = [f"{number(len(skipped))} {'was' if len(skipped) == 1 else 'were'} skipped{reason}"] if skipped else []
+    parts += [f"{number(invalid)} {'was' if invalid == 1 else 'were'} refused by the loader"] if invalid else []
+    return [f"{', '.join(parts)}."] if parts else []
 
 
 def _tally(entries: Sequence[Entry]) -> str:
@@ -153,12 +185,17 @@ def _tally(entries: Sequence[Entry]) -> str:
     claims = [entry for entry in entries if is_claim(entry)]
     counts = Counter(map(verdict_of, claims))
     missed = Counter(verdict_of(entry) for entry in claims if entry.get("met") is False)
+    known = sum(verdict_of(entry) == "refuted" and known_negative(entry) for entry in claims)
     found = [verdict for verdict in VERDICTS if counts[verdict]]
     shares = "".join(tag("span", class_=verdict, style=f"flex-grow:{counts[verdict]}") for verdict in found)
     tiles = ""
     for verdict in found:
         unmet = missed[verdict]
-        met = f"{number(unmet)} not as expected" if unmet else "" if verdict == "skipped" else "all as expected"
+        met = (
+            f"{number(unmet)} not as expected" if unmet else "not tested" if verdict == "skipped" else "all as expected"
+        )
+        if verdict == "refuted" and not unmet and known == counts[verdict]:
+            met = "all known negatives" if known > 1 else "a known negative"
         told = tag("b", number(counts[verdict])) + tag("span", verdict) + tag("small", met)
         name = f"tile {verdict}{' unmet' if unmet else ''}"
         tiles += tag("li", tag("a", told, href=f"#verdict={verdict}", class_=name))
@@ -259,7 +296,7 @@ def _claim_row(file: str, entry: Entry) -> str:
     unmet = tag("span", "not as expected", class_="unmet") if entry.get("met") is False else ""
     history = tag("small", inline(history_line(entry))) if history_line(entry) else ""
     cells = {
-        "verdict": pill(verdict, vacuous=bool(entry.get("vacuous"))) + unmet,
+        "verdict": verdict_pill(entry) + unmet,
         "claim": link + tag("code", escape(claim_name(entry)), class_="id") + history,
         "suite": escape(entry.get("suite") or file) + tag("small", escape(entry.get("model") or DASH)),
         "head or part": inline(subject(row)) or _heads(entry),
@@ -315,9 +352,9 @@ def _select(name: str, choices: Iterable[tuple[str, str]]) -> str:
 def _suite(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
     """A suite's scope, the sections of its claims in the order of its file, and how the intervals were made."""
     title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
-    heading = tag("h2", escape(title)) + tag("p", code_span(file), class_="from")
-    tested = tag("summary", "What was tested, and what was not") + block(scope(entries, models))
-    about = tag("details", tested, class_="more")
+    heading = tag("h2", escape(title)) + tag("p", f"{code_span(file)}: {tally(entries)}", class_="from")
+    asked = tag("summary", "What was tested, and what was not") + block(scope(entries, models))
+    about = tag("details", asked, class_="more")
     claims = "\n".join(claim_section(file, entry) for entry in entries)
     made = how_made(entries)
     how = tag("details", tag("summary", TITLE_OF_METHODS) + block(made), class_="more") if made else ""
