@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import html
 import re
 import subprocess
 import sys
@@ -421,6 +422,46 @@ def test_a_map_shades_each_cell_by_its_attention() -> None:
     assert shades[0.75] == "M2 2h1v1h-1z"
     assert 'class="cells m0"' in svg
     assert 'class="than m1"' in svg
+
+
+@pytest.mark.parametrize("count, every", [(4, 1), (26, 1), (40, 1), (101, 5), (128, 5)])
+def test_a_map_of_any_length_says_where_one_is(count: int, every: int) -> None:
+    """Its axes have titles and labels that do not lie on each other: of a long prompt every fifth token, with its place."""
+    labels = [f"t{k}" for k in range(count)]
+    pattern = PATTERN | {"labels": labels, "per_mille": [[0] * k + [1000] for k in range(count)], "marks": []}
+    svg = heat_map(pattern)
+    wanted = [f"t{k}" if every == 1 else f"t{k} {k}" for k in range(0, count, every)]
+    texts = re.findall(r"<text([^>]*)>([^<]*)</text>", svg)
+    assert [text for place, text in texts if "text-anchor" in place] == wanted  # rows
+    assert [text for place, text in texts if "rotate(90)" in place] == wanted  # columns
+    assert [text for place, text in texts if 'class="axis"' in place] == ["query (looks)", "key (is looked at)"]
+    heights = attribute(svg, "y", r'text x="')[: len(wanted)]
+    assert all(below - above >= 10 for above, below in zip(heights, heights[1:], strict=False))
+    _, _, _, tall = map(float, re.search(r'viewBox="([^"]*)"', svg)[1].split())  # type: ignore[index]
+    assert all(4 <= height <= tall for height in heights)
+
+
+@pytest.mark.parametrize(
+    "n, of, checks, said",
+    [
+        (32, 32, [32], "mean over all 32 prompts. The tokens shown are those of the first prompt"),
+        (6, 36, [36], "mean over the 6 of the first prompts that have the first one's template and its 4 tokens; the check has n = 36. The"),
+        (6, 72, [36, 72], "; the checks have n = 36 and 72."),
+        (1, 32, [32], "the pattern of the first prompt alone; the check has n = 32."),
+        (1, 1, [1], "mean over 1 prompt."),
+    ],
+)  # fmt: skip
+def test_a_pattern_says_which_prompts_it_is_the_mean_of(
+    n: int, of: int, checks: list[int], said: str, tmp_path: Path
+) -> None:
+    """Where they are not those of the check, n of both; and whose tokens stand at the axes."""
+    rows = [check(head="16.8", prompts="numerals", n=each) for each in checks]
+    rows.append(check(head="1.1", prompts="numerals", n=999))  # another head's check is not this pattern's
+    entry = claim(patterns=[PATTERN | {"n": n}], checks=rows)
+    entry["prompts"]["numerals"]["n"] = of
+    caption = re.search(r"<figcaption>(.*?)</figcaption>", page_of(tmp_path, record(entry)))
+    assert caption is not None
+    assert said in html.unescape(caption[1])
 
 
 def test_what_is_exact_is_what_verdicts_call_certain() -> None:

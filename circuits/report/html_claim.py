@@ -9,7 +9,7 @@ from circuits.report import beside, check_tables, control_tables, words
 from circuits.report.concentration import concentrations
 from circuits.report.diagram import Diagram, diagrams
 from circuits.report.html_diagram import diagram_svg
-from circuits.report.html_marks import heat_map, interval_mark, label_parts, pattern_top, profile_bars
+from circuits.report.html_marks import heat_map, interval_mark, label_parts, pattern_top, pattern_words, profile_bars
 from circuits.report.html_text import block, claim_id, code_span, escape, inline, tag
 from circuits.report.pages import (
     Entry,
@@ -76,7 +76,10 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
     parts += [_paragraph(line) for line in beside.whole_run(entry)]
     if entry.get("faults"):
         parts += [_paragraph("The loader refused this claim:"), _code_block("\n\n".join(map(str, entry["faults"])))]
-    patterns = [_pattern(pattern, f"{name}-{place}") for place, pattern in enumerate(entry.get("patterns") or [])]
+    patterns = [
+        _pattern(pattern, f"{name}-{place}", pattern_words(pattern, prompts.get(str(pattern["prompts"])) or {}, rows))
+        for place, pattern in enumerate(entry.get("patterns") or [])
+    ]
     drawn = map(_diagram, diagrams(entry))
     evidence = "".join([*drawn, *patterns, *_figures(entry), *map(_profile, entry.get("profiles") or [])])
     if rows and verdict == "skipped":
@@ -154,17 +157,19 @@ def _numbers(row: Row) -> str:
 # -- patterns, figures, profiles ---------------------------------------------------------------------------
 
 
-def _pattern(pattern: Mapping[str, Any], name: str) -> str:
-    """A head's mean pattern over the tokens of the first prompt: a map, and tokens that shade what they attend to."""
+def _pattern(pattern: Mapping[str, Any], name: str, over: str) -> str:
+    """A head's mean pattern over the tokens of the first prompt: a map, and tokens that shade what they attend to.
+
+    ``over``: which prompts it is the mean of, and whose tokens these are.
+    """
     marks = pattern["marks"]
     caption = f"Where head {prose(pattern['head'])} looks on {code(pattern['prompts'])}"
-    mean = f"mean over {number(pattern['n'])} {'prompts' if pattern['n'] != 1 else 'prompt'}"
     tokens = "".join(_token(place, label) for place, label in enumerate(pattern["labels"]))
     strip = tag("div", tokens, class_="tokens", role="group", aria_label="Tokens of the first prompt")
     scale = tag("p", f"0{tag('span', class_='scale')}{number(pattern_top(pattern))} mean attention", class_="legend")
     rows = ";".join(",".join("" if value is None else str(value) for value in row) for row in pattern["per_mille"])
     content = [
-        tag("figcaption", inline(f"**{caption}**, {mean}.")),
+        tag("figcaption", inline(f"**{caption}**, {over}")),
         tag("p", "Hover, focus or tap a token: the tokens that it attends to are shaded, those of the check outlined.", class_="hint scripted"),
         _choices(marks, name),
         strip,

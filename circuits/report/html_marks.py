@@ -21,6 +21,8 @@ Pattern = Mapping[str, Any]
 
 LEVELS = 16  # shades of a pattern, 0 (nothing drawn) aside
 MOST_OFFSETS = 16
+_LABEL_EVERY = 5  # of a map whose cells are too small for a label each
+_AXIS_TITLE = 13  # pixels
 _MARGIN = 2.5  # percent at both ends, so that a dot at an end is whole
 
 
@@ -134,6 +136,26 @@ def label_parts(label: str) -> tuple[str, str]:
     return (token, role[:-1]) if found and role.endswith("›") else (one_line(label), "")
 
 
+def pattern_words(pattern: Pattern, prompts: Row, rows: Sequence[Row]) -> str:
+    """Over which prompts a pattern is the mean, how many the checks have where they are others, and whose tokens it shows.
+
+    As at the foot of the figures: a pattern is made of the first prompts drawn, and of those alone whose tokens stand
+    at the same places as the first one's.
+    """
+    n, same = pattern["n"], (pattern["head"], pattern["prompts"])
+    counts = sorted({row["n"] for row in rows if (row.get("head"), row.get("prompts")) == same and row.get("n")})
+    if n == prompts.get("n") and not set(counts) - {n}:
+        over = f"mean over {'all ' if n > 1 else ''}{number(n)} {'prompts' if n != 1 else 'prompt'}"
+    else:
+        over = f"mean over the {number(n)} of the first prompts that have the first one's template and its {len(pattern['labels'])} tokens"
+        if n == 1:
+            over = "the pattern of the first prompt alone"
+        if set(counts) - {n}:
+            over += f"; the check{' has' if len(counts) == 1 else 's have'} n = {words.listing(map(number, counts))}"
+    tokens = "The tokens shown are those of the first prompt; others may have other words in these places."
+    return f"{over}." if n == 1 else f"{over}. {tokens}"
+
+
 def pattern_top(pattern: Pattern) -> float:
     """The attention that has the darkest shade, as on the figures: the largest, rounded up to tenths."""
     values = [value for row in pattern["per_mille"] for value in row if value is not None]
@@ -143,26 +165,33 @@ def pattern_top(pattern: Pattern) -> float:
 def heat_map(pattern: Pattern) -> str:
     """Query rows, key columns, darker for more attention, each check's cells outlined (what it is compared with dashed)."""
     count = len(pattern["labels"])
-    size = 17 if count <= 26 else 12 if count <= 52 else 8
+    size = 17 if count <= 26 else 12 if count <= 52 else 5
     parts = (label_parts(label) if count <= 26 else label_parts(label)[:1] for label in pattern["labels"])
     labels = [" ".join(part for part in each if part) for each in parts]  # roles stand beside the tokens above, too
-    shown = [label if len(label) <= 16 else label[:15] + "…" for label in labels] if size > 8 else []
-    below = size * count + 7
-    left = 8 + round(6.3 * max(map(len, shown), default=0))
+    step = 1 if size > 5 else _LABEL_EVERY  # of a long prompt every fifth, with its place
+    shown = {k: label if len(label) <= 16 else label[:15] + "…" for k, label in enumerate(labels) if k % step == 0}
+    if step > 1:
+        shown = {k: f"{label} {k}" for k, label in shown.items()}
+    top = 2 if step == 1 else 6  # the first label is higher than its cell
+    below = top + size * count + 5
+    left = _AXIS_TITLE + 8 + round(6.3 * max(map(len, shown.values()), default=0))
     cells = tag("path", class_="visible", d="".join(f"M0 {q}h{q + 1}v1h-{q + 1}z" for q in range(count)))
     cells += "".join(_shades(pattern)) + "".join(map(_outline, range(len(pattern["marks"])), pattern["marks"]))
     cells += tag("rect", class_="at", width=count, height=1, x=0, y=0)
-    grid = tag("g", cells, class_="grid", transform=f"translate({left} 2) scale({size})")
+    grid = tag("g", cells, class_="grid", transform=f"translate({left} {top}) scale({size})")
     texts = "".join(
-        tag("text", escape(text), x=left - 5, y=round(2 + size * (k + 0.5), 1), text_anchor="end")
+        tag("text", escape(text), x=left - 5, y=round(top + size * (k + 0.5), 1), text_anchor="end")
         + tag("text", escape(text), transform=f"translate({round(left + size * (k + 0.5), 1)} {below}) rotate(90)")
-        for k, text in enumerate(shown)
+        for k, text in shown.items()
     )
-    width, height = left + size * count + 4, size * count + (left if shown else 4)
+    middle = round(size * count / 2)
+    texts += tag("text", "query (looks)", transform=f"translate(7 {top + middle}) rotate(-90)", class_="axis")
+    width, height = left + size * count + 4, top + size * count + left
+    texts += tag("text", "key (is looked at)", x=left + middle, y=height - 7, class_="axis")
     said = f"mean attention pattern of head {pattern['head']} on {pattern['prompts']}: query rows, key columns"
     return tag(
         "svg", grid + texts, class_="heat", viewBox=f"0 0 {width} {height}", role="img", aria_label=said,
-        style=f"width:100%;max-width:{width}px;min-width:{round(0.8 * width)}px",
+        style=f"width:100%;max-width:{width}px;min-width:{round(0.75 * width)}px",
     )  # fmt: skip
 
 
