@@ -24,7 +24,15 @@ from circuits.errors import CircuitsError
 from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
 from circuits.report import html_page
 from circuits.report.figures import boundary_edges
-from circuits.report.html_marks import LEVELS, _edges, heat_map, interval_mark, label_parts
+from circuits.report.html_marks import (
+    LEVELS,
+    _edges,
+    claimed_distances,
+    heat_map,
+    interval_mark,
+    label_parts,
+    profile_bars,
+)
 from circuits.report.html_text import block, inline
 from circuits.report.markdown import write_reports
 from circuits.report.memo import memo_of
@@ -462,6 +470,44 @@ def test_a_pattern_says_which_prompts_it_is_the_mean_of(
     caption = re.search(r"<figcaption>(.*?)</figcaption>", page_of(tmp_path, record(entry)))
     assert caption is not None
     assert said in html.unescape(caption[1])
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.floats(0, 1)), min_size=1, max_size=60), st.sets(st.integers(0, 80), max_size=4),
+)  # fmt: skip
+def test_labels_of_distances_stay_apart(offsets: list[float | None], marked: set[int]) -> None:
+    """Neither numbers nor distances touch their neighbours or leave the drawing; claimed distances stand out in both."""
+    profile = {"head": "1.1", "offsets": offsets, "marked": sorted(marked)}
+    svg = profile_bars(profile)
+    texts = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="middle"([^>]*)>([^<]*)</text>', svg)
+    ends: dict[str, float] = {"number": 0.0, "distance": 0.0}
+    for x, _, _, text in texts:
+        line = "number" if re.fullmatch(r"(&lt;)?[\d.]+|0|1", text) else "distance"
+        text = html.unescape(text)
+        left = float(x) - 5.3 * len(text) / 2
+        assert left >= ends[line] - 0.01
+        ends[line] = float(x) + 5.3 * len(text) / 2
+    assert max(ends.values()) <= (attribute(svg, "width", "svg") or [0.0])[0]
+    known = {back for back in marked if back < len(offsets) and offsets[back] is not None}
+    assert svg.count('class="band"') == svg.count('class="bar marked"') == len(known)
+    assert sum('class="claimed"' in more for _, _, more, _ in texts) == 2 * len(known)
+    assert len(claimed_distances(profile)) == len(marked)
+
+
+def test_the_claimed_distance_is_named_above_the_bars(tmp_path: Path) -> None:
+    """Right before them, with its value; a profile without any has no legend."""
+    profile = {
+        "head": "1.1",
+        "prompts": "numerals",
+        "n": 7,
+        "bos": 0.25,
+        "offsets": [0.5, 0.1, 0.1234],
+        "marked": [2, 9],
+    }
+    page = page_of(tmp_path / "some", record(claim(profiles=[profile])))
+    assert re.search(r'claimed: n-2 \(0\.123\), n-9 \(no value\)</p><div class="scroll"[^>]*><svg class="bars"', page)
+    assert "Mean attention over 7 prompts by distance from the query (BOS apart: 0.25):" in page
+    assert "claimed:" not in page_of(tmp_path / "none", record(claim(profiles=[profile | {"marked": []}])))
 
 
 def test_what_is_exact_is_what_verdicts_call_certain() -> None:

@@ -195,6 +195,40 @@ def test_colours_of_a_diagram_follow_the_readers_setting(tmp_path: Path, browser
     assert browser.run(style % (".node text", "fill")) == ("rgb(230, 232, 236)" if dark else "rgb(29, 33, 41)")
 
 
+CONTRAST = """(() => {
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const rgba = colour => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
+  const over = element => {
+    let layers = [];
+    for (let at = element; at; at = at.parentElement) layers.unshift(rgba(getComputedStyle(at).backgroundColor));
+    return layers.reduce((below, [r, g, b, a]) => [r, g, b].map((value, k) => value * a / 255 + below[k] * (1 - a / 255)), [255, 255, 255]);
+  };
+  const light = colour => colour.slice(0, 3).map(value => value / 255).map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, value, k) => sum + value * [0.2126, 0.7152, 0.0722][k], 0);
+  const against = element => {
+    const [one, other] = [light(rgba(getComputedStyle(element).color)), light(over(element))].sort((a, b) => b - a);
+    return [(one + 0.05) / (other + 0.05), element.textContent, element.className];
+  };
+  return [...document.querySelectorAll(SELECTOR)].filter(each => each.checkVisibility()).map(against).sort((a, b) => a[0] - b[0])[0];
+})()"""
+"""The least contrast of a text with what is behind it, as the WCAG reckons it, and where."""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_is_readable_in_both_schemes(page: Path, browser: Browser, dark: bool) -> None:
+    """Contrast of at least 4.5: tokens however much they are attended to, those still to come, cells, pills, notes."""
+    browser.scheme(dark)
+    browser.open(page, "#hypotheses--smollm2--heads--high")
+    seen = "'.tok span, .tok small, .pill, .pill span, dt, dd, .why, .told, .hint, figcaption, .lead, .tile span, .tile small, th, td, .id'"
+    for query in range(4):
+        browser.run(f"{TOKENS}[{query}].click()")
+        for weight in (None, 0.3, 0.6, 1):
+            if weight is not None:
+                browser.run(f"{TOKENS}.forEach(token => token.style.setProperty('--w', {weight}))")
+            contrast = browser.run(CONTRAST.replace("SELECTOR", seen))
+            assert contrast[0] >= 4.5, contrast
+
+
 def test_nothing_is_lost_without_scripts(page: Path, browser: Browser) -> None:
     """Every claim can be opened and read; what only a script can do is not shown."""
     browser.scripts(False)

@@ -9,7 +9,15 @@ from circuits.report import beside, check_tables, control_tables, words
 from circuits.report.concentration import concentrations
 from circuits.report.diagram import Diagram, diagrams
 from circuits.report.html_diagram import diagram_svg
-from circuits.report.html_marks import heat_map, interval_mark, label_parts, pattern_top, pattern_words, profile_bars
+from circuits.report.html_marks import (
+    claimed_distances,
+    heat_map,
+    interval_mark,
+    label_parts,
+    pattern_top,
+    pattern_words,
+    profile_bars,
+)
 from circuits.report.html_text import block, claim_id, code_span, escape, inline, tag
 from circuits.report.pages import (
     Entry,
@@ -241,7 +249,10 @@ def _profile(profile: Mapping[str, Any]) -> str:
     """Where a head looks, whatever was claimed: bars by distance, and a shaded table from class to class."""
     classes = profile.get("classes") or []
     title = f"Where head {profile.get('head') or '?'} looks on {profile.get('prompts')}, whatever was claimed"
-    bos = f"Mean attention by distance from the query (BOS apart: {number(profile.get('bos'))}):"
+    over = f" over {number(profile['n'])} prompt{'s' if profile['n'] != 1 else ''}" if profile.get("n") else ""
+    bos = f"Mean attention{over} by distance from the query (BOS apart: {number(profile.get('bos'))}):"
+    claimed = claimed_distances(profile)
+    key = f"{tag('span', class_='swatch')} claimed: {escape(', '.join(claimed))}" if claimed else ""
     head = tag("tr", "".join(tag("th", text, scope="col") for text in ["from", *map(code_span, classes)]))
     rows = "".join(
         tag("tr", tag("th", code_span(query), scope="row") + "".join(map(_shaded, values)))
@@ -250,7 +261,11 @@ def _profile(profile: Mapping[str, Any]) -> str:
     )
     table = tag("table", tag("thead", head) + tag("tbody", rows), class_="classes")
     matrix = "Mean attention from each class of tokens (row) to each class (column); a row sums to 1:"
-    content = tag("p", escape(bos)) + _scrolling(profile_bars(profile) or "not measured")
+    content = (
+        tag("p", escape(bos))
+        + (tag("p", key, class_="legend") if key else "")
+        + _scrolling(profile_bars(profile) or "not measured")
+    )
     return _folded(title, content + tag("p", matrix) + _scrolling(table))
 
 

@@ -21,6 +21,7 @@ Pattern = Mapping[str, Any]
 
 LEVELS = 16  # shades of a pattern, 0 (nothing drawn) aside
 MOST_OFFSETS = 16
+_BAR = 28  # pixels from one bar of a profile to the next: sixteen fit beside a check
 _LABEL_EVERY = 5  # of a map whose cells are too small for a label each
 _AXIS_TITLE = 13  # pixels
 _MARGIN = 2.5  # percent at both ends, so that a dot at an end is whole
@@ -231,21 +232,50 @@ def _edges(cells: Sequence[Sequence[int]]) -> str:
 
 
 def profile_bars(profile: Mapping[str, Any]) -> str:
-    """Mean attention by distance from the query, a bar each with its number; distances that a check names stand out."""
+    """Mean attention by distance from the query, a bar each with its number; distances that a check names stand out.
+
+    The numbers are short, so that neighbours stay apart, and whole under the mouse; dots stand where distances are left out.
+    """
     offsets, marked = profile.get("offsets") or [], set(profile.get("marked") or [])
     chosen = [k for k, value in enumerate(offsets) if value is not None and (k < MOST_OFFSETS or k in marked)]
     if not chosen:
         return ""
-    width, tall = 38, 70
+    tall, x = 70, 0
     top = max(offsets[k] for k in chosen) or 1.0
     bars = []
     for place, back in enumerate(chosen):
-        height, x = round(tall * offsets[back] / top, 1), place * width
-        y, middle, name = round(14 + tall - height, 1), x + width / 2, "bar marked" if back in marked else "bar"
-        bars.append(tag("rect", x=x + 5, y=y, width=width - 10, height=height, class_=name))
-        bars.append(tag("text", number(offsets[back]), x=middle, y=round(y - 4, 1), text_anchor="middle"))
-        bars.append(tag("text", f"n-{back}" if back else "itself", x=middle, y=tall + 28, text_anchor="middle"))
+        if place and back != chosen[place - 1] + 1:
+            bars.append(tag("text", "…", x=x + _BAR / 4, y=tall + 28, text_anchor="middle"))
+            x += _BAR // 2
+        height = round(tall * offsets[back] / top, 1)
+        y, middle, claimed = round(14 + tall - height, 1), x + _BAR // 2, back in marked
+        name, told = ("bar marked", "claimed") if claimed else ("bar", None)
+        if claimed:  # a band, for the bar may be too low to be seen
+            bars.append(tag("rect", x=x, y=0, width=_BAR, height=tall + 34, class_="band"))
+        whole = tag("title", f"{_distance_name(back)}: {number(offsets[back])}")
+        bars.append(tag("rect", whole, x=x + 4, y=y, width=_BAR - 8, height=height, class_=name))
+        bars.append(tag("text", _short(offsets[back]), x=middle, y=round(y - 4, 1), text_anchor="middle", class_=told))
+        bars.append(tag("text", _distance_name(back), x=middle, y=tall + 28, text_anchor="middle", class_=told))
+        x += _BAR
     return tag(
-        "svg", "".join(bars), class_="bars", width=width * len(chosen), height=tall + 34, role="img",
+        "svg", "".join(bars), class_="bars", width=x, height=tall + 34, role="img",
         aria_label=f"mean attention of head {profile.get('head')} by distance from the query",
     )  # fmt: skip
+
+
+def claimed_distances(profile: Mapping[str, Any]) -> list[str]:
+    """The distances that a check names with their values, "n-4 (0.131)", for the legend above the bars."""
+    offsets: Sequence[float | None] = profile.get("offsets") or []
+    return [
+        f"{_distance_name(back)} ({'no value' if back >= len(offsets) or offsets[back] is None else number(offsets[back])})"
+        for back in sorted(set(profile.get("marked") or []))
+    ]
+
+
+def _distance_name(back: int) -> str:
+    return f"n-{back}" if back else "self"
+
+
+def _short(value: float) -> str:
+    """A share in at most four letters: "0.13", "<.01" for what would be rounded to nothing."""
+    return "0" if value == 0 else "<.01" if value < 0.005 else "1" if value == 1 else f"{value:.2f}"

@@ -116,7 +116,6 @@
     tokens.forEach((token, key) => {
       const weight = key <= query ? (values[query][key] ?? 0) / top : 0, cell = `${query}-${key}`;
       token.style.setProperty("--w", weight.toFixed(3));
-      token.classList.toggle("strong", weight > 0.55);
       token.classList.toggle("query", key === query);
       token.classList.toggle("later", key > query);
       token.classList.toggle("cell", cells[mark].has(cell));
