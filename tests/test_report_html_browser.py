@@ -83,6 +83,27 @@ def test_a_click_on_a_heading_sorts_the_claims(page: Path, browser: Browser) -> 
     assert sort_by(browser, "claim") == [LONG, "False.", "High.", "Low.", "None."]
 
 
+def test_a_phone_sorts_by_a_choice(page: Path, browser: Browser) -> None:
+    """Its table has no headings; the choice says what another screen's headings did, and the other way round."""
+    sorter = "document.querySelector('.sorter')"
+    browser.open(page)
+    assert browser.run(f"{sorter}.checkVisibility()") is False  # there are headings
+    browser.size(390, 800)
+    browser.open(page, "#sort=-estimate")
+    assert browser.run(f"{sorter}.checkVisibility()") is True
+    assert browser.run("document.querySelector('#claims thead').checkVisibility()") is False
+    assert browser.run(f"{sorter}.querySelector('select').value") == "-estimate"
+    options = browser.run(f"[...{sorter}.querySelectorAll('option')].map(option => option.value)")
+    headings = browser.run("[...document.querySelectorAll('th[data-sort]')].map(head => head.dataset.sort)")
+    assert {option.removeprefix("-") for option in options} == {"", *headings}
+    choose = f"(select => {{ select.value = '%s'; select.dispatchEvent(new Event('input', {{bubbles: true}})); }})({sorter}.querySelector('select'))"
+    browser.run(choose % "estimate")
+    assert browser.run(SHOWN) == ["False.", "Low.", LONG, "High.", "None."]
+    assert browser.run("location.hash") == "#sort=estimate"
+    browser.run(choose % "")
+    assert browser.run(SHOWN) == ["False.", "None.", "Low.", "High.", LONG]
+
+
 def test_a_filter_narrows_the_table_and_the_sections(page: Path, browser: Browser) -> None:
     """By verdict, suite, model and words; the address says it, so that the same view can be opened again."""
     sections = "[...document.querySelectorAll('details.claim')].filter(each => each.checkVisibility()).length"

@@ -60,12 +60,18 @@ EXACT = 700.0
 _MOST_CARDS = 6
 _FIRST = ("refuted", "inconclusive", "unmeasurable", "supported", "observed", "invalid", "skipped")
 _FIGURE = re.compile(r'<img src="(figures/[\w.+-]+\.png)"')
-_READING_MARKS = (
-    "In the drawings the dot is the estimate, the bar its interval, and shaded is what meets the bound. Thin is the "
-    "interval corrected for the number of checks, which decides a refutation; dashed the value under uniform attention; "
-    "a diamond a value reported elsewhere. **Evidence** is the claim's e-value, for it where it is supported and against "
-    'it elsewhere: at 40 or more a verdict at 95% confidence stands, and 1 says nothing, and "exact" '
-    "is a fact about the weights or about all the prompts that there are."
+_LEGEND = (
+    "In the drawings the dot is the estimate, the bar its interval, and shaded is what meets the bound. **Evidence** is the "
+    "claim's e-value, for it where it is supported and against it elsewhere: at 40 or more a verdict at 95% confidence stands, "
+    'and 1 says nothing; "exact" is a fact about the weights or about all the prompts that there are.'
+)
+_MORE_MARKS = (
+    "In the drawings thin is the interval corrected for the number of checks, which decides a refutation; dashed the value under "
+    "uniform attention; a diamond a value reported elsewhere."
+)
+_ROWS = (
+    "A row shows the check that decides its claim: of a refuted claim the strongest refutation, of a supported one the check whose "
+    "interval lies nearest to its bound. *and 3 more* counts the others, which stand in the claim's section below."
 )
 
 Suites = Mapping[str, Sequence[Entry]]
@@ -89,10 +95,13 @@ def html_page(record: Mapping[str, Any], suites: Suites, memo: Memo, inputs: Map
         tag("header", tag("h1", TITLE) + tag("div", _in_short(entries), class_="lead") + _tally(entries)),
         *(block(part) for part in not_as_expected(_with_files(placed))),
         _cards(placed),
-        tag("section", tag("h2", "All claims") + _filter(placed) + table, class_="all"),
+        tag("section", tag("h2", "All claims") + _about_rows(entries) + _filter(placed) + table, class_="all"),
         _part("The run as a whole", block(whole)) if whole is not None else "",
         *sections,
-        _part("How to read this", block(READING) + tag("p", inline(_READING_MARKS)) + tag("p", inline(CONVENTIONS))),
+        _part(
+            "How to read this",
+            block(READING) + tag("p", inline(f"{_LEGEND} {_MORE_MARKS}")) + tag("p", inline(CONVENTIONS)),
+        ),
         _part("Where the numbers come from", block(runs_and_models(record))),
         _part("How to reproduce it", block(how_to_reproduce(record))) if entries else "",
     ]
@@ -213,8 +222,9 @@ def _cards(placed: Sequence[Placed]) -> str:
     more = tag("details", summary + block(refuted_table(_with_files(rest))), class_="more") if rest else ""
     content = (
         tag("h2", "Strongest refutations")
+        + tag("p", inline(_LEGEND), class_="from")
+        + tag("details", tag("summary", "Their order, and what an arm is") + block(ARMS), class_="more from")
         + tag("ul", cards, class_="cards")
-        + tag("div", block(ARMS), class_="from")
         + more
     )
     return tag("section", content, class_="strongest", id="strongest-refutations")
@@ -270,7 +280,18 @@ def _order(entry: Entry) -> tuple[int, tuple[bool, bool, float]]:
     return _FIRST.index(verdict), by
 
 
+def _about_rows(entries: Sequence[Entry]) -> str:
+    """What a row shows; and how to read its drawing, where no card above has said it."""
+    said = any(verdict_of(entry) == "refuted" for entry in entries)
+    return tag("p", inline(_ROWS if said else f"{_ROWS} {_LEGEND}"), class_="from") if entries else ""
+
+
 _COLUMNS = ("verdict", "claim", "suite", "head or part", "against its bound", "estimate", "bound", "n", "evidence")
+_SORTS = [  # for a phone, which has no room for the headings
+    ("verdict", "by verdict"), ("claim", "by claim"), ("suite", "by suite"), ("head", "by head or part"),
+    ("-estimate", "largest estimate first"), ("estimate", "smallest estimate first"), ("-n", "largest n first"),
+    ("n", "smallest n first"), ("-evidence", "most evidence first"), ("evidence", "least evidence first"),
+]  # fmt: skip
 _SORTED = {"verdict", "claim", "suite", "head or part", "estimate", "n", "evidence"}
 
 
@@ -335,15 +356,16 @@ def _filter(placed: Sequence[Placed]) -> str:
         _select("verdict", [(verdict, verdict) for verdict in VERDICTS if verdict in found]),
         _select("suite", sorted(suites.items(), key=lambda pair: pair[1])),
         _select("model", [(model, model) for model in models]),
+        _select("sort", _SORTS, "as listed", class_="sorter"),
         tag("button", "show all", type="reset"),
         tag("output"),
     ]
     return tag("form", "".join(fields), id="filter", class_="scripted", role="search", aria_label="Filter the claims")
 
 
-def _select(name: str, choices: Iterable[tuple[str, str]]) -> str:
-    options = "".join(tag("option", escape(text), value=value) for value, text in [("", "any"), *choices])
-    return tag("label", f"{name} " + tag("select", options, name=name))
+def _select(name: str, choices: Iterable[tuple[str, str]], none: str = "any", **attributes: str) -> str:
+    options = "".join(tag("option", escape(text), value=value) for value, text in [("", none), *choices])
+    return tag("label", f"{name} " + tag("select", options, name=name), **attributes)
 
 
 # -- a suite ---------------------------------------------------------------------------------------------

@@ -25,6 +25,9 @@
     return order.down ? -found : found;
   }
 
+  const sortText = () => (order.down ? "-" : "") + order.by;
+  const orderOf = (text) => ({ by: text.replace(/^-/, ""), down: text.startsWith("-") });
+
   function apply() {
     const chosen = Object.fromEntries(FIELDS.map((name) => [name, form.elements[name].value]));
     const wanted = chosen.text.toLowerCase().split(/\s+/).filter(Boolean);
@@ -41,13 +44,14 @@
       if (head.dataset.sort === order.by) head.ariaSort = order.down ? "descending" : "ascending";
       else head.removeAttribute("aria-sort");
     }
+    form.elements.sort.value = sortText();
     form.querySelector("output").value = shown === claims ? `${shown} claims` : `${shown} of ${claims} claims`;
   }
 
   function remember() {
     const state = new URLSearchParams();
     for (const name of FIELDS) if (form.elements[name].value) state.set(name, form.elements[name].value);
-    if (order.by) state.set("sort", (order.down ? "-" : "") + order.by);
+    if (order.by) state.set("sort", sortText());
     history.replaceState(null, "", "#" + state);
     apply();
   }
@@ -57,7 +61,7 @@
     if (hash && !hash.includes("=")) return reveal(decodeURIComponent(hash));
     const state = new URLSearchParams(hash), sort = state.get("sort") ?? "";
     for (const name of FIELDS) form.elements[name].value = state.get(name) ?? "";
-    order = { by: sort.replace(/^-/, ""), down: sort.startsWith("-") };
+    order = orderOf(sort);
     if (!all("th[data-sort]", table).some((head) => head.dataset.sort === order.by)) order.by = "";
     apply();
     if (hash && state.has("verdict")) table.closest("section").scrollIntoView({ behavior: "instant" });
@@ -85,7 +89,10 @@
         remember();
       });
     }
-    form.addEventListener("input", remember);
+    form.addEventListener("input", (event) => {
+      if (event.target.name === "sort") order = orderOf(event.target.value);
+      remember();
+    });
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => setTimeout(() => { order = { by: "", down: false }; remember(); }));
     addEventListener("hashchange", restore);
