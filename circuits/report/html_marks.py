@@ -252,9 +252,11 @@ def profile_bars(profile: Mapping[str, Any]) -> str:
         name, told = ("bar marked", "claimed") if claimed else ("bar", None)
         if claimed:  # a band, for the bar may be too low to be seen
             bars.append(tag("rect", x=x, y=0, width=_BAR, height=tall + 34, class_="band"))
-        whole = tag("title", f"{_distance_name(back)}: {number(offsets[back])}")
+        whole = tag("title", escape(f"{_distance_name(back)}: {number(offsets[back])}"))
         bars.append(tag("rect", whole, x=x + 4, y=y, width=_BAR - 8, height=height, class_=name))
-        bars.append(tag("text", _short(offsets[back]), x=middle, y=round(y - 4, 1), text_anchor="middle", class_=told))
+        bars.append(
+            tag("text", escape(_short(offsets[back])), x=middle, y=round(y - 4, 1), text_anchor="middle", class_=told)
+        )
         bars.append(tag("text", _distance_name(back), x=middle, y=tall + 28, text_anchor="middle", class_=told))
         x += _BAR
     return tag(
