@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -272,23 +273,56 @@ def test_the_policy_stops_a_script_that_is_not_the_pages_own(page: Path, browser
 
 
 def test_on_paper_nothing_is_cut(page: Path, browser: Browser) -> None:
-    """What scrolls on the screen is whole in print, and no table, check or figure may be torn over two pages."""
+    """What scrolls on the screen is whole in print; what is small keeps together, what may be long does not."""
     browser.open(page)
     browser.run("document.querySelectorAll('details').forEach(each => { each.open = true; })")
     browser.call("Emulation.setEmulatedMedia", media="print")
     style = "[...new Set([...document.querySelectorAll('%s')].map(each => getComputedStyle(each).%s))]"
     assert browser.run(style % (".scroll", "overflowX")) == ["visible"]
     assert browser.run(style % ("pre", "whiteSpace")) == ["pre-wrap"]
-    assert browser.run(style % (".body table, .check, figure", "breakInside")) == ["avoid"]
+    assert browser.run(style % ("tr, .heat, dl", "breakInside")) == ["avoid"]
+    assert browser.run(style % (".check, figure.pattern, .claim, .prompts", "breakInside")) == ["auto"]
     browser.call("Emulation.setEmulatedMedia", media="")
 
 
-def test_on_paper_every_claim_is_open(page: Path, browser: Browser) -> None:
-    """What is closed on the screen is printed; the controls are not; afterwards it is as it was."""
-    browser.open(page)
-    closed = "document.querySelectorAll('details:not([open])').length"
-    browser.run(f"window.seen = null; addEventListener('beforeprint', () => {{ seen = {closed}; }})")
+def pages_of(browser: Browser, page: Path) -> int:
     path = page.with_name("page.pdf")
     browser.pdf(path)
-    assert path.read_bytes().startswith(b"%PDF")
-    assert browser.run("[seen, document.querySelectorAll('details[open]').length]") == [0, 0]
+    return len(re.findall(rb"/Type\s*/Page\b", path.read_bytes()))
+
+
+def test_on_paper_what_is_closed_stays_closed(page: Path, browser: Browser) -> None:
+    """The table has every claim; of the sections those that are open are printed, no controls; nothing is opened for it."""
+    browser.open(page)
+    seen = "[...document.querySelectorAll('%s')].filter(each => each.checkVisibility()).length"
+    few = pages_of(browser, page)
+    assert browser.run("document.querySelectorAll('details[open]').length") == 0
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    assert [
+        browser.run(seen % each) for each in ("#claims tbody tr", "details", "form", "section.suite", ".paper")
+    ] == [5, 0, 0, 0, 1]
+    browser.run("document.querySelector('details.claim').open = true")
+    assert [browser.run(seen % each) for each in ("details", "section.suite", "details .check")] == [1, 1, 1]
+    browser.call("Emulation.setEmulatedMedia", media="")
+    browser.run("document.querySelector('#filter .opener').click()")
+    assert browser.run("document.querySelectorAll('details.claim[open]').length") == 5
+    assert pages_of(browser, page) > few
+    browser.run("document.querySelector('#filter .opener').click()")
+    assert browser.run("document.querySelectorAll('details.claim[open]').length") == 0
+
+
+def test_no_page_of_paper_is_left_nearly_empty(tmp_path: Path, browser: Browser) -> None:
+    """Many long sections need hardly more pages than their height: nothing long is moved to the next page as a whole."""
+    long = claim(
+        "long",
+        checks=[check(estimate=0.45 + k / 100, warnings=["A sentence. " * 60] * 3) for k in range(12)],
+        patterns=[PATTERN],
+    )
+    page = write_reports(tmp_path, record(long), html=True)[-1]
+    browser.open(page, "#hypotheses--smollm2--heads--long")
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    browser.size(730, 980)  # the paper's width inside its margins, at 96 dots an inch
+    height = browser.run("document.documentElement.scrollHeight")
+    browser.call("Emulation.setEmulatedMedia", media="")
+    assert height > 5000
+    assert pages_of(browser, page) <= 1.15 * height / 980 + 1

@@ -69,6 +69,7 @@ _MORE_MARKS = (
     "In the drawings thin is the interval corrected for the number of checks, which decides a refutation; dashed the value under "
     "uniform attention; a diamond a value reported elsewhere."
 )
+_ON_PAPER = "Of the claims whose sections were open when this was printed the checks follow."
 _ROWS = (
     "A row shows the check that decides its claim: of a refuted claim the strongest refutation, of a supported one the check whose "
     "interval lies nearest to its bound. *and 3 more* counts the others, which stand in the claim's section below."
@@ -91,11 +92,12 @@ def html_page(record: Mapping[str, Any], suites: Suites, memo: Memo, inputs: Map
         for file, group in sorted(suites.items(), key=lambda each: not tested(each[1]))  # what was skipped comes last
     ]
     whole = beside.discoveries(entries)
+    paper = tag("p", _ON_PAPER, class_="paper from") if entries else ""
     body = [
         tag("header", tag("h1", TITLE) + tag("div", _in_short(entries), class_="lead") + _tally(entries)),
         *(block(part) for part in not_as_expected(_with_files(placed))),
         _cards(placed),
-        tag("section", tag("h2", "All claims") + _about_rows(entries) + _filter(placed) + table, class_="all"),
+        tag("section", tag("h2", "All claims") + _about_rows(entries) + _filter(placed) + table + paper, class_="all"),
         _part("The run as a whole", block(whole)) if whole is not None else "",
         *sections,
         _part(
@@ -358,6 +360,7 @@ def _filter(placed: Sequence[Placed]) -> str:
         _select("model", [(model, model) for model in models]),
         _select("sort", _SORTS, "as listed", class_="sorter"),
         tag("button", "show all", type="reset"),
+        tag("button", "open or close these", type="button", class_="opener"),
         tag("output"),
     ]
     return tag("form", "".join(fields), id="filter", class_="scripted", role="search", aria_label="Filter the claims")

@@ -93,6 +93,11 @@
       if (event.target.name === "sort") order = orderOf(event.target.value);
       remember();
     });
+    const opener = form.querySelector(".opener"); // what is open is printed
+    opener.addEventListener("click", () => {
+      const shown = all("details.claim:not([hidden])"), open = !shown.every((each) => each.open);
+      shown.forEach((each) => { each.open = open; });
+    });
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => setTimeout(() => { order = { by: "", down: false }; remember(); }));
     addEventListener("hashchange", restore);
@@ -169,9 +174,4 @@
   const start = (section) => { if (section.open) all(".pattern", section).forEach(begin); };
   document.addEventListener("toggle", (event) => { if (event.target.matches?.(".claim")) start(event.target); }, true);
   all("details.claim[open]").forEach(start);
-
-  // -- printing: what is closed would be left out ----------------------------------------------------------------
-  let opened = [];
-  addEventListener("beforeprint", () => { opened = all("details:not([open])"); opened.forEach((each) => { each.open = true; }); });
-  addEventListener("afterprint", () => { opened.forEach((each) => { each.open = false; }); opened = []; });
 })();
