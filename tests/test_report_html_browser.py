@@ -84,12 +84,13 @@ def test_a_click_on_a_heading_sorts_the_claims(page: Path, browser: Browser) -> 
     assert sort_by(browser, "claim") == [LONG, "False.", "High.", "Low.", "None."]
 
 
-def test_a_phone_sorts_by_a_choice(page: Path, browser: Browser) -> None:
+@pytest.mark.parametrize("width", [390, 768])
+def test_a_narrow_screen_sorts_by_a_choice(page: Path, browser: Browser, width: int) -> None:
     """Its table has no headings; the choice says what another screen's headings did, and the other way round."""
     sorter = "document.querySelector('.sorter')"
     browser.open(page)
     assert browser.run(f"{sorter}.checkVisibility()") is False  # there are headings
-    browser.size(390, 800)
+    browser.size(width, 800)
     browser.open(page, "#sort=-estimate")
     assert browser.run(f"{sorter}.checkVisibility()") is True
     assert browser.run("document.querySelector('#claims thead').checkVisibility()") is False
@@ -103,6 +104,8 @@ def test_a_phone_sorts_by_a_choice(page: Path, browser: Browser) -> None:
     assert browser.run("location.hash") == "#sort=estimate"
     browser.run(choose % "")
     assert browser.run(SHOWN) == ["False.", "None.", "Low.", "High.", LONG]
+    seen = "[...document.querySelectorAll('.c-estimate, .c-bound, .c-evidence')].every(each => each.getBoundingClientRect().right <= innerWidth)"
+    assert browser.run(seen) is True  # nobody has to scroll sideways for the results
 
 
 def test_a_filter_narrows_the_table_and_the_sections(page: Path, browser: Browser) -> None:
@@ -282,6 +285,11 @@ def test_on_paper_nothing_is_cut(page: Path, browser: Browser) -> None:
     assert browser.run(style % ("pre", "whiteSpace")) == ["pre-wrap"]
     assert browser.run(style % ("tr, .heat, dl", "breakInside")) == ["avoid"]
     assert browser.run(style % (".check, figure.pattern, .claim, .prompts", "breakInside")) == ["auto"]
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.call("Emulation.setEmulatedMedia", media="print", features=dark)
+    assert (
+        browser.run("getComputedStyle(document.body).color") == "rgb(29, 33, 41)"
+    )  # paper is white whatever the screen is
     browser.call("Emulation.setEmulatedMedia", media="")
 
 
