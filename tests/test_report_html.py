@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import html
 import re
 import subprocess
 import sys
@@ -23,7 +24,15 @@ from circuits.errors import CircuitsError
 from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
 from circuits.report import html_page
 from circuits.report.figures import boundary_edges
-from circuits.report.html_marks import LEVELS, _edges, heat_map, interval_mark, label_parts
+from circuits.report.html_marks import (
+    LEVELS,
+    _edges,
+    claimed_distances,
+    heat_map,
+    interval_mark,
+    label_parts,
+    profile_bars,
+)
 from circuits.report.html_text import block, inline
 from circuits.report.markdown import write_reports
 from circuits.report.memo import memo_of
@@ -122,6 +131,29 @@ def test_every_claim_is_on_the_page_with_verdict_and_numbers(tmp_path: Path) -> 
     assert "evidence 250" in tree.text  # e to the power of 5.52
 
 
+def test_a_row_of_the_table_is_the_check_that_decides(tmp_path: Path) -> None:
+    """One bar, estimate, bound and n, all of one check; the others are counted, and their heads can still be searched for."""
+    rows = [
+        check(estimate=0.9, low=0.8, high=1.0, n=11, head="1.1"),
+        check(verdict="refuted", estimate=0.2, low=0.15, high=0.25, bound="at least 0.3", bound_low=0.3, n=22, head="2.2"),
+        check(estimate=0.8, low=0.7, high=0.9, n=33, head="3.3"),
+        check(observe=True, verdict=None, estimate=0.7, n=44, head="4.4"),
+    ]  # fmt: skip
+    page = page_of(
+        tmp_path, record(claim("several", verdict="refuted", checks=rows, heads=["1.1", "2.2", "3.3", "4.4"]))
+    )
+    found = re.search(r"<tr[^>]*data-for.*?</tr>", page, re.S)
+    assert found is not None
+    row = Tree(found[0])
+    assert len(row.all("svg")) == 1
+    assert re.sub(r".*(2\.2 0\.2 \[)", r"\1", row.text).startswith("2.2 0.2 [0.15, 0.25]")
+    assert "and 2 more at least 0.3 22" in row.text
+    assert not re.search(r"0\.9|0\.8|0\.7|1\.1|3\.3", row.text)
+    (attributes,) = row.all("tr")
+    assert (attributes["data-estimate"], attributes["data-n"]) == ("0.2", "22")
+    assert attributes["data-words"] == "1.1 2.2 3.3 4.4"
+
+
 def test_every_refutation_and_whatever_was_not_expected_stands_at_the_top(tmp_path: Path) -> None:
     """Six are drawn with their distance from the bound, the others in a table; other surprises in a list with links."""
     low = check(verdict="refuted", estimate=0.2, low=0.15, high=0.25, corrected={"low": 0.14, "high": 0.26})
@@ -133,13 +165,52 @@ def test_every_refutation_and_whatever_was_not_expected_stands_at_the_top(tmp_pa
     assert len(re.findall(r'href="#hypotheses--smollm2--heads--r\d"', cards)) == 6
     assert len(re.findall(r'href="#hypotheses--smollm2--heads--r\d"', rest)) == 2
     assert cards.count("beyond it by 0.157 (2.6 arms)") == 6
-    assert "one arm is the distance" in Tree(f"<p>{re.sub(r'<[^>]*>', ' ', cards)}</p>").text
     head = top[: top.index('class="cards"')]
+    assert "one arm is the distance" in " ".join(re.sub(r"<[^>]*>", " ", head).split())  # said above what it explains
+    assert "claim's e-value" in html.unescape(head)
     assert "8 claims" in head
     assert 'href="#strongest-refutations"' in head
     assert 'id="strongest-refutations"' in top
     assert 'href="#hypotheses--smollm2--heads--odd"' in head
     assert "too few prompts" in head
+
+
+def test_the_top_says_what_was_tested_and_which_refutations_were_expected(tmp_path: Path) -> None:
+    """Skipped claims are not counted as tested and say why; an expected refutation is called a known negative wherever it stands."""
+    low = check(verdict="refuted", estimate=0.2, low=0.15, high=0.25)
+    gone = [
+        claim(f"s{k}", status="skipped", met=None, verdict="unmeasurable", model="gpt2", reason="no weights; fetch them") for k in range(3)
+    ]  # fmt: skip
+    known = claim("known", verdict="refuted", expected="refuted", checks=[low])
+    page = page_of(tmp_path / "known", record(claim("a"), known, *gone))
+    top = Tree(page[page.index("<header>") : page.index("</header>")] + "</header>").text
+    assert top.startswith(
+        "Claims and what they came to 2 of 5 claims were tested, on smollm2-135m . 3 were skipped (no weights)."
+    )
+    assert "The one refutation is no surprise: it is a known negative: a claim known to be false" in top
+    assert "1 refuted a known negative" in top
+    assert "3 skipped not tested" in top
+    assert Tree(page).text.count("REFUTED · known negative") == 2  # in the table and on its section
+    odd = page_of(tmp_path / "odd", record(known, claim("odd", verdict="refuted", met=False, checks=[low])))
+    assert "1 of 2 refuted claims was expected to hold; the others are known negatives" in Tree(odd).text
+    assert Tree(odd).text.count("REFUTED · known negative") == 2
+
+
+def test_suites_that_were_skipped_come_last(tmp_path: Path) -> None:
+    """Their sections stand below all that were tested, in the order of their names."""
+    gone = {"status": "skipped", "met": None, "verdict": "unmeasurable", "reason": "no weights"}
+    claims = [
+        claim("a", file="hypotheses/a.yaml", suite="A", **gone),
+        claim("b", file="hypotheses/b.yaml", suite="B", **gone),
+    ]
+    claims += [
+        claim("y", file="hypotheses/y.yaml", suite="Y"),
+        claim("x", file="hypotheses/x.yaml", suite="X"),
+        claim("x2", file="hypotheses/x.yaml", suite="X", **gone),
+    ]
+    page = page_of(tmp_path, record(*claims))
+    assert re.findall(r'<section class="suite"><h2>(\w)</h2>', page) == ["X", "Y", "A", "B"]
+    assert "hypotheses/x.yaml : 1 supported, 1 skipped" in Tree(page).text
 
 
 def test_own_code_of_a_claim_is_named(tmp_path: Path) -> None:
@@ -360,6 +431,84 @@ def test_a_map_shades_each_cell_by_its_attention() -> None:
     assert shades[0.75] == "M2 2h1v1h-1z"
     assert 'class="cells m0"' in svg
     assert 'class="than m1"' in svg
+
+
+@pytest.mark.parametrize("count, every", [(4, 1), (26, 1), (40, 1), (101, 5), (128, 5)])
+def test_a_map_of_any_length_says_where_one_is(count: int, every: int) -> None:
+    """Its axes have titles and labels that do not lie on each other: of a long prompt every fifth token, with its place."""
+    labels = [f"t{k}" for k in range(count)]
+    pattern = PATTERN | {"labels": labels, "per_mille": [[0] * k + [1000] for k in range(count)], "marks": []}
+    svg = heat_map(pattern)
+    wanted = [f"t{k}" if every == 1 else f"t{k} {k}" for k in range(0, count, every)]
+    texts = re.findall(r"<text([^>]*)>([^<]*)</text>", svg)
+    assert [text for place, text in texts if "text-anchor" in place] == wanted  # rows
+    assert [text for place, text in texts if "rotate(90)" in place] == wanted  # columns
+    assert [text for place, text in texts if 'class="axis"' in place] == ["query (looks)", "key (is looked at)"]
+    heights = attribute(svg, "y", r'text x="')[: len(wanted)]
+    assert all(below - above >= 10 for above, below in zip(heights, heights[1:], strict=False))
+    _, _, _, tall = map(float, re.search(r'viewBox="([^"]*)"', svg)[1].split())  # type: ignore[index]
+    assert all(4 <= height <= tall for height in heights)
+
+
+@pytest.mark.parametrize(
+    "n, of, checks, said",
+    [
+        (32, 32, [32], "mean over all 32 prompts. The tokens shown are those of the first prompt"),
+        (6, 36, [36], "mean over the 6 of the first prompts that have the first one's template and its 4 tokens; the check has n = 36. The"),
+        (6, 72, [36, 72], "; the checks have n = 36 and 72."),
+        (1, 32, [32], "the pattern of the first prompt alone; the check has n = 32."),
+        (1, 1, [1], "mean over 1 prompt."),
+    ],
+)  # fmt: skip
+def test_a_pattern_says_which_prompts_it_is_the_mean_of(
+    n: int, of: int, checks: list[int], said: str, tmp_path: Path
+) -> None:
+    """Where they are not those of the check, n of both; and whose tokens stand at the axes."""
+    rows = [check(head="16.8", prompts="numerals", n=each) for each in checks]
+    rows.append(check(head="1.1", prompts="numerals", n=999))  # another head's check is not this pattern's
+    entry = claim(patterns=[PATTERN | {"n": n}], checks=rows)
+    entry["prompts"]["numerals"]["n"] = of
+    caption = re.search(r"<figcaption>(.*?)</figcaption>", page_of(tmp_path, record(entry)))
+    assert caption is not None
+    assert said in html.unescape(caption[1])
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.floats(0, 1)), min_size=1, max_size=60), st.sets(st.integers(0, 80), max_size=4),
+)  # fmt: skip
+def test_labels_of_distances_stay_apart(offsets: list[float | None], marked: set[int]) -> None:
+    """Neither numbers nor distances touch their neighbours or leave the drawing; claimed distances stand out in both."""
+    profile = {"head": "1.1", "offsets": offsets, "marked": sorted(marked)}
+    svg = profile_bars(profile)
+    texts = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="middle"([^>]*)>([^<]*)</text>', svg)
+    ends: dict[str, float] = {"number": 0.0, "distance": 0.0}
+    for x, _, _, text in texts:
+        line = "number" if re.fullmatch(r"(&lt;)?[\d.]+|0|1", text) else "distance"
+        text = html.unescape(text)
+        left = float(x) - 5.3 * len(text) / 2
+        assert left >= ends[line] - 0.01
+        ends[line] = float(x) + 5.3 * len(text) / 2
+    assert max(ends.values()) <= (attribute(svg, "width", "svg") or [0.0])[0]
+    known = {back for back in marked if back < len(offsets) and offsets[back] is not None}
+    assert svg.count('class="band"') == svg.count('class="bar marked"') == len(known)
+    assert sum('class="claimed"' in more for _, _, more, _ in texts) == 2 * len(known)
+    assert len(claimed_distances(profile)) == len(marked)
+
+
+def test_the_claimed_distance_is_named_above_the_bars(tmp_path: Path) -> None:
+    """Right before them, with its value; a profile without any has no legend."""
+    profile = {
+        "head": "1.1",
+        "prompts": "numerals",
+        "n": 7,
+        "bos": 0.25,
+        "offsets": [0.5, 0.1, 0.1234],
+        "marked": [2, 9],
+    }
+    page = page_of(tmp_path / "some", record(claim(profiles=[profile])))
+    assert re.search(r'claimed: n-2 \(0\.123\), n-9 \(no value\)</p><div class="scroll"[^>]*><svg class="bars"', page)
+    assert "Mean attention over 7 prompts by distance from the query (BOS apart: 0.25):" in page
+    assert "claimed:" not in page_of(tmp_path / "none", record(claim(profiles=[profile | {"marked": []}])))
 
 
 def test_what_is_exact_is_what_verdicts_call_certain() -> None:

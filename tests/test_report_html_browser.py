@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ TOKENS = "[...document.querySelectorAll('details[open] .tok')]"
 def entries() -> list[dict[str, Any]]:
     """Claims whose order differs by each column; one was not measured, one has a long name and a long pattern."""
     wide = copy.deepcopy(PATTERN)
-    wide |= {"labels": ["BOS", *(f"token{k}" for k in range(60))], "per_mille": [[0] * k + [1000] for k in range(61)]}
+    wide |= {"labels": ["BOS", *(f"token{k}" for k in range(110))], "per_mille": [[0] * k + [1000] for k in range(111)]}
     wide["marks"] = [
         {
             "selector": "any -> " + " | ".join(f"n-{k}" for k in range(40)),
@@ -81,6 +82,30 @@ def test_a_click_on_a_heading_sorts_the_claims(page: Path, browser: Browser) -> 
     assert sort_by(browser, "estimate") == as_it_was
     assert sort_by(browser, "n") == ["High.", LONG, "False.", "Low.", "None."]
     assert sort_by(browser, "claim") == [LONG, "False.", "High.", "Low.", "None."]
+
+
+@pytest.mark.parametrize("width", [390, 768])
+def test_a_narrow_screen_sorts_by_a_choice(page: Path, browser: Browser, width: int) -> None:
+    """Its table has no headings; the choice says what another screen's headings did, and the other way round."""
+    sorter = "document.querySelector('.sorter')"
+    browser.open(page)
+    assert browser.run(f"{sorter}.checkVisibility()") is False  # there are headings
+    browser.size(width, 800)
+    browser.open(page, "#sort=-estimate")
+    assert browser.run(f"{sorter}.checkVisibility()") is True
+    assert browser.run("document.querySelector('#claims thead').checkVisibility()") is False
+    assert browser.run(f"{sorter}.querySelector('select').value") == "-estimate"
+    options = browser.run(f"[...{sorter}.querySelectorAll('option')].map(option => option.value)")
+    headings = browser.run("[...document.querySelectorAll('th[data-sort]')].map(head => head.dataset.sort)")
+    assert {option.removeprefix("-") for option in options} == {"", *headings}
+    choose = f"(select => {{ select.value = '%s'; select.dispatchEvent(new Event('input', {{bubbles: true}})); }})({sorter}.querySelector('select'))"
+    browser.run(choose % "estimate")
+    assert browser.run(SHOWN) == ["False.", "Low.", LONG, "High.", "None."]
+    assert browser.run("location.hash") == "#sort=estimate"
+    browser.run(choose % "")
+    assert browser.run(SHOWN) == ["False.", "None.", "Low.", "High.", LONG]
+    seen = "[...document.querySelectorAll('.c-estimate, .c-bound, .c-evidence')].every(each => each.getBoundingClientRect().right <= innerWidth)"
+    assert browser.run(seen) is True  # nobody has to scroll sideways for the results
 
 
 def test_a_filter_narrows_the_table_and_the_sections(page: Path, browser: Browser) -> None:
@@ -195,6 +220,40 @@ def test_colours_of_a_diagram_follow_the_readers_setting(tmp_path: Path, browser
     assert browser.run(style % (".node text", "fill")) == ("rgb(230, 232, 236)" if dark else "rgb(29, 33, 41)")
 
 
+CONTRAST = """(() => {
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const rgba = colour => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
+  const over = element => {
+    let layers = [];
+    for (let at = element; at; at = at.parentElement) layers.unshift(rgba(getComputedStyle(at).backgroundColor));
+    return layers.reduce((below, [r, g, b, a]) => [r, g, b].map((value, k) => value * a / 255 + below[k] * (1 - a / 255)), [255, 255, 255]);
+  };
+  const light = colour => colour.slice(0, 3).map(value => value / 255).map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, value, k) => sum + value * [0.2126, 0.7152, 0.0722][k], 0);
+  const against = element => {
+    const [one, other] = [light(rgba(getComputedStyle(element).color)), light(over(element))].sort((a, b) => b - a);
+    return [(one + 0.05) / (other + 0.05), element.textContent, element.className];
+  };
+  return [...document.querySelectorAll(SELECTOR)].filter(each => each.checkVisibility()).map(against).sort((a, b) => a[0] - b[0])[0];
+})()"""
+"""The least contrast of a text with what is behind it, as the WCAG reckons it, and where."""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_is_readable_in_both_schemes(page: Path, browser: Browser, dark: bool) -> None:
+    """Contrast of at least 4.5: tokens however much they are attended to, those still to come, cells, pills, notes."""
+    browser.scheme(dark)
+    browser.open(page, "#hypotheses--smollm2--heads--high")
+    seen = "'.tok span, .tok small, .pill, .pill span, dt, dd, .why, .told, .hint, figcaption, .lead, .tile span, .tile small, th, td, .id'"
+    for query in range(4):
+        browser.run(f"{TOKENS}[{query}].click()")
+        for weight in (None, 0.3, 0.6, 1):
+            if weight is not None:
+                browser.run(f"{TOKENS}.forEach(token => token.style.setProperty('--w', {weight}))")
+            contrast = browser.run(CONTRAST.replace("SELECTOR", seen))
+            assert contrast[0] >= 4.5, contrast
+
+
 def test_nothing_is_lost_without_scripts(page: Path, browser: Browser) -> None:
     """Every claim can be opened and read; what only a script can do is not shown."""
     browser.scripts(False)
@@ -217,23 +276,61 @@ def test_the_policy_stops_a_script_that_is_not_the_pages_own(page: Path, browser
 
 
 def test_on_paper_nothing_is_cut(page: Path, browser: Browser) -> None:
-    """What scrolls on the screen is whole in print, and no table, check or figure may be torn over two pages."""
+    """What scrolls on the screen is whole in print; what is small keeps together, what may be long does not."""
     browser.open(page)
     browser.run("document.querySelectorAll('details').forEach(each => { each.open = true; })")
     browser.call("Emulation.setEmulatedMedia", media="print")
     style = "[...new Set([...document.querySelectorAll('%s')].map(each => getComputedStyle(each).%s))]"
     assert browser.run(style % (".scroll", "overflowX")) == ["visible"]
     assert browser.run(style % ("pre", "whiteSpace")) == ["pre-wrap"]
-    assert browser.run(style % (".body table, .check, figure", "breakInside")) == ["avoid"]
+    assert browser.run(style % ("tr, .heat, dl", "breakInside")) == ["avoid"]
+    assert browser.run(style % (".check, figure.pattern, .claim, .prompts", "breakInside")) == ["auto"]
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.call("Emulation.setEmulatedMedia", media="print", features=dark)
+    assert (
+        browser.run("getComputedStyle(document.body).color") == "rgb(29, 33, 41)"
+    )  # paper is white whatever the screen is
     browser.call("Emulation.setEmulatedMedia", media="")
 
 
-def test_on_paper_every_claim_is_open(page: Path, browser: Browser) -> None:
-    """What is closed on the screen is printed; the controls are not; afterwards it is as it was."""
-    browser.open(page)
-    closed = "document.querySelectorAll('details:not([open])').length"
-    browser.run(f"window.seen = null; addEventListener('beforeprint', () => {{ seen = {closed}; }})")
+def pages_of(browser: Browser, page: Path) -> int:
     path = page.with_name("page.pdf")
     browser.pdf(path)
-    assert path.read_bytes().startswith(b"%PDF")
-    assert browser.run("[seen, document.querySelectorAll('details[open]').length]") == [0, 0]
+    return len(re.findall(rb"/Type\s*/Page\b", path.read_bytes()))
+
+
+def test_on_paper_what_is_closed_stays_closed(page: Path, browser: Browser) -> None:
+    """The table has every claim; of the sections those that are open are printed, no controls; nothing is opened for it."""
+    browser.open(page)
+    seen = "[...document.querySelectorAll('%s')].filter(each => each.checkVisibility()).length"
+    few = pages_of(browser, page)
+    assert browser.run("document.querySelectorAll('details[open]').length") == 0
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    assert [
+        browser.run(seen % each) for each in ("#claims tbody tr", "details", "form", "section.suite", ".paper")
+    ] == [5, 0, 0, 0, 1]
+    browser.run("document.querySelector('details.claim').open = true")
+    assert [browser.run(seen % each) for each in ("details", "section.suite", "details .check")] == [1, 1, 1]
+    browser.call("Emulation.setEmulatedMedia", media="")
+    browser.run("document.querySelector('#filter .opener').click()")
+    assert browser.run("document.querySelectorAll('details.claim[open]').length") == 5
+    assert pages_of(browser, page) > few
+    browser.run("document.querySelector('#filter .opener').click()")
+    assert browser.run("document.querySelectorAll('details.claim[open]').length") == 0
+
+
+def test_no_page_of_paper_is_left_nearly_empty(tmp_path: Path, browser: Browser) -> None:
+    """Many long sections need hardly more pages than their height: nothing long is moved to the next page as a whole."""
+    long = claim(
+        "long",
+        checks=[check(estimate=0.45 + k / 100, warnings=["A sentence. " * 60] * 3) for k in range(12)],
+        patterns=[PATTERN],
+    )
+    page = write_reports(tmp_path, record(long), html=True)[-1]
+    browser.open(page, "#hypotheses--smollm2--heads--long")
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    browser.size(730, 980)  # the paper's width inside its margins, at 96 dots an inch
+    height = browser.run("document.documentElement.scrollHeight")
+    browser.call("Emulation.setEmulatedMedia", media="")
+    assert height > 5000
+    assert pages_of(browser, page) <= 1.15 * height / 980 + 1

@@ -121,7 +121,8 @@ def test_faults_of_a_suite_are_no_claim(tmp_path: Path) -> None:
     assert "\n| INVALID | 1 | 1 |\n" in front
     assert "1 supported, 1 invalid." in front
     assert "- Not counted as a claim: [The suite itself.](" in front
-    assert "2 claims about <code>smollm2-135m</code>; 1 suite has faults outside its claims" in page
+    assert "<b>1 of 2 claims</b> was tested, on <code>smollm2-135m</code>. 1 was refused by the loader." in page
+    assert "1 suite has faults outside its claims.</p>" in page
     assert page.count("<b>1</b><span>invalid</span>") == 1
     assert len(re.findall(r"<tr [^>]*data-outside", page)) == 1
     assert counts_line(record(claim("a"), broken, faults)["claims"]) == (

@@ -97,7 +97,7 @@ def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]],
         parts += ["## Claims", _COLUMNS, *explained, rows, *_not_tested(suites)]
     parts += ['<a id="where-the-numbers-come-from"></a>\n\n## Where the numbers come from', runs_and_models(record)]
     parts += ["All of it for programs: [`results.json`](results.json)."]
-    if _tested(entries):
+    if tested(entries):
         parts += ['<a id="how-to-reproduce"></a>\n\n## How to reproduce it', how_to_reproduce(record)]
     parts += ['<a id="how-to-read"></a>\n\n## How to read this report', READING]
     return "\n\n".join(parts) + "\n"
@@ -107,12 +107,12 @@ def claims_table(suites: Mapping[str, Sequence[Entry]]) -> str:
     """A table a suite of the claims that were tested, one row a claim."""
     parts = []
     for file, entries in placed(suites).items():
-        tested = _tested(entries)
-        if tested:
+        found = tested(entries)
+        if found:
             title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
             parts.append(f"### [{prose(title)}]({page_name(file)})")
-            parts.append(f"{code(file)}: {_tally(entries)}.")
-            parts.append(table(COLUMNS, map(claim_row, tested)))
+            parts.append(f"{code(file)}: {tally(entries)}.")
+            parts.append(table(COLUMNS, map(claim_row, found)))
     return "\n\n".join(parts) or "No claim was measured."
 
 
@@ -129,24 +129,25 @@ COLUMNS = [
 ]  # a phone shows the first two
 
 
-def _tested(entries: Sequence[Entry]) -> list[Entry]:
+def tested(entries: Sequence[Entry]) -> list[Entry]:
+    """The claims that came to something: neither skipped nor refused by the loader."""
     return [entry for entry in entries if verdict_of(entry) not in _NOT_TESTED]
 
 
 def _asked(entries: Sequence[Entry]) -> str:
     """What was asked, in a paragraph, with the ways on."""
-    tested = _tested(entries)
+    found = tested(entries)
     if not entries:
         return "No claim has been tested yet."
-    models = sorted({str(entry["model"]) for entry in tested if entry.get("model")})
+    models = sorted({str(entry["model"]) for entry in found if entry.get("model")})
     on = f", on {words.listing(map(code, models))}" if models else ""
     outside = f"{suites_at_fault(entries)}. " if suites_at_fault(entries) else ""
     return (
         "Researchers' sentences about attention heads and other parts of a transformer, each with a bound that can be missed: "
-        f"do they hold on prompts made for the purpose? {number(len(tested))} of {number(sum(map(is_claim, entries)))} claims "
-        f"{'was' if len(tested) == 1 else 'were'} tested{on}. {outside}"
+        f"do they hold on prompts made for the purpose? {number(len(found))} of {number(sum(map(is_claim, entries)))} claims "
+        f"{'was' if len(found) == 1 else 'were'} tested{on}. {outside}"
         "[How to read this report](#how-to-read), [where the numbers come from](#where-the-numbers-come-from)"
-        + (", [how to reproduce it](#how-to-reproduce)." if tested else ".")
+        + (", [how to reproduce it](#how-to-reproduce)." if found else ".")
     )
 
 
@@ -162,7 +163,7 @@ def counts_table(entries: Sequence[Entry]) -> str:
     return table(["verdict", "claims", "not as expected"], rows) if rows else ""
 
 
-def _tally(entries: Sequence[Entry]) -> str:
+def tally(entries: Sequence[Entry]) -> str:
     """ "12 supported, 3 refuted, 1 skipped" """
     counts = Counter(map(verdict_of, filter(is_claim, entries)))
     return ", ".join(f"{number(counts[verdict])} {verdict}" for verdict in VERDICTS if counts[verdict])
@@ -246,7 +247,7 @@ def claim_row(entry: Entry, words_cell: str | None = None) -> list[str]:
     row = deciding(rows) or {}
     a_map = row.get("estimate") is None and any(each.get("points") for each in rows)
     return [
-        below(verdict_cell(entry), (words_cell or _words(entry)) + _others(rows)),
+        below(verdict_cell(entry), (words_cell or _words(entry)) + (f" ({others(rows)})" if others(rows) else "")),
         "a map" if a_map else "not measured" if row.get("estimate") is None else against_bound(row),
         subject(row) or prose(", ".join(str(head) for head in entry.get("heads") or [])) or DASH,
         below(effect_text(row), rank_text(row), f"n = {counted(row)}" if row.get("n") is not None else DASH),
@@ -262,10 +263,10 @@ def _words(entry: Entry) -> str:
     return _link(entry) + variant + history
 
 
-def _others(rows: Sequence[Mapping[str, Any]]) -> str:
-    """How many measurements stand beside the one that is shown."""
+def others(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How many measurements stand beside the one that is shown, "and 3 more"; empty where it is the only one."""
     count = sum(not row.get("observe") for row in rows)
-    return f" (and {number(count - 1)} more)" if count > 1 else ""
+    return f"and {number(count - 1)} more" if count > 1 else ""
 
 
 def _link(entry: Entry) -> str:

@@ -6,10 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from circuits.report import beside, check_tables, control_tables, words
+from circuits.report.causal import circuits_named
 from circuits.report.concentration import concentrations
 from circuits.report.diagram import Diagram, diagrams
 from circuits.report.html_diagram import diagram_svg
-from circuits.report.html_marks import heat_map, interval_mark, label_parts, pattern_top, profile_bars
+from circuits.report.html_marks import (
+    claimed_distances,
+    heat_map,
+    interval_mark,
+    label_parts,
+    pattern_top,
+    pattern_words,
+    profile_bars,
+)
 from circuits.report.html_text import block, claim_id, code_span, escape, inline, tag
 from circuits.report.pages import (
     Entry,
@@ -19,6 +28,7 @@ from circuits.report.pages import (
     effect_text,
     figures_of,
     history_line,
+    known_negative,
     page_name,
     rank_text,
     subject,
@@ -37,16 +47,23 @@ def section_id(file: str, entry: Entry) -> str:
     return claim_id(page_name(file).removesuffix(".md"), anchor(entry))
 
 
-def pill(verdict: str, *, vacuous: bool = False) -> str:
-    """A verdict as a coloured word."""
+def pill(verdict: str, *, vacuous: bool = False, known: bool = False) -> str:
+    """A verdict as a coloured word; ``known``: of a known negative, which is refuted as it should be."""
+    told = escape(verdict.upper()) + (tag("span", f"{tag('i', ' · ')}known negative", class_="known") if known else "")
     more = tag("span", "VACUOUS", class_="pill vacuous") if vacuous else ""
-    return tag("span", escape(verdict.upper()), class_=f"pill {escape(verdict)}") + more
+    return tag("span", told, class_=f"pill {escape(verdict)}") + more
+
+
+def verdict_pill(entry: Entry) -> str:
+    """A claim's verdict, which says of a refutation that was expected that it was."""
+    known = verdict_of(entry) == "refuted" and bool(entry.get("met")) and known_negative(entry)
+    return pill(verdict_of(entry), vacuous=bool(entry.get("vacuous")), known=known)
 
 
 def claim_section(file: str, entry: Entry) -> str:
     """One claim of a suite: closed it shows its verdict and sentence, open everything that the Markdown page says of it."""
     verdict, name = verdict_of(entry), section_id(file, entry)
-    heading = pill(verdict, vacuous=bool(entry.get("vacuous")))
+    heading = verdict_pill(entry)
     heading += tag("span", escape(entry.get("claim") or claim_name(entry)), class_="words")
     heading += tag("code", escape(claim_name(entry)), class_="id")
     if entry.get("met") is False:
@@ -60,6 +77,7 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
     prompts: Mapping[str, Any] = entry.get("prompts") or {}
     parts = [_paragraph(line) for line in headline(rows)]
     parts += [_paragraph(" ".join([expectation(entry), *about(entry)]))]
+    parts += map(_paragraph, circuits_named(rows))
     history = history_line(entry)
     parts += [_paragraph(f"History: {history}")] if history else []
     parts += [_paragraph(f"Reason: {prose(entry['reason'])}")] if entry.get("reason") else []
@@ -68,7 +86,10 @@ def _body(name: str, entry: Entry, verdict: str) -> list[str]:
     parts += [_paragraph(line) for line in beside.whole_run(entry)]
     if entry.get("faults"):
         parts += [_paragraph("The loader refused this claim:"), _code_block("\n\n".join(map(str, entry["faults"])))]
-    patterns = [_pattern(pattern, f"{name}-{place}") for place, pattern in enumerate(entry.get("patterns") or [])]
+    patterns = [
+        _pattern(pattern, f"{name}-{place}", pattern_words(pattern, prompts.get(str(pattern["prompts"])) or {}, rows))
+        for place, pattern in enumerate(entry.get("patterns") or [])
+    ]
     drawn = map(_diagram, diagrams(entry))
     evidence = "".join([*drawn, *patterns, *_figures(entry), *map(_profile, entry.get("profiles") or [])])
     if rows and verdict == "skipped":
@@ -146,17 +167,19 @@ def _numbers(row: Row) -> str:
 # -- patterns, figures, profiles ---------------------------------------------------------------------------
 
 
-def _pattern(pattern: Mapping[str, Any], name: str) -> str:
-    """A head's mean pattern over the tokens of the first prompt: a map, and tokens that shade what they attend to."""
+def _pattern(pattern: Mapping[str, Any], name: str, over: str) -> str:
+    """A head's mean pattern over the tokens of the first prompt: a map, and tokens that shade what they attend to.
+
+    ``over``: which prompts it is the mean of, and whose tokens these are.
+    """
     marks = pattern["marks"]
     caption = f"Where head {prose(pattern['head'])} looks on {code(pattern['prompts'])}"
-    mean = f"mean over {number(pattern['n'])} {'prompts' if pattern['n'] != 1 else 'prompt'}"
     tokens = "".join(_token(place, label) for place, label in enumerate(pattern["labels"]))
     strip = tag("div", tokens, class_="tokens", role="group", aria_label="Tokens of the first prompt")
     scale = tag("p", f"0{tag('span', class_='scale')}{number(pattern_top(pattern))} mean attention", class_="legend")
     rows = ";".join(",".join("" if value is None else str(value) for value in row) for row in pattern["per_mille"])
     content = [
-        tag("figcaption", inline(f"**{caption}**, {mean}.")),
+        tag("figcaption", inline(f"**{caption}**, {over}")),
         tag("p", "Hover, focus or tap a token: the tokens that it attends to are shaded, those of the check outlined.", class_="hint scripted"),
         _choices(marks, name),
         strip,
@@ -228,7 +251,10 @@ def _profile(profile: Mapping[str, Any]) -> str:
     """Where a head looks, whatever was claimed: bars by distance, and a shaded table from class to class."""
     classes = profile.get("classes") or []
     title = f"Where head {profile.get('head') or '?'} looks on {profile.get('prompts')}, whatever was claimed"
-    bos = f"Mean attention by distance from the query (BOS apart: {number(profile.get('bos'))}):"
+    over = f" over {number(profile['n'])} prompt{'s' if profile['n'] != 1 else ''}" if profile.get("n") else ""
+    bos = f"Mean attention{over} by distance from the query (BOS apart: {number(profile.get('bos'))}):"
+    claimed = claimed_distances(profile)
+    key = f"{tag('span', class_='swatch')} claimed: {escape(', '.join(claimed))}" if claimed else ""
     head = tag("tr", "".join(tag("th", text, scope="col") for text in ["from", *map(code_span, classes)]))
     rows = "".join(
         tag("tr", tag("th", code_span(query), scope="row") + "".join(map(_shaded, values)))
@@ -237,7 +263,11 @@ def _profile(profile: Mapping[str, Any]) -> str:
     )
     table = tag("table", tag("thead", head) + tag("tbody", rows), class_="classes")
     matrix = "Mean attention from each class of tokens (row) to each class (column); a row sums to 1:"
-    content = tag("p", escape(bos)) + _scrolling(profile_bars(profile) or "not measured")
+    content = (
+        tag("p", escape(bos))
+        + (tag("p", key, class_="legend") if key else "")
+        + _scrolling(profile_bars(profile) or "not measured")
+    )
     return _folded(title, content + tag("p", matrix) + _scrolling(table))
 
 

@@ -21,6 +21,9 @@ Pattern = Mapping[str, Any]
 
 LEVELS = 16  # shades of a pattern, 0 (nothing drawn) aside
 MOST_OFFSETS = 16
+_BAR = 28  # pixels from one bar of a profile to the next: sixteen fit beside a check
+_LABEL_EVERY = 5  # of a map whose cells are too small for a label each
+_AXIS_TITLE = 13  # pixels
 _MARGIN = 2.5  # percent at both ends, so that a dot at an end is whole
 
 
@@ -134,6 +137,26 @@ def label_parts(label: str) -> tuple[str, str]:
     return (token, role[:-1]) if found and role.endswith("›") else (one_line(label), "")
 
 
+def pattern_words(pattern: Pattern, prompts: Row, rows: Sequence[Row]) -> str:
+    """Over which prompts a pattern is the mean, how many the checks have where they are others, and whose tokens it shows.
+
+    As at the foot of the figures: a pattern is made of the first prompts drawn, and of those alone whose tokens stand
+    at the same places as the first one's.
+    """
+    n, same = pattern["n"], (pattern["head"], pattern["prompts"])
+    counts = sorted({row["n"] for row in rows if (row.get("head"), row.get("prompts")) == same and row.get("n")})
+    if n == prompts.get("n") and not set(counts) - {n}:
+        over = f"mean over {'all ' if n > 1 else ''}{number(n)} {'prompts' if n != 1 else 'prompt'}"
+    else:
+        over = f"mean over the {number(n)} of the first prompts that have the first one's template and its {len(pattern['labels'])} tokens"
+        if n == 1:
+            over = "the pattern of the first prompt alone"
+        if set(counts) - {n}:
+            over += f"; the check{' has' if len(counts) == 1 else 's have'} n = {words.listing(map(number, counts))}"
+    tokens = "The tokens shown are those of the first prompt; others may have other words in these places."
+    return f"{over}." if n == 1 else f"{over}. {tokens}"
+
+
 def pattern_top(pattern: Pattern) -> float:
     """The attention that has the darkest shade, as on the figures: the largest, rounded up to tenths."""
     values = [value for row in pattern["per_mille"] for value in row if value is not None]
@@ -143,26 +166,33 @@ def pattern_top(pattern: Pattern) -> float:
 def heat_map(pattern: Pattern) -> str:
     """Query rows, key columns, darker for more attention, each check's cells outlined (what it is compared with dashed)."""
     count = len(pattern["labels"])
-    size = 17 if count <= 26 else 12 if count <= 52 else 8
+    size = 17 if count <= 26 else 12 if count <= 52 else 5
     parts = (label_parts(label) if count <= 26 else label_parts(label)[:1] for label in pattern["labels"])
     labels = [" ".join(part for part in each if part) for each in parts]  # roles stand beside the tokens above, too
-    shown = [label if len(label) <= 16 else label[:15] + "…" for label in labels] if size > 8 else []
-    below = size * count + 7
-    left = 8 + round(6.3 * max(map(len, shown), default=0))
+    step = 1 if size > 5 else _LABEL_EVERY  # of a long prompt every fifth, with its place
+    shown = {k: label if len(label) <= 16 else label[:15] + "…" for k, label in enumerate(labels) if k % step == 0}
+    if step > 1:
+        shown = {k: f"{label} {k}" for k, label in shown.items()}
+    top = 2 if step == 1 else 6  # the first label is higher than its cell
+    below = top + size * count + 5
+    left = _AXIS_TITLE + 8 + round(6.3 * max(map(len, shown.values()), default=0))
     cells = tag("path", class_="visible", d="".join(f"M0 {q}h{q + 1}v1h-{q + 1}z" for q in range(count)))
     cells += "".join(_shades(pattern)) + "".join(map(_outline, range(len(pattern["marks"])), pattern["marks"]))
     cells += tag("rect", class_="at", width=count, height=1, x=0, y=0)
-    grid = tag("g", cells, class_="grid", transform=f"translate({left} 2) scale({size})")
+    grid = tag("g", cells, class_="grid", transform=f"translate({left} {top}) scale({size})")
     texts = "".join(
-        tag("text", escape(text), x=left - 5, y=round(2 + size * (k + 0.5), 1), text_anchor="end")
+        tag("text", escape(text), x=left - 5, y=round(top + size * (k + 0.5), 1), text_anchor="end")
         + tag("text", escape(text), transform=f"translate({round(left + size * (k + 0.5), 1)} {below}) rotate(90)")
-        for k, text in enumerate(shown)
+        for k, text in shown.items()
     )
-    width, height = left + size * count + 4, size * count + (left if shown else 4)
+    middle = round(size * count / 2)
+    texts += tag("text", "query (looks)", transform=f"translate(7 {top + middle}) rotate(-90)", class_="axis")
+    width, height = left + size * count + 4, top + size * count + left
+    texts += tag("text", "key (is looked at)", x=left + middle, y=height - 7, class_="axis")
     said = f"mean attention pattern of head {pattern['head']} on {pattern['prompts']}: query rows, key columns"
     return tag(
         "svg", grid + texts, class_="heat", viewBox=f"0 0 {width} {height}", role="img", aria_label=said,
-        style=f"width:100%;max-width:{width}px;min-width:{round(0.8 * width)}px",
+        style=f"width:100%;max-width:{width}px;min-width:{round(0.75 * width)}px",
     )  # fmt: skip
 
 
@@ -202,21 +232,52 @@ def _edges(cells: Sequence[Sequence[int]]) -> str:
 
 
 def profile_bars(profile: Mapping[str, Any]) -> str:
-    """Mean attention by distance from the query, a bar each with its number; distances that a check names stand out."""
+    """Mean attention by distance from the query, a bar each with its number; distances that a check names stand out.
+
+    The numbers are short, so that neighbours stay apart, and whole under the mouse; dots stand where distances are left out.
+    """
     offsets, marked = profile.get("offsets") or [], set(profile.get("marked") or [])
     chosen = [k for k, value in enumerate(offsets) if value is not None and (k < MOST_OFFSETS or k in marked)]
     if not chosen:
         return ""
-    width, tall = 38, 70
+    tall, x = 70, 0
     top = max(offsets[k] for k in chosen) or 1.0
     bars = []
     for place, back in enumerate(chosen):
-        height, x = round(tall * offsets[back] / top, 1), place * width
-        y, middle, name = round(14 + tall - height, 1), x + width / 2, "bar marked" if back in marked else "bar"
-        bars.append(tag("rect", x=x + 5, y=y, width=width - 10, height=height, class_=name))
-        bars.append(tag("text", number(offsets[back]), x=middle, y=round(y - 4, 1), text_anchor="middle"))
-        bars.append(tag("text", f"n-{back}" if back else "itself", x=middle, y=tall + 28, text_anchor="middle"))
+        if place and back != chosen[place - 1] + 1:
+            bars.append(tag("text", "…", x=x + _BAR / 4, y=tall + 28, text_anchor="middle"))
+            x += _BAR // 2
+        height = round(tall * offsets[back] / top, 1)
+        y, middle, claimed = round(14 + tall - height, 1), x + _BAR // 2, back in marked
+        name, told = ("bar marked", "claimed") if claimed else ("bar", None)
+        if claimed:  # a band, for the bar may be too low to be seen
+            bars.append(tag("rect", x=x, y=0, width=_BAR, height=tall + 34, class_="band"))
+        whole = tag("title", escape(f"{_distance_name(back)}: {number(offsets[back])}"))
+        bars.append(tag("rect", whole, x=x + 4, y=y, width=_BAR - 8, height=height, class_=name))
+        bars.append(
+            tag("text", escape(_short(offsets[back])), x=middle, y=round(y - 4, 1), text_anchor="middle", class_=told)
+        )
+        bars.append(tag("text", _distance_name(back), x=middle, y=tall + 28, text_anchor="middle", class_=told))
+        x += _BAR
     return tag(
-        "svg", "".join(bars), class_="bars", width=width * len(chosen), height=tall + 34, role="img",
+        "svg", "".join(bars), class_="bars", width=x, height=tall + 34, role="img",
         aria_label=f"mean attention of head {profile.get('head')} by distance from the query",
     )  # fmt: skip
+
+
+def claimed_distances(profile: Mapping[str, Any]) -> list[str]:
+    """The distances that a check names with their values, "n-4 (0.131)", for the legend above the bars."""
+    offsets: Sequence[float | None] = profile.get("offsets") or []
+    return [
+        f"{_distance_name(back)} ({'no value' if back >= len(offsets) or offsets[back] is None else number(offsets[back])})"
+        for back in sorted(set(profile.get("marked") or []))
+    ]
+
+
+def _distance_name(back: int) -> str:
+    return f"n-{back}" if back else "self"
+
+
+def _short(value: float) -> str:
+    """A share in at most four letters: "0.13", "<.01" for what would be rounded to nothing."""
+    return "0" if value == 0 else "<.01" if value < 0.005 else "1" if value == 1 else f"{value:.2f}"

@@ -18,8 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from circuits.report import beside, words
-from circuits.report.front_page import ARMS, READING, beyond_text, not_as_expected, refuted_table
-from circuits.report.html_claim import claim_section, pill, section_id
+from circuits.report.front_page import (
+    ARMS,
+    READING,
+    beyond_text,
+    not_as_expected,
+    others,
+    refuted_table,
+    tally,
+    tested,
+)
+from circuits.report.html_claim import claim_section, section_id, verdict_pill
 from circuits.report.html_marks import interval_mark
 from circuits.report.html_text import block, code_span, escape, inline, tag
 from circuits.report.memo import Memo
@@ -36,6 +45,7 @@ from circuits.report.pages import (
     history_line,
     known_negative,
     rank_text,
+    subject,
     verdict_of,
 )
 from circuits.report.provenance import how_to_reproduce, runs_and_models
@@ -50,12 +60,19 @@ EXACT = 700.0
 _MOST_CARDS = 6
 _FIRST = ("refuted", "inconclusive", "unmeasurable", "supported", "observed", "invalid", "skipped")
 _FIGURE = re.compile(r'<img src="(figures/[\w.+-]+\.png)"')
-_READING_MARKS = (
-    "In the drawings the dot is the estimate, the bar its interval, and shaded is what meets the bound. Thin is the "
-    "interval corrected for the number of checks, which decides a refutation; dashed the value under uniform attention; "
-    "a diamond a value reported elsewhere. **Evidence** is the claim's e-value, for it where it is supported and against "
-    'it elsewhere: at 40 or more a verdict at 95% confidence stands, and 1 says nothing, and "exact" '
-    "is a fact about the weights or about all the prompts that there are."
+_LEGEND = (
+    "In the drawings the dot is the estimate, the bar its interval, and shaded is what meets the bound. **Evidence** is the "
+    "claim's e-value, for it where it is supported and against it elsewhere: at 40 or more a verdict at 95% confidence stands, "
+    'and 1 says nothing; "exact" is a fact about the weights or about all the prompts that there are.'
+)
+_MORE_MARKS = (
+    "In the drawings thin is the interval corrected for the number of checks, which decides a refutation; dashed the value under "
+    "uniform attention; a diamond a value reported elsewhere."
+)
+_ON_PAPER = "Of the claims whose sections were open when this was printed the checks follow."
+_ROWS = (
+    "A row shows the check that decides its claim: of a refuted claim the strongest refutation, of a supported one the check whose "
+    "interval lies nearest to its bound. *and 3 more* counts the others, which stand in the claim's section below."
 )
 
 Suites = Mapping[str, Sequence[Entry]]
@@ -72,17 +89,21 @@ def html_page(record: Mapping[str, Any], suites: Suites, memo: Memo, inputs: Map
     table = memo.text("html claims", list(inputs.items()), partial(_claims, placed))
     sections = [
         memo.text(f"html {file}", [inputs[file], models], partial(_suite, file, group, models))
-        for file, group in suites.items()
+        for file, group in sorted(suites.items(), key=lambda each: not tested(each[1]))  # what was skipped comes last
     ]
     whole = beside.discoveries(entries)
+    paper = tag("p", _ON_PAPER, class_="paper from") if entries else ""
     body = [
-        tag("header", tag("h1", TITLE) + tag("p", _in_short(entries), class_="lead") + _tally(entries)),
+        tag("header", tag("h1", TITLE) + tag("div", _in_short(entries), class_="lead") + _tally(entries)),
         *(block(part) for part in not_as_expected(_with_files(placed))),
         _cards(placed),
-        tag("section", tag("h2", "All claims") + _filter(placed) + table, class_="all"),
+        tag("section", tag("h2", "All claims") + _about_rows(entries) + _filter(placed) + table + paper, class_="all"),
         _part("The run as a whole", block(whole)) if whole is not None else "",
         *sections,
-        _part("How to read this", block(READING) + tag("p", inline(_READING_MARKS)) + tag("p", inline(CONVENTIONS))),
+        _part(
+            "How to read this",
+            block(READING) + tag("p", inline(f"{_LEGEND} {_MORE_MARKS}")) + tag("p", inline(CONVENTIONS)),
+        ),
         _part("Where the numbers come from", block(runs_and_models(record))),
         _part("How to reproduce it", block(how_to_reproduce(record))) if entries else "",
     ]
@@ -137,14 +158,37 @@ def _with_files(placed: Sequence[Placed]) -> list[Entry]:
 
 
 def _in_short(entries: Sequence[Entry]) -> str:
-    models = sorted({str(entry["model"]) for entry in entries if entry.get("model")})
+    """How many claims were tested, why the others were not, and that refutations are known negatives where they are."""
     if not entries:
-        return "No claim has been tested yet."
-    claims = sum(map(is_claim, entries))
-    count = f"{number(claims)} {'claim' if claims == 1 else 'claims'}"
-    about = f"{count} about {', '.join(map(code_span, models))}" if models else count
-    outside = suites_at_fault(entries)
-    return f"{about}; {outside}" if outside else about
+        return tag("p", "No claim has been tested yet.")
+    found, claims = tested(entries), sum(map(is_claim, entries))
+    models = sorted({str(entry["model"]) for entry in found if entry.get("model")})
+    on = f", on {words.listing(map(code_span, models))}" if models else ""
+    count = tag("b", f"{number(len(found))} of {number(claims)} {'claim' if claims == 1 else 'claims'}")
+    sentences = [f"{count} {'was' if len(found) == 1 else 'were'} tested{on}.", *_left_out(entries)]
+    sentences += [f"{suites_at_fault(entries)}."] if suites_at_fault(entries) else []
+    refuted = [entry for entry in entries if verdict_of(entry) == "refuted"]
+    surprising = sum(entry.get("met") is False for entry in refuted)
+    known = "known negatives: claims known to be false, kept to show that the tests can fail"
+    told = f"None of the {number(len(refuted))} refutations is a surprise: they are {known}." if refuted else ""
+    if len(refuted) == 1:
+        told = "The one refutation is no surprise: it is a known negative: a claim known to be false."
+    if surprising:
+        were = "refuted claim was" if len(refuted) == 1 else f"refuted claims {'was' if surprising == 1 else 'were'}"
+        told = f"{number(surprising)} of {number(len(refuted))} {were} expected to hold"
+        told += f"; the others are {known}." if surprising < len(refuted) else "."
+    return tag("p", " ".join(sentences)) + (tag("p", told) if told else "")
+
+
+def _left_out(entries: Sequence[Entry]) -> list[str]:
+    """How many claims were skipped, with the reason where all share one, and how many were refused."""
+    skipped = [entry for entry in entries if verdict_of(entry) == "skipped"]
+    reasons = {str(entry.get("reason") or "").partition(";")[0] for entry in skipped}
+    reason = f" ({escape(*reasons)})" if len(reasons) == 1 and any(reasons) else ""
+    invalid = sum(verdict_of(entry) == "invalid" for entry in filter(is_claim, entries))
+    parts = [f"{number(len(skipped))} {'was' if len(skipped) == 1 else 'were'} skipped{reason}"] if skipped else []
+    parts += [f"{number(invalid)} {'was' if invalid == 1 else 'were'} refused by the loader"] if invalid else []
+    return [f"{', '.join(parts)}."] if parts else []
 
 
 def _tally(entries: Sequence[Entry]) -> str:
@@ -152,12 +196,17 @@ def _tally(entries: Sequence[Entry]) -> str:
     claims = [entry for entry in entries if is_claim(entry)]
     counts = Counter(map(verdict_of, claims))
     missed = Counter(verdict_of(entry) for entry in claims if entry.get("met") is False)
+    known = sum(verdict_of(entry) == "refuted" and known_negative(entry) for entry in claims)
     found = [verdict for verdict in VERDICTS if counts[verdict]]
     shares = "".join(tag("span", class_=verdict, style=f"flex-grow:{counts[verdict]}") for verdict in found)
     tiles = ""
     for verdict in found:
         unmet = missed[verdict]
-        met = f"{number(unmet)} not as expected" if unmet else "" if verdict == "skipped" else "all as expected"
+        met = (
+            f"{number(unmet)} not as expected" if unmet else "not tested" if verdict == "skipped" else "all as expected"
+        )
+        if verdict == "refuted" and not unmet and known == counts[verdict]:
+            met = "all known negatives" if known > 1 else "a known negative"
         told = tag("b", number(counts[verdict])) + tag("span", verdict) + tag("small", met)
         name = f"tile {verdict}{' unmet' if unmet else ''}"
         tiles += tag("li", tag("a", told, href=f"#verdict={verdict}", class_=name))
@@ -175,8 +224,9 @@ def _cards(placed: Sequence[Placed]) -> str:
     more = tag("details", summary + block(refuted_table(_with_files(rest))), class_="more") if rest else ""
     content = (
         tag("h2", "Strongest refutations")
+        + tag("p", inline(_LEGEND), class_="from")
+        + tag("details", tag("summary", "Their order, and what an arm is") + block(ARMS), class_="more from")
         + tag("ul", cards, class_="cards")
-        + tag("div", block(ARMS), class_="from")
         + more
     )
     return tag("section", content, class_="strongest", id="strongest-refutations")
@@ -232,42 +282,57 @@ def _order(entry: Entry) -> tuple[int, tuple[bool, bool, float]]:
     return _FIRST.index(verdict), by
 
 
-_COLUMNS = ("verdict", "claim", "suite", "heads", "against its bound", "estimate", "bound", "n", "evidence")
-_SORTED = {"verdict", "claim", "suite", "heads", "estimate", "n", "evidence"}
+def _about_rows(entries: Sequence[Entry]) -> str:
+    """What a row shows; and how to read its drawing, where no card above has said it."""
+    said = any(verdict_of(entry) == "refuted" for entry in entries)
+    return tag("p", inline(_ROWS if said else f"{_ROWS} {_LEGEND}"), class_="from") if entries else ""
+
+
+_COLUMNS = ("verdict", "claim", "suite", "head or part", "against its bound", "estimate", "bound", "n", "evidence")
+_SORTS = [  # for a phone, which has no room for the headings
+    ("verdict", "by verdict"), ("claim", "by claim"), ("suite", "by suite"), ("head", "by head or part"),
+    ("-estimate", "largest estimate first"), ("estimate", "smallest estimate first"), ("-n", "largest n first"),
+    ("n", "smallest n first"), ("-evidence", "most evidence first"), ("evidence", "least evidence first"),
+]  # fmt: skip
+_SORTED = {"verdict", "claim", "suite", "head or part", "estimate", "n", "evidence"}
 
 
 def _claims(placed: Iterable[Placed]) -> str:
-    head = "".join(tag("th", name, scope="col", data_sort=name if name in _SORTED else None) for name in _COLUMNS)
+    head = "".join(
+        tag("th", name, scope="col", data_sort=name.split()[0] if name in _SORTED else None) for name in _COLUMNS
+    )
     rows = "\n".join(_claim_row(file, entry) for file, entry in placed)
     table = tag("table", tag("thead", tag("tr", head)) + tag("tbody", rows), id="claims")
     return tag("div", table, class_="scroll wide-table", tabindex="0", role="region", aria_label="All claims")
 
 
 def _claim_row(file: str, entry: Entry) -> str:
-    verdict = verdict_of(entry)
-    rows = [row for row in entry.get("checks") or [] if row.get("estimate") is not None]
-    shown = rows if len(rows) <= 4 else rows[:3]
-    more = [f"and {len(rows) - 3} more"] if len(rows) > 4 else []
-    estimates = [*map(estimate_with_interval, shown), *more]
-    marks = "".join(map(interval_mark, shown))
+    """A claim by the one check that decides it, as on the front page: its bar, estimate and bound are of that check alone."""
+    verdict, rows = verdict_of(entry), entry.get("checks") or []
+    row: Mapping[str, Any] = deciding(rows) or {}
+    measured = row.get("estimate") is not None
+    a_map = not measured and any(each.get("points") for each in rows)
+    told = inline(estimate_with_interval(row)) if measured else "a map" if a_map else "not measured"
+    sizes = [size for size in (effect_text(row), _rank(row)) if measured and size != DASH]
+    sizes += [others(rows)] if others(rows) and (measured or a_map) else []
     link = tag("a", escape(entry.get("claim") or claim_name(entry)), href=f"#{section_id(file, entry)}")
     unmet = tag("span", "not as expected", class_="unmet") if entry.get("met") is False else ""
     history = tag("small", inline(history_line(entry))) if history_line(entry) else ""
-    told = dict.fromkeys(size for row in shown for size in (effect_text(row), _rank(row)) if size != DASH)
-    sizes = "".join(tag("small", inline(size)) for size in told)
     cells = {
-        "verdict": pill(verdict, vacuous=bool(entry.get("vacuous"))) + unmet,
+        "verdict": verdict_pill(entry) + unmet,
         "claim": link + tag("code", escape(claim_name(entry)), class_="id") + history,
-        "suite": escape(entry.get("suite") or file) + tag("small", escape(entry.get("model") or DASH)), "heads": _heads(entry),
-        "against its bound": marks or DASH, "estimate": ("<br>".join(map(inline, estimates)) or "not measured") + sizes,
-        "bound": "<br>".join(dict.fromkeys(inline(bound_text(row)) for row in shown)) or DASH,
-        "n": ", ".join(dict.fromkeys(map(counted, shown))) or DASH, "evidence": evidence_text(entry),
+        "suite": escape(entry.get("suite") or file) + tag("small", escape(entry.get("model") or DASH)),
+        "head or part": inline(subject(row)) or _heads(entry),
+        "against its bound": interval_mark(row) or DASH, "estimate": told + "".join(tag("small", inline(size)) for size in sizes),
+        "bound": inline(bound_text(row)) if measured else DASH,
+        "n": counted(row) if measured else DASH, "evidence": evidence_text(entry),
     }  # fmt: skip
-    first = rows[0] if rows else {}
+    heads = [str(head) for head in entry.get("heads") or []]  # of all checks, so that the filter finds them
     return tag(
         "tr", "".join(tag("td", cells[name], class_=f"c-{name.split()[0]}") for name in _COLUMNS), class_=f"v-{verdict}",
         data_for=section_id(file, entry), data_verdict=verdict, data_suite=file, data_model=entry.get("model") or "",
-        data_estimate=first.get("estimate"), data_n=first.get("n"),
+        data_words=" ".join(heads) or None,
+        data_estimate=row.get("estimate"), data_n=row.get("n"),
         data_evidence=f"{evidence(entry):.6g}" if evidence(entry) > -math.inf else None, data_outside=not is_claim(entry),
     )  # fmt: skip
 
@@ -293,15 +358,17 @@ def _filter(placed: Sequence[Placed]) -> str:
         _select("verdict", [(verdict, verdict) for verdict in VERDICTS if verdict in found]),
         _select("suite", sorted(suites.items(), key=lambda pair: pair[1])),
         _select("model", [(model, model) for model in models]),
+        _select("sort", _SORTS, "as listed", class_="sorter"),
         tag("button", "show all", type="reset"),
+        tag("button", "open or close these", type="button", class_="opener"),
         tag("output"),
     ]
     return tag("form", "".join(fields), id="filter", class_="scripted", role="search", aria_label="Filter the claims")
 
 
-def _select(name: str, choices: Iterable[tuple[str, str]]) -> str:
-    options = "".join(tag("option", escape(text), value=value) for value, text in [("", "any"), *choices])
-    return tag("label", f"{name} " + tag("select", options, name=name))
+def _select(name: str, choices: Iterable[tuple[str, str]], none: str = "any", **attributes: str) -> str:
+    options = "".join(tag("option", escape(text), value=value) for value, text in [("", none), *choices])
+    return tag("label", f"{name} " + tag("select", options, name=name), **attributes)
 
 
 # -- a suite ---------------------------------------------------------------------------------------------
@@ -310,9 +377,9 @@ def _select(name: str, choices: Iterable[tuple[str, str]]) -> str:
 def _suite(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
     """A suite's scope, the sections of its claims in the order of its file, and how the intervals were made."""
     title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
-    heading = tag("h2", escape(title)) + tag("p", code_span(file), class_="from")
-    tested = tag("summary", "What was tested, and what was not") + block(scope(entries, models))
-    about = tag("details", tested, class_="more")
+    heading = tag("h2", escape(title)) + tag("p", f"{code_span(file)}: {tally(entries)}", class_="from")
+    asked = tag("summary", "What was tested, and what was not") + block(scope(entries, models))
+    about = tag("details", asked, class_="more")
     claims = "\n".join(claim_section(file, entry) for entry in entries)
     made = how_made(entries)
     how = tag("details", tag("summary", TITLE_OF_METHODS) + block(made), class_="more") if made else ""

@@ -8,7 +8,7 @@
   const sectionOf = new Map(rows.map((row) => [row, document.getElementById(row.dataset.for)]));
   const isClaim = (row) => !("outside" in row.dataset); // faults outside a suite's claims have a row, but are no claim
   const claims = rows.filter(isClaim).length;
-  const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+  const texts = new Map(rows.map((row) => [row, `${row.textContent} ${row.dataset.words ?? ""}`.toLowerCase()]));
   let order = { by: "", down: false };
   document.documentElement.classList.add("js");
 
@@ -24,6 +24,9 @@
     const found = typeof x === "number" ? x - y : x.localeCompare(y, "en", { numeric: true });
     return order.down ? -found : found;
   }
+
+  const sortText = () => (order.down ? "-" : "") + order.by;
+  const orderOf = (text) => ({ by: text.replace(/^-/, ""), down: text.startsWith("-") });
 
   function apply() {
     const chosen = Object.fromEntries(FIELDS.map((name) => [name, form.elements[name].value]));
@@ -41,13 +44,14 @@
       if (head.dataset.sort === order.by) head.ariaSort = order.down ? "descending" : "ascending";
       else head.removeAttribute("aria-sort");
     }
+    form.elements.sort.value = sortText();
     form.querySelector("output").value = shown === claims ? `${shown} claims` : `${shown} of ${claims} claims`;
   }
 
   function remember() {
     const state = new URLSearchParams();
     for (const name of FIELDS) if (form.elements[name].value) state.set(name, form.elements[name].value);
-    if (order.by) state.set("sort", (order.down ? "-" : "") + order.by);
+    if (order.by) state.set("sort", sortText());
     history.replaceState(null, "", "#" + state);
     apply();
   }
@@ -57,7 +61,7 @@
     if (hash && !hash.includes("=")) return reveal(decodeURIComponent(hash));
     const state = new URLSearchParams(hash), sort = state.get("sort") ?? "";
     for (const name of FIELDS) form.elements[name].value = state.get(name) ?? "";
-    order = { by: sort.replace(/^-/, ""), down: sort.startsWith("-") };
+    order = orderOf(sort);
     if (!all("th[data-sort]", table).some((head) => head.dataset.sort === order.by)) order.by = "";
     apply();
     if (hash && state.has("verdict")) table.closest("section").scrollIntoView({ behavior: "instant" });
@@ -85,7 +89,15 @@
         remember();
       });
     }
-    form.addEventListener("input", remember);
+    form.addEventListener("input", (event) => {
+      if (event.target.name === "sort") order = orderOf(event.target.value);
+      remember();
+    });
+    const opener = form.querySelector(".opener"); // what is open is printed
+    opener.addEventListener("click", () => {
+      const shown = all("details.claim:not([hidden])"), open = !shown.every((each) => each.open);
+      shown.forEach((each) => { each.open = open; });
+    });
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => setTimeout(() => { order = { by: "", down: false }; remember(); }));
     addEventListener("hashchange", restore);
@@ -116,7 +128,6 @@
     tokens.forEach((token, key) => {
       const weight = key <= query ? (values[query][key] ?? 0) / top : 0, cell = `${query}-${key}`;
       token.style.setProperty("--w", weight.toFixed(3));
-      token.classList.toggle("strong", weight > 0.55);
       token.classList.toggle("query", key === query);
       token.classList.toggle("later", key > query);
       token.classList.toggle("cell", cells[mark].has(cell));
@@ -163,9 +174,4 @@
   const start = (section) => { if (section.open) all(".pattern", section).forEach(begin); };
   document.addEventListener("toggle", (event) => { if (event.target.matches?.(".claim")) start(event.target); }, true);
   all("details.claim[open]").forEach(start);
-
-  // -- printing: what is closed would be left out ----------------------------------------------------------------
-  let opened = [];
-  addEventListener("beforeprint", () => { opened = all("details:not([open])"); opened.forEach((each) => { each.open = true; }); });
-  addEventListener("afterprint", () => { opened.forEach((each) => { each.open = false; }); opened = []; });
 })();
