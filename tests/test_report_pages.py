@@ -204,7 +204,10 @@ def run_with(**more: Any) -> dict[str, Any]:
 
 
 def commands(front: str) -> list[str]:
-    return front.partition("## How to reproduce it")[2].partition("```sh\n")[2].partition("\n```")[0].splitlines()
+    """The commands as a shell reads them: a line that goes on is one with the next."""
+    block = front.partition("## How to reproduce it")[2].partition("```sh\n")[2].partition("\n```")[0]
+    assert max(map(len, block.splitlines())) <= 70  # paper and a phone hold them
+    return re.sub(r" \\\n +", " ", block).splitlines()
 
 
 def test_the_front_page_says_how_to_repeat_the_run(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from circuits.report import words
@@ -27,6 +27,7 @@ _FRESH = (
 _FDR = "Alone it is a run of one claim, which `--circuit-fdr` may settle on fewer prompts."
 _DIR = "DIR is the folder or file with the weights whose digest stands above."
 _MOST_FILES = 3
+_WIDTH = 64
 _SHORT_COMMIT = 12
 
 
@@ -126,11 +127,21 @@ def _commands(run: Mapping[str, Any], entries: Mapping[str, Entry]) -> str:
     lines = [f"git checkout {commit}"] if commit else []
     pins = [f'"{name}=={_release(run[key])}"' for key, name in _PACKAGES.items() if run.get(key)]
     package = "-e ." if run.get("checkout") else f'"{_package(run)}"'
-    lines.append(" ".join(["pip install", package, *pins]))
+    lines.append(_wrapped(["pip install", package, *pins]))
     places = _places(file_of(name, entry) for name, entry in entries.items())
-    lines.append(" ".join(["pytest", *places, *_options(run)]))
+    lines.append(_wrapped(["pytest", *places, *_options(run)]))
     block = "```sh\n" + "\n".join(lines) + "\n```"
     return "\n\n".join([block, *_gaps(run, commit, plus)])
+
+
+def _wrapped(words_of: Sequence[str]) -> str:
+    """A command on lines that paper and a phone hold, each but the last with the shell's mark that it goes on."""
+    lines = [""]
+    for word in words_of:
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > _WIDTH:
+            lines.append(" ")
+        lines[-1] += f"{' ' if lines[-1] else ''}{word}"
+    return " \\\n".join(lines)
 
 
 def _package(run: Mapping[str, Any]) -> str:
