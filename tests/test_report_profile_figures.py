@@ -153,14 +153,14 @@ def test_shapes_that_do_not_fit_are_errors(tmp_path: Path, figure: Any, message:
 def test_a_profile_tells_its_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Claimed distances with their values, BOS, what lies farther than is shown, and the cells of the table."""
     offsets = np.zeros(60)
-    offsets[[3, 7, 55]] = 0.5, 0.25, 0.125
+    offsets[[3, 7, 55]] = 0.5, 0.25, 0.045
     matrix = np.array([[1.0, 0.0], [0.123, 0.877]])
     figure = profile(offsets=offsets, marked=(7, 99), classes=("bos", "other"), matrix=matrix)
     _, words = words_of(figure, monkeypatch, tmp_path / "x.png")
     text = "\n".join(words)
     assert "claimed: n-7 (0.25), n-99 (no value)" in words
     assert {"0.50", "0.25", "1", "0", ".12", ".88"} <= set(words)
-    assert "farther, to 59: at most 0.12 (at 55)" in text
+    assert "not drawn (40 to 59): at most 0.04 (at 55)" in text
     assert "to BOS, which is not among the bars: 0.40" in text
 
 
@@ -173,6 +173,59 @@ def test_claimed_bars_have_the_colour_of_claims(tmp_path: Path, monkeypatch: pyt
     assert [bar.get_height() for bar in bars] == np.linspace(0.3, 0.0, 6).tolist()
     orange = [bar.get_facecolor() == to_rgba(profile_figures.CLAIMED) for bar in bars]
     assert orange == [False, False, True, False, True, False]
+
+
+def bars_of(axes: Any) -> dict[float, float]:
+    """The height of each bar by where it stands."""
+    return {round(bar.get_x() + bar.get_width() / 2, 6): bar.get_height() for bar in axes.containers[0]}
+
+
+@pytest.mark.parametrize(
+    ("count", "peaks", "marked", "drawn"),
+    [
+        (100, {49: 0.87}, (48, 49), {48, 49}),
+        (100, {49: 0.87}, (), {49}),
+        (100, {0: 0.5, 99: 0.2}, (70,), {0, 70, 99}),
+        (41, {40: 0.01}, (), {40}),
+        (120, dict.fromkeys((50, 70, 90, 110), 0.06), (45, 100, 130), {45, 50, 70, 90, 100, 110}),
+        (40, {39: 0.9}, (39,), {39}),
+    ],
+)
+def test_claimed_distances_and_the_largest_value_are_drawn(
+    count: int, peaks: dict[int, float], marked: tuple[int, ...], drawn: set[int], tmp_path: Path, monkeypatch: Any
+) -> None:
+    """However far they lie: behind a break of the axis, at their own place, with their own number below."""
+    offsets = np.full(count, 0.001)
+    offsets[list(peaks)] = list(peaks.values())
+    canvas, words = words_of(profile(offsets=offsets, marked=marked), monkeypatch, tmp_path / "x.png")
+    axes, near = canvas.axes[0], profile_figures._stretches([(offsets, marked)])[0]
+    shown = {d: height for stretch in profile_figures._stretches([(offsets, marked)]) for d, height in
+             zip(stretch, offsets[stretch.start : stretch.stop], strict=False)}  # fmt: skip
+    assert drawn <= set(shown)
+    assert list(bars_of(axes).values()) == list(shown.values())
+    assert max(shown.values()) == offsets.max() < axes.get_ylim()[1]
+    assert len(near) >= 10, "the first distances are never left out"
+    hidden = count - len(shown)
+    assert any("not drawn (" in text for text in words) == (hidden > 0)
+    (ticks,) = [artist for artist in axes.artists if type(artist).__name__ == "TickWords"]
+    places = dict(zip(ticks.words, ticks.places, strict=True))
+    best = str(int(offsets.argmax()))
+    assert bars_of(axes)[places[best]] == offsets.max() if best in places else int(best) < len(near)
+
+
+def test_an_axis_without_far_distances_is_not_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bars stand at their own number where all have room, and a break has two strokes at the foot of the axis."""
+    canvas, _ = words_of(profile(distances=40), monkeypatch, tmp_path / "x.png")
+    assert list(bars_of(canvas.axes[0])) == list(range(40))
+    assert not canvas.axes[0].lines
+    monkeypatch.undo()
+    offsets = np.zeros(80)
+    offsets[60] = 0.5
+    canvas, _ = words_of(profile(offsets=offsets), monkeypatch, tmp_path / "y.png")
+    strokes = [line for line in canvas.axes[0].lines if line.get_color() == "black"]
+    assert len(strokes) == 2
+    before, after = sorted(float(np.mean(line.get_xdata())) for line in strokes)
+    assert not [place for place in bars_of(canvas.axes[0]) if before - 0.3 < place < after + 0.3]
 
 
 @pytest.mark.parametrize("count", [1, 12, 40])
