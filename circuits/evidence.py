@@ -217,7 +217,8 @@ def _map_of(
     most, why_beside = ordered[:1], f"the {extreme} of all heads"
     why = "claimed"
     if check.any:
-        chosen, why = [p for p in candidates(cell, here) if bound.holds(float(values[p]))], "heads that meet the bound"
+        chosen = [p for p in candidates(cell, here) if bound.holds(float(values[p]))]
+        why = "estimates that meet the bound"  # of which the intervals may cross it: no verdict on the heads
     else:
         named = [cell.head] if cell.head is not None else check.heads or _ablated(check.what)
         chosen = [(head.layer, head.head) for head in named if head.head is not None]
@@ -237,6 +238,7 @@ def _map_of(
     path = here.draw(drawn, f"score-{digest(about)[:16]}")
     outlined = ", ".join(f"{layer}.{head}" for layer, head in places[:12]) + (" and more" if len(places) > 12 else "")
     alt = f"{title}{on} by layer and head, {outlined or 'no head'} outlined"
+    alt += f" ({why})" if check.any and outlined else ""
     if beside:
         alt += f", and {', '.join(f'{layer}.{head}' for layer, head in beside[:12])} as {why_beside}"
     return _drawn(path, alt)

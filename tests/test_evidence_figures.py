@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
-from circuits.report.figure_words import foot, known_distances
+from circuits.report.figure_words import few, foot, known_distances
 
 HEAD = """suite: s
 model: reference
@@ -266,6 +266,28 @@ def test_effects_are_told_without_the_yaml(tmp_path: Path) -> None:
         "keep_only" not in figure.title and "ablate:" not in figure.title for figure in (plain, enough, needed, both)
     )
     assert {figure.foot for figure in (plain, enough, needed, both)} == {"reference, 8 prompts, seed 0"}
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("6.1, 18.6, 20.4", "6.1, 18.6, 20.4"),
+        ("6.1, 18.6, 20.4, 20.5", "6.1, 18.6 and 2 more heads"),
+        ("6.1, MLP0, MLP1, MLP2", "6.1, MLP0 and 2 more MLPs"),
+        ("6.1, 18.6, 20.4, MLP2", "6.1, 18.6 and 2 more parts"),
+    ],
+)
+def test_many_components_are_told_by_the_first_ones(named: str, told: str) -> None:
+    """How many more there are is said in words: "+ 2" could be read as a sum."""
+    assert few(named) == told
+
+
+def test_a_map_of_some_head_outlines_estimates_and_judges_no_head(tmp_path: Path) -> None:
+    """An estimate that meets the bound may have an interval that crosses it."""
+    found, (row,) = drawn(tmp_path, checks("heads: {any: all}, score: induction, at_least: 0.1", prompts="repeats"))
+    (figure,) = of_kind(found, "ScoreFigure")
+    assert (figure.outlined, figure.claimed) == ("estimates that meet the bound", ((2, 0),))
+    assert row["figure"]["alt"].endswith("2.0 outlined (estimates that meet the bound)")
 
 
 def test_no_head_is_called_the_highest_beside_one_that_is_as_high(tmp_path: Path) -> None:

@@ -241,6 +241,28 @@ def test_the_claimed_head_is_told_apart_from_the_highest() -> None:
     assert [text.get_text().strip() for text in axes.texts] == ["1.1: 0.25", "3.3: 0.5", "5.0: 0.75"]
 
 
+@pytest.mark.parametrize(
+    ("bound", "claimed", "marks", "told"),
+    [
+        ("at_least 0.5", ((1, 1),), [0.5], "claimed (at least 0.5: the line on the scale)"),
+        ("between 25% and 50%", ((1, 1),), [0.25, 0.5], "claimed (between 25% and 50%: the line on the scale)"),
+        ("at_most 40", ((1, 1),), [], "claimed (at most 40)"),
+        ("top 1", ((1, 1),), [], "claimed (top 1)"),
+        ("at_least 0.5", (), [0.5], "the bound (at least 0.5: the line on the scale)"),
+    ],
+)
+def test_the_line_on_the_scale_is_explained(
+    bound: str, claimed: tuple[tuple[int, int], ...], marks: list[float], told: str
+) -> None:
+    """The legend says that the bound is the line on the scale where there is one, in words and not as YAML has it."""
+    values = np.array([[0.0, 2.0], [0.1, 0.2]])
+    canvas = score_canvas(score(values=values, claimed=claimed, bound=bound))
+    (axes,) = canvas.axes
+    (scale,) = [artist for artist in axes.artists if type(artist).__name__ == "Scale"]
+    assert scale.marked == marks
+    assert [text.get_text() for text in canvas.legends[0].get_texts()] == [told]
+
+
 def test_a_legend_says_what_is_compared_and_not_drawn() -> None:
     """The other head of a comparison is in the legend, with nothing beside it that could be looked for in the map."""
     words = "compared with any -> n-1 of head 9.2: not drawn here"

@@ -341,8 +341,8 @@ def test_nothing_and_the_whole_have_a_line(
 
 
 def test_labels_and_words_of_effects_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A label of three lines is not cut; what is said below the title and under the axis is there."""
-    label = "number_circuit, normalised: (F(C)-F(0))/(F(M)-F(0)) without 6.1, 20.4 + 5"
+    """A label of four lines is not cut; what is said below the title and under the axis is there."""
+    label = "number_circuit, normalised: (F(C)-F(0))/(F(M)-F(0)) without 6.1, 20.4 and 5 more heads"
     figure = effects(
         rows=((label, 0.5, 0.4, 0.6, "claimed"),), detail="F: the mean", quantity="share of $x: " + "word " * 20
     )

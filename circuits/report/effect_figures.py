@@ -155,7 +155,7 @@ def loss_map_canvas(figure: LossMapFigure) -> Figure:
     if figure.method and (kind == "ablation").any():
         detail += f"; a point named by components is the model without them ({figure.method} ablation)"
     put_title(canvas, figure.title, detail + (f"; {left_out} without numbers left out" if left_out else ""), WIDTH)
-    named = [(shorten(point[0], 26), x, y) for point, (x, y) in zip(kept, xy.tolist(), strict=True)]
+    named = [(shorten(point[0], 30), x, y) for point, (x, y) in zip(kept, xy.tolist(), strict=True)]
     _place_labels(canvas, axes, named, clean.tolist())
     return canvas
 
@@ -217,7 +217,7 @@ def effects_canvas(figure: EffectsFigure) -> Figure:
     random = random if len(random) > MOST_RANDOM_ROWS else []
     alone = [row for row in figure.rows if not random or row[4] != "random"]
     count = len(alone) + bool(random)
-    labels = [textwrap.wrap(shorten(label, 76), 26) or [""] for label, *_ in alone]
+    labels = [textwrap.wrap(shorten(label, 96), 26) or [""] for label, *_ in alone]
     labels += [[f"{len(random)} random ones,", "a dot each"]] if random else []
     each = max(0.34, 0.17 * max(map(len, labels), default=1) + 0.12)
     axis = textwrap.wrap(one_line(figure.quantity), 62)

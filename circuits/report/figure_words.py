@@ -44,9 +44,14 @@ def short_name(point: dict[str, Any]) -> str:
 
 
 def few(name: str, most: int = 3) -> str:
-    """The names of many components by the first few."""
+    """The names of many components by the first few: "6.1, 18.6 and 5 more heads"."""
     parts = name.split(", ")
-    return name if len(parts) <= most else f"{', '.join(parts[: most - 1])} + {len(parts) - most + 1}"
+    if len(parts) <= most:
+        return name
+    rest = parts[most - 1 :]
+    mlps = sum(part.startswith("MLP") for part in rest)
+    what = "heads" if not mlps else "MLPs" if mlps == len(rest) else "parts"
+    return f"{', '.join(parts[: most - 1])} and {len(rest)} more {what}"
 
 
 def known_distances(text: str, what: Attends | Score, values: Mapping[str, Any]) -> str:

@@ -227,17 +227,19 @@ def score_canvas(figure: ScoreFigure) -> Figure:
     axes.imshow(shown, cmap=colours, vmin=low, vmax=top, interpolation="nearest", aspect="auto")
     claimed, beside = (_cells(values.shape, pairs) for pairs in (figure.claimed, figure.beside))
     _ticks(axes, layers, heads, cell_height, cell_width)
+    marked = [edge for edge in _numbers(figure.bound) if low < edge < top]
     entries, gap = [], 0.15
     if claimed.any():
         _outline(axes, claimed, CLAIMED, 1.7)
-        entries.append(_legend_entry(CLAIMED, figure.outlined + (f" ({figure.bound})" if figure.bound else "")))
+        entries.append(_legend_entry(CLAIMED, figure.outlined + _told_bound(figure.bound, bool(marked))))
     if beside.any():
         _outline(axes, beside, COMPARED, 1.7, dashed=True)
         entries.append(_legend_entry(COMPARED, figure.why_beside, dashed=True))
     if entries:
         gap += _name_rows(axes, values, claimed | beside)
     guard_words(axes.set_xlabel("head"), axes.set_ylabel("layer"))
-    marked = [edge for edge in _numbers(figure.bound) if low < edge < top]
+    if marked and not claimed.any():  # no head meets the bound, whose line is on the scale nevertheless
+        entries.append(_words_entry(f"the bound{_told_bound(figure.bound, True)}"))
     put_scale(axes, colours, (low, top), one_line(figure.name), shrink=1.0, aspect=30, gap=gap, marked=marked)
     missing = f", grey: {figure.missing}" if shown.count() < values.size else ""
     put_title(canvas, figure.title, f"every head of the model, mean over {figure.n} {figure.unit}{missing}", size[0])
@@ -343,6 +345,14 @@ def _range(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
+def _told_bound(bound: str | None, marked: bool) -> str:
+    """The bound in brackets, in words rather than as YAML has it; ``marked``: there is a line on the scale of colours."""
+    return f" ({bound.replace('_', ' ')}{': the line on the scale' if marked else ''})" if bound else ""
+
+
 def _numbers(bound: str | None) -> list[float]:
+    """The values at which a bound begins and ends; the k of "top k" is none."""
+    if (bound or "").startswith("top"):
+        return []
     found = re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?%?", bound or "")
     return [float(text.rstrip("%")) / (100 if text.endswith("%") else 1) for text in found]
