@@ -27,6 +27,7 @@ from circuits.measure.metrics import metric_values
 from circuits.measure.picture import Picture
 from circuits.measure.profile import Profile, profile_json
 from circuits.measure.series import View
+from circuits.report.ablation_figures import AblationFigure
 from circuits.report.effect_figures import EffectRow, EffectsFigure, LossMapFigure
 from circuits.report.figure_words import (
     counted,
@@ -38,7 +39,7 @@ from circuits.report.figure_words import (
     told_keep,
     told_removal,
 )
-from circuits.report.figures import AblationFigure, AttentionFigure, ScoreFigure
+from circuits.report.figures import AttentionFigure, ScoreFigure
 from circuits.report.profile_figures import ProfileFigure
 from circuits.report.rank_figures import RankFigure
 from circuits.report.sheet import unbroken

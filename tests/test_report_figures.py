@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from circuits.report.ablation_figures import AblationFigure, ablation_canvas
 from circuits.report.drawing import draw
 from circuits.report.figures import (
-    AblationFigure,
     AttentionFigure,
     ScoreFigure,
-    ablation_canvas,
     attention_canvas,
     boundary_edges,
     score_canvas,
@@ -190,7 +189,8 @@ def test_ranks_are_counted_in_the_rows_of_the_figure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("clean", "ablated"), [([13.0] * 32, [18.0] * 32), ([18.0] * 32, [13.0] * 32), (range(40), range(39, -1, -1))]
+    ("clean", "ablated"),
+    [([13.0, 13.5] * 16, [18.0] * 32), ([18.0] * 32, [13.0, 13.5] * 16), (range(40), range(39, -1, -1))],
 )
 def test_no_prompt_of_an_ablation_lies_under_the_legend(clean: Any, ablated: Any) -> None:
     """Whichever corner the prompts are in, what the marks mean is said below the axes and their numbers."""
@@ -213,6 +213,29 @@ def test_both_axes_of_an_ablation_name_their_run_and_the_metric_in_words() -> No
     assert axes.get_ylabel() == "prob_diff, ablated:\nprobability of right $ones"
     (axes,) = ablation_canvas(AblationFigure(np.arange(3.0), np.zeros(3), "mine", "t")).axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("mine, clean", "mine, ablated")
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-6])
+def test_prompts_that_all_have_one_value_are_told_and_not_scattered(spread: float) -> None:
+    """Where nothing differs but by rounding there is a row for each run with "every prompt" and the value, and no cloud."""
+    off = spread * np.linspace(-1, 1, 32)
+    canvas = ablation_canvas(AblationFigure(13.0 + off, -5.0 - off, "logit_diff", "t", meaning="difference"))
+    (axes,) = canvas.axes
+    assert [text.get_text() for text in axes.texts] == ["every prompt: 13", "every prompt: -5"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["clean", "ablated"]
+    drawn = [dots.get_offsets().tolist() for dots in axes.collections]
+    assert drawn == [[[pytest.approx(13.0), 0.0]], [[pytest.approx(-5.0), 1.0]]]
+    assert axes.get_xlim()[0] < -5 < 0 < 13 < axes.get_xlim()[1]
+    assert "32 prompts, all with the same two values" in canvas._suptitle.get_text()  # type: ignore[attr-defined]
+
+
+def test_prompts_that_differ_by_rounding_are_counted_as_one_dot() -> None:
+    """Two values of 24 and 8 prompts are two dots with these numbers, though no two floats are equal."""
+    clean = np.array([4.2] * 8 + [6.8] * 24) + np.linspace(0, 1e-6, 32)
+    canvas = ablation_canvas(AblationFigure(clean, clean + 1.8, "loss", "t"))
+    (axes,) = canvas.axes
+    assert [text.get_text() for text in axes.texts] == ["8", "24"]
+    assert axes.collections[0].get_offsets().shape == (2, 2)
 
 
 def outlined(axes: Any, colour: str) -> set[tuple[int, int]]:

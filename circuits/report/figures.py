@@ -1,4 +1,4 @@
-"""Figures of the report: a mean attention pattern, a layer x head map of a score, an ablation per prompt.
+"""Figures of the report: a mean attention pattern, a layer x head map of a score.
 
 A figure is plain data (a frozen dataclass); ``draw`` turns it into a PNG that depends on nothing else:
 not on the user's matplotlib settings, not on the time, not on what was drawn before.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -81,22 +80,6 @@ class ScoreFigure:
     missing: str = "not measured"
     beside: tuple[tuple[int, int], ...] = ()
     why_beside: str = ""
-    foot: str = ""
-
-
-@dataclass(frozen=True)
-class AblationFigure:
-    """A metric of every prompt without (``clean``) and with the ablation (``ablated``), both Float[prompt].
-
-    ``before`` names the run without it: the clean model, or a circuit alone. ``meaning``: the metric in words.
-    """
-
-    clean: NDArray[np.floating[Any]]
-    ablated: NDArray[np.floating[Any]]
-    metric: str
-    title: str
-    before: str = "clean"
-    meaning: str = ""
     foot: str = ""
 
 
@@ -277,72 +260,6 @@ def _name_rows(axes: Axes, values: NDArray[np.floating[Any]], claimed: NDArray[n
         text = axes.annotate("  " + ", ".join(names), xy=(1.0, layer), **beside)
         widest = max(widest, text.get_window_extent().width / axes.figure.dpi)
     return widest
-
-
-def ablation_canvas(figure: AblationFigure) -> Figure:
-    """One dot a prompt, clean against ablated, with the line on which nothing changes.
-
-    A scatter keeps every prompt's pair visible at n = 256, where the lines of a slope plot cover each
-    other. Where few distinct pairs exist (0/1 metrics) the dots carry their counts.
-    """
-    clean, ablated = np.asarray(figure.clean, dtype=float), np.asarray(figure.ablated, dtype=float)
-    if clean.shape != ablated.shape or clean.ndim != 1:
-        raise ValueError(f"clean has shape {clean.shape}, ablated {ablated.shape}: expected one value a prompt in both")
-    kept = np.isfinite(clean) & np.isfinite(ablated)
-    dropped = int((~kept).sum())
-    clean, ablated = clean[kept], ablated[kept]
-    name, words = one_line(figure.metric), textwrap.wrap(one_line(figure.meaning), 56)
-    canvas = new_sheet(6.4, 6.3 + 0.16 * len(words), figure.foot)
-    axes = canvas.add_subplot()
-    low, high = _range(np.concatenate([clean, ablated]))
-    axes.plot([low, high], [low, high], color="#555555", linewidth=1.0, linestyle="--", label="no change", zorder=1)
-    if low < 0 < high:
-        axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
-        axes.axvline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
-    pairs, counts = np.unique(np.stack([clean, ablated], axis=1), axis=0, return_counts=True)
-    few = 0 < len(pairs) <= 9 < len(clean)
-    blue, area = "#3b6fb6", 60 + 900 * counts / counts.max(initial=1) if few else 22
-    shown = pairs if few else np.stack([clean, ablated], axis=1)
-    axes.scatter(shown[:, 0], shown[:, 1], s=area, color=blue, alpha=0.75 if few else 0.55, linewidths=0, zorder=2)
-    axes.scatter([], [], s=30, color=blue, label="prompts, with their number" if few else "one prompt")
-    for (x, y), many in zip(pairs.tolist(), counts.tolist(), strict=True) if few else ():
-        beside = (16, 16) if len(pairs) == 1 else (0, 0)  # the mean lies on it
-        axes.annotate(
-            str(many),
-            (x, y),
-            beside,
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=9,
-            fontweight="bold",
-            zorder=4,
-        )
-    if len(clean):
-        style: Any = {"s": 70, "marker": "D", "color": CLAIMED, "edgecolors": "black", "zorder": 5}
-        axes.scatter([clean.mean()], [ablated.mean()], label="mean over prompts", **style)
-    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    across, up = (axes.set_xlabel(f"{name}, {one_line(figure.before)}"), axes.set_ylabel(f"{name}, ablated"))
-    guard_words(across, up)
-    for label in (across, up):
-        label.set(text="\n".join([label.get_text() + ":" * bool(words), *words]), linespacing=1.1)
-    axes.grid(color="#eeeeee", zorder=-1)
-    axes.set_axisbelow(True)
-    skipped = f", {dropped} without a value left out" if dropped else ""
-    put_title(canvas, figure.title, f"{len(clean)} prompts{skipped}; below the line: the ablation lowers it", 6.4)
-    canvas.legend(
-        loc="lower center", ncols=3, fontsize=8.5, frameon=False
-    )  # below: there is data in every corner of some
-    return canvas
-
-
-def _range(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
-    if not len(values):
-        return 0.0, 1.0
-    low, high = float(values.min()), float(values.max())
-    margin = 0.07 * (high - low) or max(0.1, abs(high) * 0.1)
-    low = min(low, 0.0) if low < 0.5 * (high - low) else low
-    return low - margin, high + margin
 
 
 def _told_bound(bound: str | None, marked: bool) -> str:
