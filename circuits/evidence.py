@@ -319,7 +319,7 @@ def _ablation(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
     key = group.key_of(json.dumps([*about, *map(str, (what.components, what.method, what.at, what.within))]))
     name = f"{'+'.join(row['ablated'][:2])}-ablation-{key[:16]}"
     if ranked:
-        titled = f"Rank of the answer {title}"
+        titled = f"Answer's rank {title}"
         ranks = RankFigure(before["answer_rank"], after["answer_rank"], titled, fell, was, first, lost, below)
         return _drawn(here.draw(ranks, name), f"ranks of the answer {alt}, and before")
     if what.metric == "kl":  # a distance from the clean run has no value before

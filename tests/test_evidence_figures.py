@@ -88,7 +88,7 @@ def test_an_ablation_within_a_circuit_is_compared_with_the_circuit(tmp_path: Pat
     (ranks,) = of_kind(found, "RankFigure")
     assert (within.before, ranks.before, alone.before) == ("circuit alone", "circuit alone", "clean")
     assert within.title == "logit_diff without 1.2 within sequence (zero) on numerals"
-    assert ranks.title == "Rank of the answer without 1.2 within sequence (zero) on numerals"
+    assert ranks.title == "Answer's rank without 1.2 within sequence (zero) on numerals"
     assert "within" not in alone.title
     assert within.clean.mean() == pytest.approx(rows[0]["parts"]["F(C)"], abs=1e-5)
     assert alone.clean.mean() == pytest.approx(rows[0]["clean"]["logit_diff"], abs=1e-5)

@@ -296,14 +296,28 @@ def test_a_legend_says_what_is_compared_and_not_drawn() -> None:
 
 
 def test_tokens_that_came_first_are_counted_on_prompts_that_are_named() -> None:
-    """They are counted where the run before had the answer: the clean model, or a circuit alone."""
+    """They are counted where the run before had the answer, be that the clean model or a circuit alone."""
     ranks = np.array([1.0] * 24 + [2.0] * 8), np.array([1.0] * 5 + [2.0] * 27)
     figure = RankFigure(*ranks, "t", (("1", 14), (" his", 5)), "circuit alone", 1, (19, 24))
-    title = " ".join(rank_canvas(figure)._suptitle.get_text().split())  # type: ignore[attr-defined]
-    told = "on the 19 of 24 prompts whose answer the circuit alone has first and the ablated run has not, first is now: '1' 14, ' his' 5"
-    assert told in title
-    title = " ".join(
-        rank_canvas(RankFigure(*ranks, "t", (("1", 19),), first=5, lost=(19, 30)))._suptitle.get_text().split()
-    )  # type: ignore[attr-defined]
-    assert "on the 19 of 30 prompts whose answer the clean model has among the first 5 and" in title
-    assert "first is now" not in rank_canvas(RankFigure(*ranks, "t"))._suptitle.get_text()  # type: ignore[attr-defined]
+    canvas = rank_canvas(figure)
+    told = (
+        "32 prompts; median rank 1, ablated 2; 19 of the 24 answers that were first no longer are: now '1' 14, ' his' 5"
+    )
+    assert " ".join(canvas._suptitle.get_text().split()) == f"t {told}"  # type: ignore[attr-defined]
+    assert [text.get_text() for text in canvas.legends[0].get_texts()] == ["circuit alone", "ablated"]
+    five = rank_canvas(RankFigure(*ranks, "t", (("1", 19),), first=5, lost=(19, 30)))
+    title = " ".join(five._suptitle.get_text().split())  # type: ignore[attr-defined]
+    assert "19 of the 30 answers that were among the first 5 no longer are: now '1' 19" in title
+    assert "no longer" not in rank_canvas(RankFigure(*ranks, "t"))._suptitle.get_text()  # type: ignore[attr-defined]
+
+
+def test_the_title_of_ranks_has_three_lines_at_most() -> None:
+    """With the longest names of components, many tokens and large counts; the page's table has the other tokens."""
+    ranks = np.ones(256), np.full(256, 12.0)
+    title = "Answer's rank without 26.1, 28.6 and 15 more heads (mean) on numerals"
+    canvas = rank_canvas(
+        RankFigure(*ranks, title, tuple((f"token{k}", 50) for k in range(6)), first=1, lost=(249, 249))
+    )
+    lines = canvas._suptitle.get_text().split("\n")  # type: ignore[attr-defined]
+    assert len(lines) <= 3, lines
+    assert lines[-1].endswith(" and others")
