@@ -298,6 +298,13 @@ def test_the_bound_is_shaded_and_said(
     assert not any("bound" in text for text in found)
 
 
+def test_a_bound_on_another_quantity_is_said_in_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shade lies on the axis, the words are the claim's."""
+    figure = effects(1, bound_low=None, bound_high=4.2, percent=False, bound_words="at least 80% are farther")
+    _, found = words_of(figure, monkeypatch, tmp_path / "x.png")
+    assert "the bound: at least 80% are farther" in found
+
+
 def test_only_judged_rows_lie_on_the_shade_of_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shade and its edge reach over the claimed row and no other: what stands beside it is not judged."""
     rows = (

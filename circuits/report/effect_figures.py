@@ -67,6 +67,7 @@ class EffectsFigure:
     whose ends are a range; many of them share a row) or any other. None: no number.
     The bound runs from ``bound_low`` to ``bound_high`` (None: open to that side; both None: no bound).
     ``percent``: values are shares. ``quantity`` names the axis; ``detail`` is said below the title. ``foot``: see ``new_sheet``.
+    ``bound_words``: the bound as the legend says it, where it is on another quantity than the axis.
     """
 
     rows: tuple[EffectRow, ...]
@@ -77,6 +78,7 @@ class EffectsFigure:
     quantity: str = ""
     detail: str = ""
     foot: str = ""
+    bound_words: str = ""
 
 
 def loss_map_canvas(figure: LossMapFigure) -> Figure:
@@ -267,7 +269,7 @@ def effects_canvas(figure: EffectsFigure) -> Figure:
     brackets = "interval in brackets" if told else ""
     put_title(canvas, figure.title, "; ".join(part for part in (figure.detail, brackets) if part), WIDTH)
     if edges:
-        held = patch_entry(f"the bound: {_bound(figure)}")
+        held = patch_entry(f"the bound: {figure.bound_words or _bound(figure)}")
         held.set(facecolor=SHADE, edgecolor=CLAIMED)
         put_legend(canvas, [held])
     return canvas

@@ -130,8 +130,8 @@ def told_removal(row: Row, what: Ablate) -> Told:
         f"drops of {what.metric} relative to the whole model's",
         f"share of the whole model's {what.metric}{meaning(what.metric, ': {}')}",
         (
-            "interaction: the lower row minus the one above it",
-            f"drop without {removed}",
-            f"further drop without {removed}, {gone} already gone",
+            "interaction: B minus A",
+            f"A: drop without {removed}",
+            f"B: further drop without {removed}, {gone} already gone",
         ),
     )
