@@ -250,10 +250,9 @@ def _loss_map(row: Row, here: Here) -> Figure:
     below = foot(here.model, counted(int(row["n"])), row["seed"])
     drawn = LossMapFigure(points, tuple(row["explained"]), title, kinds, method, below)
     path = here.draw(drawn, f"loss-map-{digest([row['points'], row['explained'], title, method, below])[:16]}")
-    which = " and ".join(
-        text for kind, text in (("model", "other models"), ("ablation", "its ablations")) if kind in kinds
-    )
-    return as_figure(path, f"the model, {which} on the first two principal components of their token losses")
+    which = [text for kind, text in (("model", "other models"), ("ablation", "its ablations")) if kind in kinds]
+    named = " and ".join([", ".join(["the model", *which[:-1]]), *which[-1:]])
+    return as_figure(path, f"{named} on the first two principal components of their token losses")
 
 
 def _ablation(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:

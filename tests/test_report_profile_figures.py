@@ -240,9 +240,40 @@ def test_labels_of_a_loss_map_do_not_overlap(count: int, tmp_path: Path, monkeyp
     for _, x, y, _ in figure.points:
         place = axes.transData.transform((x, y))
         assert not any(box.contains(*place) for box in boxes)
-    assert {"PC1 (70% of the variance)", "PC2 (20% of the variance)"} <= set(words)
+    assert axes.get_xlabel().startswith("PC1, nats (70% of the variance)\ndistance: ")
+    assert "PC2, nats (20% of the variance)" in words
     one, two = axes.transData.transform([(0, 0), (1, 1)])
     assert (two - one)[0] == pytest.approx((two - one)[1], rel=1e-3), "distances are true on both axes"
+
+
+def test_points_whose_marks_overlap_are_told_and_each_has_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three points under one diamond are named as such, and a line leads from each label to the middle of its own point."""
+    points = (("clean", 0.0, 0.0, 3.0), ("23.3", 1.0, 0.5, 3.1), ("11.1", -1.0, -0.5, 3.2), ("MLP0", 290.0, 40.0, 9.0))
+    canvas, _ = words_of(LossMapFigure(points, (0.7, 0.2), "Losses"), monkeypatch, tmp_path / "x.png")
+    assert canvas.axes[0].get_xlabel().endswith("\ntoo near each other to be told apart here: clean and 23.3 and 11.1")
+    starts = [(line.get_xdata()[0], line.get_ydata()[0]) for line in canvas.axes[0].lines]
+    assert all(any(math.dist(start, point[1:3]) < 1e-9 for start in starts) for point in points[:3])
+    assert len(starts) == 3
+    monkeypatch.undo()
+    apart = (("clean", 0.0, 0.0, 3.0), ("23.3", 90.0, 50.0, 3.1), ("11.1", -90.0, -50.0, 3.2))
+    canvas, _ = words_of(LossMapFigure(apart, (0.7, 0.2), "Losses"), monkeypatch, tmp_path / "x.png")
+    assert "too near" not in canvas.axes[0].get_xlabel()
+    assert "black" not in {line.get_color() for line in canvas.axes[0].lines}
+
+
+def test_an_axis_without_variance_is_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no numbers, and the words say that up and down means nothing; shares near 0 and 1 are not rounded to them."""
+    points = (("clean", -32.0, 0.2, 3.0), ("2.0", 127.0, 0.0, 5.9), ("MLP0", -90.0, -0.2, 3.1))
+    canvas, _ = words_of(LossMapFigure(points, (0.99998, 1e-5), "Losses"), monkeypatch, tmp_path / "x.png")
+    axes = canvas.axes[0]
+    assert not axes.get_yticks().size
+    assert not axes.get_ylabel()
+    told = axes.get_xlabel()
+    assert told.startswith("PC1, nats (over 99.9% of the variance)\nup and down: PC2 (less than 0.1% of the variance)")
+    shares = [effect_figures._of_variance(share) for share in (0.0, 0.0004, 0.004, 0.0924, 0.8846, 0.994, 1.0)]
+    assert shares == ["0%", "less than 0.1%", "0.4%", "9%", "88%", "99.4%", "100%"]
 
 
 def test_models_and_ablations_have_their_own_markers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
