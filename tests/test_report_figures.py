@@ -286,6 +286,19 @@ def test_the_line_on_the_scale_is_explained(
     assert [text.get_text() for text in canvas.legends[0].get_texts()] == [told]
 
 
+@pytest.mark.parametrize("count", [2, 12, 18, 24, 30])
+def test_tokens_of_a_pattern_can_be_read_on_a_phone(count: int) -> None:
+    """On a screen 358 pixels wide letters are 6 pixels high and more, and no two rows of labels touch."""
+    canvas = attention_canvas(attention(count, labels=("Stephen ‹name›",) * count))
+    arrange(canvas)
+    (axes,) = canvas.axes
+    words = [artist for artist in axes.artists if type(artist).__name__ == "TickWords"]
+    letters = words[1].size * canvas.dpi / 72
+    assert letters * 358 / canvas.bbox.width > 6
+    axes.apply_aspect()
+    assert axes.get_window_extent().height / count > 1.05 * letters
+
+
 def test_a_legend_says_what_is_compared_and_not_drawn() -> None:
     """The other head of a comparison is in the legend, with nothing beside it that could be looked for in the map."""
     words = "compared with any -> n-1 of head 9.2: not drawn here"

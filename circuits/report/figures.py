@@ -150,8 +150,8 @@ def attention_canvas(figure: AttentionFigure) -> Figure:
     visible = np.tril(np.ones((count, count), dtype=bool))
     shown = np.ma.masked_where(~visible | ~np.isfinite(mean), mean)
     top = float(shown.max()) if shown.count() else 0.0
-    map_size = min(7.4, max(3.0, 0.27 * count)) if count <= MOST_LABELS else 7.6
-    canvas = new_sheet(map_size + 1.9, map_size + 1.5 + 0.18 * bool(figure.elsewhere), figure.foot)
+    map_size = _map_inches(count)
+    canvas = new_sheet(map_size + 1.9, map_size + 1.85 + 0.18 * bool(figure.elsewhere), figure.foot)
     axes = canvas.add_subplot()
     colours = matplotlib.colormaps[MAP].with_extremes(bad="white")
     top = round_up(top)
@@ -174,6 +174,14 @@ def attention_canvas(figure: AttentionFigure) -> Figure:
     put_title(canvas, figure.title, f"head {figure.head}, mean over {figure.n} prompts", map_size + 1.9)
     put_legend(canvas, entries)
     return canvas
+
+
+def _map_inches(count: int) -> float:
+    """The side of a map of so many tokens: no longer than its labels need, for a wide sheet has small letters on a phone."""
+    if count > MOST_LABELS:
+        return 7.6
+    roomy, narrow = 0.27 * count, max(4.6, 0.175 * count)  # 0.175 inches are 12.6 points, for letters of 9
+    return float(np.clip(min(roomy, narrow), 3.0, 7.4))
 
 
 def _token_ticks(axes: Axes, labels: Sequence[str], map_size: float) -> None:
