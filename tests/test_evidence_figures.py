@@ -261,7 +261,8 @@ def test_effects_are_told_without_the_yaml(tmp_path: Path) -> None:
     )
     assert plain.quantity == "share of logit_diff: logit difference between answer and foil"
     assert enough.rows[0][1] == pytest.approx(abs(rows[2]["parts"]["F(M)"] - rows[2]["parts"]["F(C)"]))
-    assert f"{100 * rows[2]['estimate']:.3g}% of 4 random ones of its size are farther" in enough.detail
+    assert f"{100 * rows[2]['estimate']:.3g}% of 4 random ones are farther" in enough.detail
+    assert enough.quantity.endswith("; 0 is as good as the model")
     assert needed.rows[0][1] == pytest.approx(abs(rows[3]["parts"]["F(M)"] - rows[3]["parts"]["F(M\\C)"]))
     assert both.rows[0][1] == pytest.approx(both.rows[2][1] - both.rows[1][1], abs=1e-6)
     assert all(

@@ -84,7 +84,14 @@ def test_adjacent_cells_share_one_outline() -> None:
 
 
 @pytest.mark.parametrize(
-    "figure", [attention(6), score(), AblationFigure(np.arange(9.0), np.arange(9.0) / 2, "logit_diff", "t")]
+    "figure",
+    [
+        attention(6),
+        score(),
+        AblationFigure(np.arange(9.0), np.arange(9.0) / 2, "logit_diff", "t"),
+        AblationFigure(np.full(9, 13.0), np.zeros(9), "logit_diff", "t"),
+        RankFigure(np.ones(9), np.arange(1.0, 10.0), "t", (("1", 8),), lost=(8, 9)),
+    ],
 )
 def test_same_figure_gives_the_same_bytes(tmp_path: Path, figure: Any) -> None:
     """A figure is a PNG without date or software, whatever the user's matplotlib settings are."""
@@ -121,6 +128,8 @@ def test_same_figure_gives_the_same_bytes(tmp_path: Path, figure: Any) -> None:
         AblationFigure(np.array([]), np.array([]), "kl", "none"),
         AblationFigure(np.array([np.nan, 1.0]), np.array([1.0, 1.0]), "$a", "$one$"),
         AblationFigure(np.array([1.0, 0.0] * 20), np.zeros(40), "top1", "few distinct pairs"),
+        AblationFigure(np.zeros(40), np.zeros(40), "$top1", "no value but nothing", "$alone", "$one$"),
+        AblationFigure(np.full(3, 1e9), np.full(3, -1e-9), "m", "far apart"),
         RankFigure(np.array([]), np.array([]), "none"),
         RankFigure(np.array([np.nan, 1.0]), np.array([3.0, 50000.0]), "$a", ((" $", 1), ("\n", 2))),
     ],

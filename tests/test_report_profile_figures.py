@@ -72,7 +72,13 @@ def words_of(figure: Any, monkeypatch: pytest.MonkeyPatch, path: Path) -> tuple[
     return sheets[0], [text.get_text() for text in found]
 
 
-@pytest.mark.parametrize("figure", [profile(), loss_map(), effects(), effects(30), lesson(4, 5)])
+FAR = np.eye(1, 120, 90)[0]
+FLAT = LossMapFigure((("clean", 0.0, 0.0, 3.0), ("$a", 0.0, 0.0, 3.0), ("b", 90.0, 0.1, 4.0)), (0.9999, 1e-4), "flat")
+
+
+@pytest.mark.parametrize(
+    "figure", [profile(), profile(offsets=FAR), loss_map(), FLAT, effects(), effects(30), lesson(4, 5)]
+)
 def test_same_figure_gives_the_same_bytes(tmp_path: Path, figure: Any) -> None:
     """A figure is a PNG without date or software, whatever the user's matplotlib settings are."""
     import matplotlib
@@ -94,6 +100,10 @@ EXTREMES = [
     profile(0, 0, marked=()),
     profile(2, 5, offsets=np.full(5, np.nan), matrix=np.full((2, 2), np.nan), bos=math.nan),
     profile(4, 40, marked=tuple(range(40))),
+    profile(offsets=FAR, marked=tuple(range(0, 120, 9))),
+    profile(offsets=np.full(90, np.nan), marked=(80,)),
+    FLAT,
+    LossMapFigure((*FLAT.points, ("c" * 40, 90.0, 0.1, 4.0), ("d", 0.0, 0.0, 3.0)), (1.0, 0.0), "flat"),
     loss_map(60),
     LossMapFigure((), (math.nan, math.nan), "none"),
     LossMapFigure((("clean", 1.0, 1.0, math.nan),), (1.0, 0.0), "one"),

@@ -99,11 +99,11 @@ def told_keep(row: Row, what: Keep) -> Told:
             f"share of {of}{meaning(of, ': {}')}",
             (forms[what.normalised], forms[not what.normalised])[: 1 + bool(row.get("beside"))],
         )
-    nearer = f"; {_share(row)} random ones of its size are farther" if what.statistic == "sufficiency" else ""
+    nearer = f"; {_share(row)} random ones are farther" if what.statistic == "sufficiency" else ""
     return Told(
-        f"How far {name} alone is from the whole model on {row['prompts']}: 0 is as good as the model",
+        f"How far {name} alone is from the whole model on {row['prompts']}",
         f"{runs}, {rest}{nearer}",
-        f"|F(M) - F(C)| in {of}{meaning(of, ': {}')}",
+        f"|F(M) - F(C)| in {of}{meaning(of, ': {}')}; 0 is as good as the model",
         (name,),
     )
 
@@ -120,8 +120,8 @@ def told_removal(row: Row, what: Ablate) -> Told:
     if row["statistic"] == "partial_necessity":
         name = what.circuit.name if what.circuit is not None and what.circuit.name else removed
         return Told(
-            f"How much removing {name}{where} changes {what.metric} on {row['prompts']} ({what.method} ablation)",
-            f"{_share(row)} random sets of as many components from outside it change it less",
+            f"How much removing {name}{where} changes {what.metric} on {row['prompts']}",
+            f"{what.method} ablation; {_share(row)} random sets from outside it change it less",
             f"change |F(M) - F(without)| of the mean {what.metric}{meaning(what.metric, ': {}')}",
             (f"without {name}",),
         )

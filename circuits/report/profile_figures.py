@@ -216,9 +216,9 @@ def _bars(
     hidden = [d for d in range(len(offsets)) if d not in place]
     if hidden and np.isfinite(offsets[hidden]).any():
         most = hidden[int(np.nanargmax(offsets[hidden]))]
-        runs = " and ".join(
-            f"{run.start} to {run.stop - 1}" if len(run) > 1 else f"{run.start}" for run in _runs({*hidden})
-        )
+        gaps = _runs({*hidden})
+        ends = [f"{gap.start} to {gap.stop - 1}" if len(gap) > 1 else f"{gap.start}" for gap in gaps]
+        runs = " and ".join(ends) if len(ends) <= 3 else f"{len(hidden)} distances"
         told_most = f"at most {offsets[most]:.2f} (at {most})" if offsets[most] >= 0.005 else "each below 0.005"
         words += f"\nnot drawn ({runs}): {told_most}"
     axes.set_xlabel(words, fontsize=9)
@@ -247,8 +247,9 @@ def _named_distances(place: dict[int, float], wanted: Sequence[int]) -> list[int
     if len(place) <= 24:
         return list(place)
     named: list[int] = []
+    narrow = max(1.0, max(place.values()) / MOST_DISTANCES)
     for distance in [*(d for d in wanted if place[d] != d), *(d for d in place if d % 5 == 0)]:
-        apart = 2.0 if distance < 100 else 2.6
+        apart = narrow * (2.0 if distance < 100 else 2.6)
         if all(abs(place[distance] - place[other]) >= apart for other in named):
             named.append(distance)
     return sorted(named)
