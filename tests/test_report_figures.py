@@ -235,7 +235,23 @@ def test_prompts_that_all_have_one_value_are_told_and_not_scattered(spread: floa
     drawn = [dots.get_offsets().tolist() for dots in axes.collections]
     assert drawn == [[[pytest.approx(13.0), 0.0]], [[pytest.approx(-5.0), 1.0]]]
     assert axes.get_xlim()[0] < -5 < 0 < 13 < axes.get_xlim()[1]
-    assert "32 prompts, all with the same two values" in canvas._suptitle.get_text()  # type: ignore[attr-defined]
+    assert "32 prompts; all have the same two values" in canvas._suptitle.get_text()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("ablated", "told"),
+    [
+        (np.linspace(1e-5, 9e-5, 32), "every prompt: 1e-05 to 9e-05"),
+        (np.full(32, 1.03e-5), "every prompt: 1.03e-05"),
+        (np.linspace(1e-44, 1e-43, 32), "every prompt: 0"),
+    ],
+)
+def test_no_value_is_said_of_every_prompt_that_some_have_not(ablated: np.ndarray, told: str) -> None:
+    """Small values beside a large one lie on one point of the figure and may differ: their ends are told then."""
+    canvas = ablation_canvas(AblationFigure(np.full(32, 0.999), ablated, "answer_prob", "t"))
+    assert [text.get_text() for text in canvas.axes[0].texts] == ["every prompt: 0.999", told]
+    differ = "differ by less than can be drawn" in canvas._suptitle.get_text()  # type: ignore[attr-defined]
+    assert differ == (" to " in told)
 
 
 def test_prompts_that_differ_by_rounding_are_counted_as_one_dot() -> None:

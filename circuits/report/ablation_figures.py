@@ -48,7 +48,7 @@ def ablation_canvas(figure: AblationFigure) -> Figure:
     clean, ablated = clean[kept], ablated[kept]
     pairs, counts = _groups(clean, ablated)
     if len(clean) > 1 == len(pairs):
-        return _one_pair_canvas(figure, pairs[0], len(clean), dropped)
+        return _one_pair_canvas(figure, clean, ablated, dropped)
     name, words = one_line(figure.metric), textwrap.wrap(one_line(figure.meaning), 56)
     canvas = new_sheet(6.4, 6.3 + 0.16 * len(words), figure.foot)
     axes = canvas.add_subplot()
@@ -87,19 +87,24 @@ def _skipped(dropped: int) -> str:
     return f", {dropped} without a value left out" if dropped else ""
 
 
-def _one_pair_canvas(figure: AblationFigure, pair: Floats, n: int, dropped: int) -> Figure:
+def _one_pair_canvas(figure: AblationFigure, clean: Floats, ablated: Floats, dropped: int) -> Figure:
     """Two rows, before and ablated, each with the value of every prompt: a cloud of one point would only hide it."""
+    pair, size = np.array([clean.mean(), ablated.mean()]), float(np.abs([clean, ablated]).max())
+    told = [_every(values, size) for values in (clean, ablated)]
+    alike = (
+        "differ by less than can be drawn" if any(" to " in text for text in told) else "all have the same two values"
+    )
     words = textwrap.wrap(one_line(f"{figure.metric}: {figure.meaning}" if figure.meaning else figure.metric), 62)
     canvas = new_sheet(6.4, 2.3 + 0.16 * len(words), figure.foot)
     axes = canvas.add_subplot()
     low, high = _range(np.array([0.0, *pair]))
     axes.axvline(0, color="#777777", linewidth=0.9, zorder=1)
     style: Any = {"s": 70, "edgecolors": "black", "linewidths": 0.8, "zorder": 4}
-    for row, (value, colour) in enumerate(zip(pair.tolist(), (BLUE, CLAIMED), strict=True)):
+    for row, (value, text, colour) in enumerate(zip(pair.tolist(), told, (BLUE, CLAIMED), strict=True)):
         axes.plot([0, value], [row, row], color=colour, linewidth=2.4, zorder=2)
         axes.scatter([value], [row], color=colour, **style)
         place: Any = {"xycoords": ("axes fraction", "data"), "fontsize": 9, "va": "center", "ha": "left"}
-        axes.annotate(f"every prompt: {value:z.3g}", (1.015, row), annotation_clip=False, **place)
+        axes.annotate(f"every prompt: {text}", (1.015, row), annotation_clip=False, **place)
     axes.set(xlim=(low, high), ylim=(1.6, -0.6))
     axes.set_yticks([0, 1], [one_line(figure.before), "ablated"], fontsize=9)
     axes.tick_params(axis="x", labelsize=8)
@@ -108,8 +113,18 @@ def _one_pair_canvas(figure: AblationFigure, pair: Floats, n: int, dropped: int)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     guard_words(axes.set_xlabel("\n".join(words), fontsize=9, linespacing=1.1), *axes.get_yticklabels())
-    put_title(canvas, figure.title, f"{n} prompts{_skipped(dropped)}, all with the same two values", 6.4)
+    put_title(canvas, figure.title, f"{len(clean)} prompts{_skipped(dropped)}; {alike}", 6.4)
     return canvas
+
+
+def _every(values: Floats, size: float) -> str:
+    """The value of all prompts, or its ends where its three digits would be wrong of some; ``size``: of the largest one drawn."""
+    low, high = float(values.min()), float(values.max())
+    if max(abs(low), abs(high)) <= 1e-6 * size:
+        return "0"
+    if high - low <= 1e-6 * max(abs(low), abs(high)) or f"{low:.3g}" == f"{high:.3g}":
+        return f"{values.mean():z.3g}"
+    return f"{low:z.3g} to {high:z.3g}"
 
 
 def _groups(clean: Floats, ablated: Floats) -> tuple[Floats, NDArray[np.int_]]:
