@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from circuits.report.ablation_figures import AblationFigure
 from circuits.report.drawing import draw
 from circuits.report.effect_figures import EffectsFigure, LossMapFigure
-from circuits.report.figures import AblationFigure, AttentionFigure, ScoreFigure
+from circuits.report.figures import AttentionFigure, ScoreFigure
 from circuits.report.profile_figures import ProfileFigure
 from circuits.report.rank_figures import RankFigure
 

@@ -279,6 +279,13 @@ class Evaluator:
                 alike = [place.at for _, place in found.values() if place.shown == here.shown and place.at]
                 looks = [look for look in looks if look.at == max(alike, default=looks[0].at)]
             found[number] = self._row(item, cell, looks, count, fixed)
+        among = [(cell, found[number][0]) for number, cell in enumerate(cells)]
+        for number, cell in enumerate(cells):  # when all are known: rows of a claim may share a figure
+            row, here = found[number]
+            try:
+                row["figure"] = figure_of(row, cell, here, among) if row["n"] else None
+            except Unmeasurable:
+                row["figure"] = None
         return [found[number][0] for number in range(len(cells))], [found[number][1] for number in range(len(cells))]
 
     def _row(self, item: Item, cell: Cell, looks: list[Here], count: int, fixed: bool) -> tuple[Row, Here]:
@@ -298,10 +305,6 @@ class Evaluator:
         if kept is not None:
             # Its e-value is that of the last look: the one at which the verdict held was chosen by its outcome.
             row, here = kept[0] | {"log_e": row["log_e"]}, kept[1]
-        try:
-            row["figure"] = figure_of(row, cell, here) if row["n"] else None
-        except Unmeasurable:
-            row["figure"] = None
         for shown, n in zip(here.shown, here.at, strict=True):
             if row["guaranteed"] and not how.census and n % shown.cycle:
                 assumption = f"{n} prompts stand for all {shown.cycle} templates, of which they are no whole cycles"

@@ -15,6 +15,7 @@ from circuits.claims.claim import Ablate, Attends, Keep, LossMap, Score
 from circuits.claims.heads import Component
 from circuits.claims.keys import WEIGHT_SCORES
 from circuits.claims.sets import Back, walk
+from circuits.effects import Figure, as_figure, effects_of
 from circuits.errors import Unmeasurable
 from circuits.kinds.ablate import alone, runs
 from circuits.kinds.attends import candidates, own_prompts, questions
@@ -27,7 +28,8 @@ from circuits.measure.metrics import metric_values
 from circuits.measure.picture import Picture
 from circuits.measure.profile import Profile, profile_json
 from circuits.measure.series import View
-from circuits.report.effect_figures import EffectRow, EffectsFigure, LossMapFigure
+from circuits.report.ablation_figures import AblationFigure
+from circuits.report.effect_figures import LossMapFigure
 from circuits.report.figure_words import (
     counted,
     few,
@@ -35,17 +37,13 @@ from circuits.report.figure_words import (
     known_distances,
     meaning,
     short_name,
-    told_keep,
-    told_removal,
 )
-from circuits.report.figures import AblationFigure, AttentionFigure, ScoreFigure
+from circuits.report.figures import AttentionFigure, ScoreFigure
 from circuits.report.profile_figures import ProfileFigure
 from circuits.report.rank_figures import RankFigure
 from circuits.report.sheet import unbroken
 from circuits.verdict.decide import Row, mean_of
 from circuits.verdict.ranking import harm_sign
-
-Figure = dict[str, str] | None
 
 MOST_TOKENS = 128
 """A longer pattern is not kept in the record: nobody could read it token by token."""
@@ -53,8 +51,8 @@ MOST_TOKENS = 128
 _COLOURS = {"mass": "mean attention mass", "top1": "share of top-1 attention", "lift": "lift over uniform attention"}
 
 
-def figure_of(row: Row, cell: Cell, here: Here) -> Figure:
-    """The figure of one measured row, drawn; None where it has none or figures are not wanted."""
+def figure_of(row: Row, cell: Cell, here: Here, among: Sequence[tuple[Cell, Row]] = ()) -> Figure:
+    """The figure of one measured row, drawn; None where it has none or figures are not wanted. ``among``: the claim's rows."""
     if here.draw is None:
         return None
     what = cell.check.what
@@ -69,13 +67,9 @@ def figure_of(row: Row, cell: Cell, here: Here) -> Figure:
     if isinstance(what, Ablate) and cell.check.bound.kind == "top" and row.get("estimate") is not None:
         return _ablations_map(row, what, cell, here)
     if isinstance(what, (Ablate, Keep)) and row.get("estimate") is not None:
-        found = _effects(row, what, here)
+        found = effects_of(row, cell, here, among)
         return found if found is not None or isinstance(what, Keep) else _ablation(row, what, cell, here)
     return None
-
-
-def _drawn(path: str | None, alt: str) -> Figure:
-    return {"path": path, "alt": alt} if path is not None else None
 
 
 def _mean_of(shown: Picture, row: Row, here: Here) -> str:
@@ -123,7 +117,7 @@ def _attention(row: Row, what: Attends, cell: Cell, here: Here) -> Figure:
         f"mean attention pattern of head {cell.head} on {row['prompts']}, cells of {asked.left.text}{compared} outlined"
     )
     alt += f"; compared with {what.more_than.text}{_elsewhere(what)}" if what.more_than and elsewhere else ""
-    return _drawn(path, alt + (f" (statistic {what.statistic})" if what.statistic != "mass" else ""))
+    return as_figure(path, alt + (f" (statistic {what.statistic})" if what.statistic != "mass" else ""))
 
 
 def _elsewhere(what: Attends) -> str:
@@ -217,7 +211,8 @@ def _map_of(
     most, why_beside = ordered[:1], f"the {extreme} of all heads"
     why = "claimed"
     if check.any:
-        chosen, why = [p for p in candidates(cell, here) if bound.holds(float(values[p]))], "heads that meet the bound"
+        chosen = [p for p in candidates(cell, here) if bound.holds(float(values[p]))]
+        why = "estimates that meet the bound"  # of which the intervals may cross it: no verdict on the heads
     else:
         named = [cell.head] if cell.head is not None else check.heads or _ablated(check.what)
         chosen = [(head.layer, head.head) for head in named if head.head is not None]
@@ -237,9 +232,10 @@ def _map_of(
     path = here.draw(drawn, f"score-{digest(about)[:16]}")
     outlined = ", ".join(f"{layer}.{head}" for layer, head in places[:12]) + (" and more" if len(places) > 12 else "")
     alt = f"{title}{on} by layer and head, {outlined or 'no head'} outlined"
+    alt += f" ({why})" if check.any and outlined else ""
     if beside:
         alt += f", and {', '.join(f'{layer}.{head}' for layer, head in beside[:12])} as {why_beside}"
-    return _drawn(path, alt)
+    return as_figure(path, alt)
 
 
 def _ablated(what: object) -> tuple[Component, ...]:
@@ -254,43 +250,9 @@ def _loss_map(row: Row, here: Here) -> Figure:
     below = foot(here.model, counted(int(row["n"])), row["seed"])
     drawn = LossMapFigure(points, tuple(row["explained"]), title, kinds, method, below)
     path = here.draw(drawn, f"loss-map-{digest([row['points'], row['explained'], title, method, below])[:16]}")
-    which = " and ".join(
-        text for kind, text in (("model", "other models"), ("ablation", "its ablations")) if kind in kinds
-    )
-    return _drawn(path, f"the model, {which} on the first two principal components of their token losses")
-
-
-def _effects(row: Row, what: Ablate | Keep, here: Here) -> Figure:
-    """A circuit against random ones of its size, or an effect beside those it is made of."""
-    assert here.draw is not None
-    beside, random = row.get("beside"), row.get("random") or {}
-    with_random = random.get("median") is not None
-    if not beside and not with_random:
-        return None
-    told = told_keep(row, what) if isinstance(what, Keep) else told_removal(row, what)
-    rows: list[EffectRow] = []
-    own, ends = row["estimate"], (row["low"], row["high"])
-    low, high, percent = row["bound_low"], row["bound_high"], bool(row["percent"])
-    shared = row["statistic"] in ("sufficiency", "partial_necessity")
-    if shared:  # the bound is on a share of the random circuits, which is no place on this axis
-        changed = (row.get("parts") or {}).get("F(C)" if isinstance(what, Keep) else "F(M\\C)")
-        whole = (row.get("parts") or {}).get("F(M)")
-        if changed is None or whole is None:
-            return None
-        own, ends, low, high, percent = abs(whole - changed), (None, None), None, None, False
-    rows.append((told.labels[0], own, *ends, "claimed"))
-    others = [beside] if isinstance(beside, dict) else beside or []
-    for label, other in zip(told.labels[1:], others, strict=True):
-        if other.get("value") is not None:
-            rows.append((label, other["value"], other.get("low"), other.get("high"), "beside"))
-    if with_random:
-        label = f"{counted(random['count'], 'random circuit')} of as many (median, range)"
-        rows.append((label, random["median"], random["min"], random["max"], "random"))
-    n = here.prompts.n if shared else int(row["n"])
-    below = foot(here.model, counted(n), row["seed"])
-    drawn = EffectsFigure(tuple(rows), low, high, percent, told.title, told.quantity, told.detail, below)
-    about = [rows, row["bound"], percent, told.title, told.quantity, told.detail, below]
-    return _drawn(here.draw(drawn, f"effects-{digest(about)[:16]}"), f"{told.title}: values and intervals")
+    which = [text for kind, text in (("model", "other models"), ("ablation", "its ablations")) if kind in kinds]
+    named = " and ".join([", ".join(["the model", *which[:-1]]), *which[-1:]])
+    return as_figure(path, f"{named} on the first two principal components of their token losses")
 
 
 def _ablation(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
@@ -316,15 +278,15 @@ def _ablation(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
     key = group.key_of(json.dumps([*about, *map(str, (what.components, what.method, what.at, what.within))]))
     name = f"{'+'.join(row['ablated'][:2])}-ablation-{key[:16]}"
     if ranked:
-        titled = f"Rank of the answer {title}"
+        titled = f"Answer's rank {title}"
         ranks = RankFigure(before["answer_rank"], after["answer_rank"], titled, fell, was, first, lost, below)
-        return _drawn(here.draw(ranks, name), f"ranks of the answer {alt}, and before")
+        return as_figure(here.draw(ranks, name), f"ranks of the answer {alt}, and before")
     if what.metric == "kl":  # a distance from the clean run has no value before
         return None
     was_values, now = metric_values(what.metric, before), metric_values(what.metric, after)
     name_alone = str(what.metric)  # an own metric's name carries its functions, which no other process can have
     drawn = AblationFigure(was_values, now, name_alone, f"{what.metric} {title}", was, words, below)
-    return _drawn(here.draw(drawn, name), f"{what.metric} of every prompt {alt}, against before")
+    return as_figure(here.draw(drawn, name), f"{what.metric} of every prompt {alt}, against before")
 
 
 def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str, Any]]:
@@ -367,7 +329,7 @@ def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str,
         name = json.dumps(["profile", head, prompts, entry["marked"], drawn.foot])
         path = here.draw(drawn, f"{head}-profile-{here.prompts.key_of(name)[:16]}")
         alt = f"attention of head {head} on {prompts} by distance from the query and from class to class"
-        entry["figure"] = _drawn(path, alt)
+        entry["figure"] = as_figure(path, alt)
     return list(found.values())
 
 

@@ -30,6 +30,7 @@ STAGES = (
     "changes",
     "diff",
     "kinds",
+    "effects",
     "evidence",
     "robust",
     "foresight",

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from circuits.effects import place_of_share
 from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
-from circuits.report.figure_words import foot, known_distances
+from circuits.report.figure_words import few, foot, known_distances
 
 HEAD = """suite: s
 model: reference
@@ -88,7 +89,7 @@ def test_an_ablation_within_a_circuit_is_compared_with_the_circuit(tmp_path: Pat
     (ranks,) = of_kind(found, "RankFigure")
     assert (within.before, ranks.before, alone.before) == ("circuit alone", "circuit alone", "clean")
     assert within.title == "logit_diff without 1.2 within sequence (zero) on numerals"
-    assert ranks.title == "Rank of the answer without 1.2 within sequence (zero) on numerals"
+    assert ranks.title == "Answer's rank without 1.2 within sequence (zero) on numerals"
     assert "within" not in alone.title
     assert within.clean.mean() == pytest.approx(rows[0]["parts"]["F(C)"], abs=1e-5)
     assert alone.clean.mean() == pytest.approx(rows[0]["clean"]["logit_diff"], abs=1e-5)
@@ -245,27 +246,101 @@ def test_effects_are_told_without_the_yaml(tmp_path: Path) -> None:
     found, rows = drawn(tmp_path, claims)
     plain, normalised, enough, needed, both = of_kind(found, "EffectsFigure")
     labels = [[row[0] for row in figure.rows] for figure in (plain, normalised, enough, needed, both)]
+    assert rows[0]["figure"] == rows[1]["figure"], "two forms of one recovery share a figure"
     share, fraction = "sequence: F(C)/F(M)", "sequence, normalised: (F(C)-F(0))/(F(M)-F(0))"
-    assert labels[0] == [share, fraction, "3 random circuits of as many (median, range)"]
-    assert labels[1] == [fraction, share, "3 random circuits of as many (median, range)"]
+    random = "3 random circuits of as many (median, range)"
+    assert labels[0] == labels[1] == [share, fraction, random, f"normalised: {random}"]
+    assert [row[4] for row in plain.rows] == ["claimed", "claimed", "random", "random"]
     assert labels[2] == ["sequence", "4 random circuits of as many (median, range)"]
     assert labels[3] == ["without four", "4 random circuits of as many (median, range)"]
     assert labels[4] == [
-        "interaction: the lower row minus the one above it", "drop without 1.2", "further drop without 1.2, 2.1 already gone",
+        "interaction: B minus A", "A: drop without 1.2", "B: further drop without 1.2, 2.1 already gone",
     ]  # fmt: skip
     assert plain.detail.startswith(
         "F: mean logit_diff of the model (M), of sequence alone (C) and of no head or MLP kept (0)"
     )
     assert plain.quantity == "share of logit_diff: logit difference between answer and foil"
     assert enough.rows[0][1] == pytest.approx(abs(rows[2]["parts"]["F(M)"] - rows[2]["parts"]["F(C)"]))
-    assert (enough.bound_low, enough.bound_high, enough.percent) == (None, None, False)
-    assert f"{100 * rows[2]['estimate']:.3g}% of 4 random ones of its size are farther" in enough.detail
+    assert f"{100 * rows[2]['estimate']:.3g}% of 4 random ones are farther" in enough.detail
+    assert enough.quantity.endswith("; 0 is as good as the model")
     assert needed.rows[0][1] == pytest.approx(abs(rows[3]["parts"]["F(M)"] - rows[3]["parts"]["F(M\\C)"]))
     assert both.rows[0][1] == pytest.approx(both.rows[2][1] - both.rows[1][1], abs=1e-6)
     assert all(
         "keep_only" not in figure.title and "ablate:" not in figure.title for figure in (plain, enough, needed, both)
     )
     assert {figure.foot for figure in (plain, enough, needed, both)} == {"reference, 8 prompts, seed 0"}
+
+
+def test_a_recovery_with_another_bound_has_its_own_figure(tmp_path: Path) -> None:
+    """A figure has one bound; beside the judged form the other one stands, which is not judged there."""
+    claims = checks(
+        "keep_only: sequence, method: zero, recovers: logit_diff, at_least: 0, random: 3",
+        "keep_only: sequence, method: zero, recovers: logit_diff, normalised: true, at_least: 10%, random: 0",
+    )
+    found, rows = drawn(tmp_path, claims)
+    plain, normalised = of_kind(found, "EffectsFigure")
+    assert rows[0]["figure"] != rows[1]["figure"]
+    assert [row[4] for row in plain.rows] == ["claimed", "beside", "random"]
+    assert [row[4] for row in normalised.rows] == ["claimed", "beside"]
+    assert (plain.bound_low, normalised.bound_low) == (0.0, 0.1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.75, 0.8, 1.0])
+@pytest.mark.parametrize("least", [True, False])
+@pytest.mark.parametrize("nearer", [True, False])
+def test_the_bound_on_a_share_lies_where_it_is_met(share: float, least: bool, nearer: bool) -> None:
+    """At every distance, on the bound's side of the place or not, as the share counted there meets the bound or not."""
+    random = [0.5, 1.0, 1.0, 2.0, 3.5, 4.0]
+    place = place_of_share(random, share, least, nearer)
+    for own in np.arange(0.25, 5, 0.25):
+        counted = np.mean([other > own if nearer else other < own for other in random])
+        meets = counted >= share if least else counted <= share
+        if place is None:
+            assert meets == ((share == 0) if least else (share == 1))
+        elif least:
+            assert meets == (own < place if nearer else own > place), own
+        else:
+            assert meets == (own >= place if nearer else own <= place), own
+
+
+def test_the_bound_of_a_share_is_drawn(tmp_path: Path) -> None:
+    """On the axis of distances, with the words of the claim: so many of the random ones are farther, or change it less."""
+    claims = checks(
+        "keep_only: sequence, method: zero, sufficiency: logit_diff, at_least: 70%, random: 9",
+        "ablate: four, method: zero, partial_necessity: logit_diff, at_least: 50%, random: 9",
+    )
+    found, rows = drawn(tmp_path, claims)
+    enough, needed = of_kind(found, "EffectsFigure")
+    assert (enough.bound_low, needed.bound_high) == (None, None)
+    for figure, row, end in ((enough, rows[0], enough.bound_high), (needed, rows[1], needed.bound_low)):
+        assert row["random"]["min"] <= end <= row["random"]["max"]
+        own = figure.rows[0][1]
+        meets = own < end if figure is enough else own > end
+        assert meets == (row["estimate"] >= row["bound_low"])
+    assert enough.bound_words == "at least 70% of the random circuits are farther"
+    assert needed.bound_words == "at least 50% of the random sets change it less"
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("6.1, 18.6, 20.4", "6.1, 18.6, 20.4"),
+        ("6.1, 18.6, 20.4, 20.5", "6.1, 18.6 and 2 more heads"),
+        ("6.1, MLP0, MLP1, MLP2", "6.1, MLP0 and 2 more MLPs"),
+        ("6.1, 18.6, 20.4, MLP2", "6.1, 18.6 and 2 more parts"),
+    ],
+)
+def test_many_components_are_told_by_the_first_ones(named: str, told: str) -> None:
+    """How many more there are is said in words: "+ 2" could be read as a sum."""
+    assert few(named) == told
+
+
+def test_a_map_of_some_head_outlines_estimates_and_judges_no_head(tmp_path: Path) -> None:
+    """An estimate that meets the bound may have an interval that crosses it."""
+    found, (row,) = drawn(tmp_path, checks("heads: {any: all}, score: induction, at_least: 0.1", prompts="repeats"))
+    (figure,) = of_kind(found, "ScoreFigure")
+    assert (figure.outlined, figure.claimed) == ("estimates that meet the bound", ((2, 0),))
+    assert row["figure"]["alt"].endswith("2.0 outlined (estimates that meet the bound)")
 
 
 def test_no_head_is_called_the_highest_beside_one_that_is_as_high(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import pytest
 from test_report_figures import attention, score
 from test_report_profile_figures import effects, loss_map, profile, sheets_of
 
-from circuits.report import drawing, effect_figures, figures, profile_figures, rank_figures
+from circuits.report import ablation_figures, drawing, effect_figures, figures, profile_figures, rank_figures
+from circuits.report.ablation_figures import AblationFigure
 from circuits.report.drawing import draw
-from circuits.report.figures import AblationFigure, attention_canvas, score_canvas
+from circuits.report.figures import attention_canvas, score_canvas
 from circuits.report.lettering import set_letters
 from circuits.report.placing import FOOT, arrange
 from circuits.report.rank_figures import RankFigure
@@ -203,7 +204,7 @@ def test_the_foot_stands_below_all_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Any, foot: str
 ) -> None:
     """Every kind of figure says in small grey words what was measured, whole and on the sheet, under its legend and its axes."""
-    sheets = sheets_of(monkeypatch, figures, profile_figures, effect_figures, rank_figures)
+    sheets = sheets_of(monkeypatch, figures, ablation_figures, profile_figures, effect_figures, rank_figures)
     draw(replace(figure, foot=foot), tmp_path / "x.png")
     draw(figure, tmp_path / "y.png")
     with_foot, without = sheets

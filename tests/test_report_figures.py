@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from circuits.report.ablation_figures import AblationFigure, ablation_canvas
 from circuits.report.drawing import draw
 from circuits.report.figures import (
-    AblationFigure,
     AttentionFigure,
     ScoreFigure,
-    ablation_canvas,
     attention_canvas,
     boundary_edges,
     score_canvas,
@@ -85,7 +84,14 @@ def test_adjacent_cells_share_one_outline() -> None:
 
 
 @pytest.mark.parametrize(
-    "figure", [attention(6), score(), AblationFigure(np.arange(9.0), np.arange(9.0) / 2, "logit_diff", "t")]
+    "figure",
+    [
+        attention(6),
+        score(),
+        AblationFigure(np.arange(9.0), np.arange(9.0) / 2, "logit_diff", "t"),
+        AblationFigure(np.full(9, 13.0), np.zeros(9), "logit_diff", "t"),
+        RankFigure(np.ones(9), np.arange(1.0, 10.0), "t", (("1", 8),), lost=(8, 9)),
+    ],
 )
 def test_same_figure_gives_the_same_bytes(tmp_path: Path, figure: Any) -> None:
     """A figure is a PNG without date or software, whatever the user's matplotlib settings are."""
@@ -122,6 +128,8 @@ def test_same_figure_gives_the_same_bytes(tmp_path: Path, figure: Any) -> None:
         AblationFigure(np.array([]), np.array([]), "kl", "none"),
         AblationFigure(np.array([np.nan, 1.0]), np.array([1.0, 1.0]), "$a", "$one$"),
         AblationFigure(np.array([1.0, 0.0] * 20), np.zeros(40), "top1", "few distinct pairs"),
+        AblationFigure(np.zeros(40), np.zeros(40), "$top1", "no value but nothing", "$alone", "$one$"),
+        AblationFigure(np.full(3, 1e9), np.full(3, -1e-9), "m", "far apart"),
         RankFigure(np.array([]), np.array([]), "none"),
         RankFigure(np.array([np.nan, 1.0]), np.array([3.0, 50000.0]), "$a", ((" $", 1), ("\n", 2))),
     ],
@@ -190,7 +198,8 @@ def test_ranks_are_counted_in_the_rows_of_the_figure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("clean", "ablated"), [([13.0] * 32, [18.0] * 32), ([18.0] * 32, [13.0] * 32), (range(40), range(39, -1, -1))]
+    ("clean", "ablated"),
+    [([13.0, 13.5] * 16, [18.0] * 32), ([18.0] * 32, [13.0, 13.5] * 16), (range(40), range(39, -1, -1))],
 )
 def test_no_prompt_of_an_ablation_lies_under_the_legend(clean: Any, ablated: Any) -> None:
     """Whichever corner the prompts are in, what the marks mean is said below the axes and their numbers."""
@@ -213,6 +222,45 @@ def test_both_axes_of_an_ablation_name_their_run_and_the_metric_in_words() -> No
     assert axes.get_ylabel() == "prob_diff, ablated:\nprobability of right $ones"
     (axes,) = ablation_canvas(AblationFigure(np.arange(3.0), np.zeros(3), "mine", "t")).axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("mine, clean", "mine, ablated")
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-6])
+def test_prompts_that_all_have_one_value_are_told_and_not_scattered(spread: float) -> None:
+    """Where nothing differs but by rounding there is a row for each run with "every prompt" and the value, and no cloud."""
+    off = spread * np.linspace(-1, 1, 32)
+    canvas = ablation_canvas(AblationFigure(13.0 + off, -5.0 - off, "logit_diff", "t", meaning="difference"))
+    (axes,) = canvas.axes
+    assert [text.get_text() for text in axes.texts] == ["every prompt: 13", "every prompt: -5"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["clean", "ablated"]
+    drawn = [dots.get_offsets().tolist() for dots in axes.collections]
+    assert drawn == [[[pytest.approx(13.0), 0.0]], [[pytest.approx(-5.0), 1.0]]]
+    assert axes.get_xlim()[0] < -5 < 0 < 13 < axes.get_xlim()[1]
+    assert "32 prompts; all have the same two values" in canvas._suptitle.get_text()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("ablated", "told"),
+    [
+        (np.linspace(1e-5, 9e-5, 32), "every prompt: 1e-05 to 9e-05"),
+        (np.full(32, 1.03e-5), "every prompt: 1.03e-05"),
+        (np.linspace(1e-44, 1e-43, 32), "every prompt: 0"),
+    ],
+)
+def test_no_value_is_said_of_every_prompt_that_some_have_not(ablated: np.ndarray, told: str) -> None:
+    """Small values beside a large one lie on one point of the figure and may differ: their ends are told then."""
+    canvas = ablation_canvas(AblationFigure(np.full(32, 0.999), ablated, "answer_prob", "t"))
+    assert [text.get_text() for text in canvas.axes[0].texts] == ["every prompt: 0.999", told]
+    differ = "differ by less than can be drawn" in canvas._suptitle.get_text()  # type: ignore[attr-defined]
+    assert differ == (" to " in told)
+
+
+def test_prompts_that_differ_by_rounding_are_counted_as_one_dot() -> None:
+    """Two values of 24 and 8 prompts are two dots with these numbers, though no two floats are equal."""
+    clean = np.array([4.2] * 8 + [6.8] * 24) + np.linspace(0, 1e-6, 32)
+    canvas = ablation_canvas(AblationFigure(clean, clean + 1.8, "loss", "t"))
+    (axes,) = canvas.axes
+    assert [text.get_text() for text in axes.texts] == ["8", "24"]
+    assert axes.collections[0].get_offsets().shape == (2, 2)
 
 
 def outlined(axes: Any, colour: str) -> set[tuple[int, int]]:
@@ -241,6 +289,41 @@ def test_the_claimed_head_is_told_apart_from_the_highest() -> None:
     assert [text.get_text().strip() for text in axes.texts] == ["1.1: 0.25", "3.3: 0.5", "5.0: 0.75"]
 
 
+@pytest.mark.parametrize(
+    ("bound", "claimed", "marks", "told"),
+    [
+        ("at_least 0.5", ((1, 1),), [0.5], "claimed (at least 0.5: the line on the scale)"),
+        ("between 25% and 50%", ((1, 1),), [0.25, 0.5], "claimed (between 25% and 50%: the line on the scale)"),
+        ("at_most 40", ((1, 1),), [], "claimed (at most 40)"),
+        ("top 1", ((1, 1),), [], "claimed (top 1)"),
+        ("at_least 0.5", (), [0.5], "the bound (at least 0.5: the line on the scale)"),
+    ],
+)
+def test_the_line_on_the_scale_is_explained(
+    bound: str, claimed: tuple[tuple[int, int], ...], marks: list[float], told: str
+) -> None:
+    """The legend says that the bound is the line on the scale where there is one, in words and not as YAML has it."""
+    values = np.array([[0.0, 2.0], [0.1, 0.2]])
+    canvas = score_canvas(score(values=values, claimed=claimed, bound=bound))
+    (axes,) = canvas.axes
+    (scale,) = [artist for artist in axes.artists if type(artist).__name__ == "Scale"]
+    assert scale.marked == marks
+    assert [text.get_text() for text in canvas.legends[0].get_texts()] == [told]
+
+
+@pytest.mark.parametrize("count", [2, 12, 18, 24, 30])
+def test_tokens_of_a_pattern_can_be_read_on_a_phone(count: int) -> None:
+    """On a screen 358 pixels wide letters are 6 pixels high and more, and no two rows of labels touch."""
+    canvas = attention_canvas(attention(count, labels=("Stephen ‹name›",) * count))
+    arrange(canvas)
+    (axes,) = canvas.axes
+    words = [artist for artist in axes.artists if type(artist).__name__ == "TickWords"]
+    letters = words[1].size * canvas.dpi / 72
+    assert letters * 358 / canvas.bbox.width > 6
+    axes.apply_aspect()
+    assert axes.get_window_extent().height / count > 1.05 * letters
+
+
 def test_a_legend_says_what_is_compared_and_not_drawn() -> None:
     """The other head of a comparison is in the legend, with nothing beside it that could be looked for in the map."""
     words = "compared with any -> n-1 of head 9.2: not drawn here"
@@ -251,14 +334,28 @@ def test_a_legend_says_what_is_compared_and_not_drawn() -> None:
 
 
 def test_tokens_that_came_first_are_counted_on_prompts_that_are_named() -> None:
-    """They are counted where the run before had the answer: the clean model, or a circuit alone."""
+    """They are counted where the run before had the answer, be that the clean model or a circuit alone."""
     ranks = np.array([1.0] * 24 + [2.0] * 8), np.array([1.0] * 5 + [2.0] * 27)
     figure = RankFigure(*ranks, "t", (("1", 14), (" his", 5)), "circuit alone", 1, (19, 24))
-    title = " ".join(rank_canvas(figure)._suptitle.get_text().split())  # type: ignore[attr-defined]
-    told = "on the 19 of 24 prompts whose answer the circuit alone has first and the ablated run has not, first is now: '1' 14, ' his' 5"
-    assert told in title
-    title = " ".join(
-        rank_canvas(RankFigure(*ranks, "t", (("1", 19),), first=5, lost=(19, 30)))._suptitle.get_text().split()
-    )  # type: ignore[attr-defined]
-    assert "on the 19 of 30 prompts whose answer the clean model has among the first 5 and" in title
-    assert "first is now" not in rank_canvas(RankFigure(*ranks, "t"))._suptitle.get_text()  # type: ignore[attr-defined]
+    canvas = rank_canvas(figure)
+    told = (
+        "32 prompts; median rank 1, ablated 2; 19 of the 24 answers that were first no longer are: now '1' 14, ' his' 5"
+    )
+    assert " ".join(canvas._suptitle.get_text().split()) == f"t {told}"  # type: ignore[attr-defined]
+    assert [text.get_text() for text in canvas.legends[0].get_texts()] == ["circuit alone", "ablated"]
+    five = rank_canvas(RankFigure(*ranks, "t", (("1", 19),), first=5, lost=(19, 30)))
+    title = " ".join(five._suptitle.get_text().split())  # type: ignore[attr-defined]
+    assert "19 of the 30 answers that were among the first 5 no longer are: now '1' 19" in title
+    assert "no longer" not in rank_canvas(RankFigure(*ranks, "t"))._suptitle.get_text()  # type: ignore[attr-defined]
+
+
+def test_the_title_of_ranks_has_three_lines_at_most() -> None:
+    """With the longest names of components, many tokens and large counts; the page's table has the other tokens."""
+    ranks = np.ones(256), np.full(256, 12.0)
+    title = "Answer's rank without 26.1, 28.6 and 15 more heads (mean) on numerals"
+    canvas = rank_canvas(
+        RankFigure(*ranks, title, tuple((f"token{k}", 50) for k in range(6)), first=1, lost=(249, 249))
+    )
+    lines = canvas._suptitle.get_text().split("\n")  # type: ignore[attr-defined]
+    assert len(lines) <= 3, lines
+    assert lines[-1].endswith(" and others")

@@ -72,7 +72,13 @@ def words_of(figure: Any, monkeypatch: pytest.MonkeyPatch, path: Path) -> tuple[
     return sheets[0], [text.get_text() for text in found]
 
 
-@pytest.mark.parametrize("figure", [profile(), loss_map(), effects(), effects(30), lesson(4, 5)])
+FAR = np.eye(1, 120, 90)[0]
+FLAT = LossMapFigure((("clean", 0.0, 0.0, 3.0), ("$a", 0.0, 0.0, 3.0), ("b", 90.0, 0.1, 4.0)), (0.9999, 1e-4), "flat")
+
+
+@pytest.mark.parametrize(
+    "figure", [profile(), profile(offsets=FAR), loss_map(), FLAT, effects(), effects(30), lesson(4, 5)]
+)
 def test_same_figure_gives_the_same_bytes(tmp_path: Path, figure: Any) -> None:
     """A figure is a PNG without date or software, whatever the user's matplotlib settings are."""
     import matplotlib
@@ -94,6 +100,10 @@ EXTREMES = [
     profile(0, 0, marked=()),
     profile(2, 5, offsets=np.full(5, np.nan), matrix=np.full((2, 2), np.nan), bos=math.nan),
     profile(4, 40, marked=tuple(range(40))),
+    profile(offsets=FAR, marked=tuple(range(0, 120, 9))),
+    profile(offsets=np.full(90, np.nan), marked=(80,)),
+    FLAT,
+    LossMapFigure((*FLAT.points, ("c" * 40, 90.0, 0.1, 4.0), ("d", 0.0, 0.0, 3.0)), (1.0, 0.0), "flat"),
     loss_map(60),
     LossMapFigure((), (math.nan, math.nan), "none"),
     LossMapFigure((("clean", 1.0, 1.0, math.nan),), (1.0, 0.0), "one"),
@@ -153,14 +163,14 @@ def test_shapes_that_do_not_fit_are_errors(tmp_path: Path, figure: Any, message:
 def test_a_profile_tells_its_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Claimed distances with their values, BOS, what lies farther than is shown, and the cells of the table."""
     offsets = np.zeros(60)
-    offsets[[3, 7, 55]] = 0.5, 0.25, 0.125
+    offsets[[3, 7, 55]] = 0.5, 0.25, 0.045
     matrix = np.array([[1.0, 0.0], [0.123, 0.877]])
     figure = profile(offsets=offsets, marked=(7, 99), classes=("bos", "other"), matrix=matrix)
     _, words = words_of(figure, monkeypatch, tmp_path / "x.png")
     text = "\n".join(words)
     assert "claimed: n-7 (0.25), n-99 (no value)" in words
     assert {"0.50", "0.25", "1", "0", ".12", ".88"} <= set(words)
-    assert "farther, to 59: at most 0.12 (at 55)" in text
+    assert "not drawn (40 to 59): at most 0.04 (at 55)" in text
     assert "to BOS, which is not among the bars: 0.40" in text
 
 
@@ -175,6 +185,59 @@ def test_claimed_bars_have_the_colour_of_claims(tmp_path: Path, monkeypatch: pyt
     assert orange == [False, False, True, False, True, False]
 
 
+def bars_of(axes: Any) -> dict[float, float]:
+    """The height of each bar by where it stands."""
+    return {round(bar.get_x() + bar.get_width() / 2, 6): bar.get_height() for bar in axes.containers[0]}
+
+
+@pytest.mark.parametrize(
+    ("count", "peaks", "marked", "drawn"),
+    [
+        (100, {49: 0.87}, (48, 49), {48, 49}),
+        (100, {49: 0.87}, (), {49}),
+        (100, {0: 0.5, 99: 0.2}, (70,), {0, 70, 99}),
+        (41, {40: 0.01}, (), {40}),
+        (120, dict.fromkeys((50, 70, 90, 110), 0.06), (45, 100, 130), {45, 50, 70, 90, 100, 110}),
+        (40, {39: 0.9}, (39,), {39}),
+    ],
+)
+def test_claimed_distances_and_the_largest_value_are_drawn(
+    count: int, peaks: dict[int, float], marked: tuple[int, ...], drawn: set[int], tmp_path: Path, monkeypatch: Any
+) -> None:
+    """However far they lie: behind a break of the axis, at their own place, with their own number below."""
+    offsets = np.full(count, 0.001)
+    offsets[list(peaks)] = list(peaks.values())
+    canvas, words = words_of(profile(offsets=offsets, marked=marked), monkeypatch, tmp_path / "x.png")
+    axes, near = canvas.axes[0], profile_figures._stretches([(offsets, marked)])[0]
+    shown = {d: height for stretch in profile_figures._stretches([(offsets, marked)]) for d, height in
+             zip(stretch, offsets[stretch.start : stretch.stop], strict=False)}  # fmt: skip
+    assert drawn <= set(shown)
+    assert list(bars_of(axes).values()) == list(shown.values())
+    assert max(shown.values()) == offsets.max() < axes.get_ylim()[1]
+    assert len(near) >= 10, "the first distances are never left out"
+    hidden = count - len(shown)
+    assert any("not drawn (" in text for text in words) == (hidden > 0)
+    (ticks,) = [artist for artist in axes.artists if type(artist).__name__ == "TickWords"]
+    places = dict(zip(ticks.words, ticks.places, strict=True))
+    best = str(int(offsets.argmax()))
+    assert bars_of(axes)[places[best]] == offsets.max() if best in places else int(best) < len(near)
+
+
+def test_an_axis_without_far_distances_is_not_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bars stand at their own number where all have room, and a break has two strokes at the foot of the axis."""
+    canvas, _ = words_of(profile(distances=40), monkeypatch, tmp_path / "x.png")
+    assert list(bars_of(canvas.axes[0])) == list(range(40))
+    assert not canvas.axes[0].lines
+    monkeypatch.undo()
+    offsets = np.zeros(80)
+    offsets[60] = 0.5
+    canvas, _ = words_of(profile(offsets=offsets), monkeypatch, tmp_path / "y.png")
+    strokes = [line for line in canvas.axes[0].lines if line.get_color() == "black"]
+    assert len(strokes) == 2
+    before, after = sorted(float(np.mean(line.get_xdata())) for line in strokes)
+    assert not [place for place in bars_of(canvas.axes[0]) if before - 0.3 < place < after + 0.3]
+
+
 @pytest.mark.parametrize("count", [1, 12, 40])
 def test_labels_of_a_loss_map_do_not_overlap(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every point has a label, on no other label and on no point; the axes say their share of the variance."""
@@ -187,9 +250,40 @@ def test_labels_of_a_loss_map_do_not_overlap(count: int, tmp_path: Path, monkeyp
     for _, x, y, _ in figure.points:
         place = axes.transData.transform((x, y))
         assert not any(box.contains(*place) for box in boxes)
-    assert {"PC1 (70% of the variance)", "PC2 (20% of the variance)"} <= set(words)
+    assert axes.get_xlabel().startswith("PC1, nats (70% of the variance)\ndistance: ")
+    assert "PC2, nats (20% of the variance)" in words
     one, two = axes.transData.transform([(0, 0), (1, 1)])
     assert (two - one)[0] == pytest.approx((two - one)[1], rel=1e-3), "distances are true on both axes"
+
+
+def test_points_whose_marks_overlap_are_told_and_each_has_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three points under one diamond are named as such, and a line leads from each label to the middle of its own point."""
+    points = (("clean", 0.0, 0.0, 3.0), ("23.3", 1.0, 0.5, 3.1), ("11.1", -1.0, -0.5, 3.2), ("MLP0", 290.0, 40.0, 9.0))
+    canvas, _ = words_of(LossMapFigure(points, (0.7, 0.2), "Losses"), monkeypatch, tmp_path / "x.png")
+    assert canvas.axes[0].get_xlabel().endswith("\ntoo near each other to be told apart here: clean and 23.3 and 11.1")
+    starts = [(line.get_xdata()[0], line.get_ydata()[0]) for line in canvas.axes[0].lines]
+    assert all(any(math.dist(start, point[1:3]) < 1e-9 for start in starts) for point in points[:3])
+    assert len(starts) == 3
+    monkeypatch.undo()
+    apart = (("clean", 0.0, 0.0, 3.0), ("23.3", 90.0, 50.0, 3.1), ("11.1", -90.0, -50.0, 3.2))
+    canvas, _ = words_of(LossMapFigure(apart, (0.7, 0.2), "Losses"), monkeypatch, tmp_path / "x.png")
+    assert "too near" not in canvas.axes[0].get_xlabel()
+    assert "black" not in {line.get_color() for line in canvas.axes[0].lines}
+
+
+def test_an_axis_without_variance_is_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no numbers, and the words say that up and down means nothing; shares near 0 and 1 are not rounded to them."""
+    points = (("clean", -32.0, 0.2, 3.0), ("2.0", 127.0, 0.0, 5.9), ("MLP0", -90.0, -0.2, 3.1))
+    canvas, _ = words_of(LossMapFigure(points, (0.99998, 1e-5), "Losses"), monkeypatch, tmp_path / "x.png")
+    axes = canvas.axes[0]
+    assert not axes.get_yticks().size
+    assert not axes.get_ylabel()
+    told = axes.get_xlabel()
+    assert told.startswith("PC1, nats (over 99.9% of the variance)\nup and down: PC2 (less than 0.1% of the variance)")
+    shares = [effect_figures._of_variance(share) for share in (0.0, 0.0004, 0.004, 0.0924, 0.8846, 0.994, 1.0)]
+    assert shares == ["0%", "less than 0.1%", "0.4%", "9%", "88%", "99.4%", "100%"]
 
 
 def test_models_and_ablations_have_their_own_markers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,6 +339,13 @@ def test_the_bound_is_shaded_and_said(
     assert not any("bound" in text for text in found)
 
 
+def test_a_bound_on_another_quantity_is_said_in_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shade lies on the axis, the words are the claim's."""
+    figure = effects(1, bound_low=None, bound_high=4.2, percent=False, bound_words="at least 80% are farther")
+    _, found = words_of(figure, monkeypatch, tmp_path / "x.png")
+    assert "the bound: at least 80% are farther" in found
+
+
 def test_only_judged_rows_lie_on_the_shade_of_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shade and its edge reach over the claimed row and no other: what stands beside it is not judged."""
     rows = (
@@ -288,8 +389,8 @@ def test_nothing_and_the_whole_have_a_line(
 
 
 def test_labels_and_words_of_effects_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A label of three lines is not cut; what is said below the title and under the axis is there."""
-    label = "number_circuit, normalised: (F(C)-F(0))/(F(M)-F(0)) without 6.1, 20.4 + 5"
+    """A label of four lines is not cut; what is said below the title and under the axis is there."""
+    label = "number_circuit, normalised: (F(C)-F(0))/(F(M)-F(0)) without 6.1, 20.4 and 5 more heads"
     figure = effects(
         rows=((label, 0.5, 0.4, 0.6, "claimed"),), detail="F: the mean", quantity="share of $x: " + "word " * 20
     )

@@ -7,14 +7,24 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from circuits.report import effect_figures, figures, lettering, placing, profile_figures, rank_figures, scales, sheet
+from circuits.report import (
+    ablation_figures,
+    effect_figures,
+    figures,
+    lettering,
+    placing,
+    profile_figures,
+    rank_figures,
+    scales,
+    sheet,
+)
 from circuits.report.sheet import save
 from circuits.store import version
 
 _CANVAS: dict[type, Any] = {
     figures.AttentionFigure: figures.attention_canvas,
     figures.ScoreFigure: figures.score_canvas,
-    figures.AblationFigure: figures.ablation_canvas,
+    ablation_figures.AblationFigure: ablation_figures.ablation_canvas,
     profile_figures.ProfileFigure: profile_figures.profile_canvas,
     profile_figures.LessonFigure: profile_figures.lesson_canvas,
     effect_figures.LossMapFigure: effect_figures.loss_map_canvas,
@@ -38,7 +48,18 @@ def draw(figure: Any, path: Path) -> None:
 def drawing_digest() -> str:
     """Eight digits for the way in which figures are drawn: the code that does it and the versions of matplotlib and Pillow."""
     found = hashlib.sha256("".join(f"{name}={version(name) or 'none'} " for name in ("matplotlib", "pillow")).encode())
-    for module in (effect_figures, figures, lettering, placing, profile_figures, rank_figures, scales, sheet):
+    looks = (
+        figures,
+        ablation_figures,
+        effect_figures,
+        profile_figures,
+        rank_figures,
+        lettering,
+        placing,
+        scales,
+        sheet,
+    )
+    for module in looks:
         assert module.__file__ is not None
         found.update(Path(module.__file__).read_bytes())
     return found.hexdigest()[:8]

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DOT, _GEM = 8, 20  # pixels from the middle of a point to the end of its mark: of a dot, of the clean model's diamond
+_NEAR, _AXIS = 12, 610  # pixels between the middles of two dots that overlap, and about how long the axis of a map is
+_NO_VARIANCE = 0.005  # a second axis that holds less of the variance says nothing
+_DISTANCE = "distance: root of the sum of squared differences of the tokens' losses"
 MOST_RANDOM_ROWS = 8  # more random sets than this share one row of dots
 
 LossPoint = tuple[str, float | None, float | None, float | None]
@@ -67,6 +70,7 @@ class EffectsFigure:
     whose ends are a range; many of them share a row) or any other. None: no number.
     The bound runs from ``bound_low`` to ``bound_high`` (None: open to that side; both None: no bound).
     ``percent``: values are shares. ``quantity`` names the axis; ``detail`` is said below the title. ``foot``: see ``new_sheet``.
+    ``bound_words``: the bound as the legend says it, where it is on another quantity than the axis.
     """
 
     rows: tuple[EffectRow, ...]
@@ -77,10 +81,14 @@ class EffectsFigure:
     quantity: str = ""
     detail: str = ""
     foot: str = ""
+    bound_words: str = ""
 
 
 def loss_map_canvas(figure: LossMapFigure) -> Figure:
-    """A labelled scatter, the distances true on both axes, coloured by mean loss."""
+    """A labelled scatter, the distances true on both axes, coloured by mean loss.
+
+    Where the second axis holds nothing it has no numbers, and the map is a line.
+    """
     from matplotlib.patheffects import Normal, Stroke
 
     if len(figure.explained) != 2:
@@ -101,8 +109,23 @@ def loss_map_canvas(figure: LossMapFigure) -> Figure:
     middle = (xy.max(0) + xy.min(0)) / 2 if len(kept) else np.zeros(2)
     half = 0.62 * np.ptp(xy, axis=0) if len(kept) else np.zeros(2)
     wide = float(half.max()) or 0.62
-    tall = max(float(half[1]), 0.5 * wide)
-    canvas = new_sheet(WIDTH, 1.5 + 4.8 * tall / wide, figure.foot)
+    flat = is_number(figure.explained[0]) and is_number(figure.explained[1]) and figure.explained[1] < _NO_VARIANCE
+    tall = max(float(half[1]), (0.25 if flat else 0.5) * wide)
+    shares = [f" ({_of_variance(share)} of the variance)" if is_number(share) else "" for share in figure.explained]
+    below = ["PC1, nats" + shares[0], _DISTANCE]
+    if flat:
+        below.insert(1, f"up and down: PC2{shares[1]}, without an axis since it tells nothing")
+    groups = _overlapping(xy * _AXIS / (2 * wide))
+    if 0 < len(groups) <= 2:
+        near = "; ".join(" and ".join(shorten(kept[each][0], 30) for each in group) for group in groups)
+        below += textwrap.wrap(f"too near each other to be told apart here: {near}", 76)
+    left_out = len(figure.points) - len(kept)
+    what = "models and ablations with like losses on the same tokens" if others.any() else None
+    detail = f"near each other in this plane: {what or 'ablations that change the loss of the same tokens alike'}"
+    if figure.method and (kind == "ablation").any():
+        detail += f"; a point named by components is the model without them ({figure.method} ablation)"
+    detail += f"; {left_out} without numbers left out" if left_out else ""
+    canvas = new_sheet(WIDTH, 1.3 + 0.16 * (len(below) + len(detail) // 70) + 4.8 * tall / wide, figure.foot)
     axes = canvas.add_subplot()
     look: Any = {"s": 46, "edgecolors": "black", "linewidths": 0.6, "zorder": 3, "c": BLUE}
     coloured = bool(len(told)) and np.ptp(told) > 1e-9 and not clean.all()
@@ -146,23 +169,39 @@ def loss_map_canvas(figure: LossMapFigure) -> Figure:
     axes.grid(color="#eeeeee", zorder=-1)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8)
-    shares = [f" ({100 * share:.0f}% of the variance)" if is_number(share) else "" for share in figure.explained]
-    axes.set_xlabel("PC1" + shares[0], fontsize=9)
-    axes.set_ylabel("PC2" + shares[1], fontsize=9)
-    left_out = len(figure.points) - len(kept)
-    what = "models and ablations with like losses on the same tokens" if others.any() else None
-    detail = f"near each other: {what or 'ablations that change the loss of the same tokens alike'}"
-    if figure.method and (kind == "ablation").any():
-        detail += f"; a point named by components is the model without them ({figure.method} ablation)"
-    put_title(canvas, figure.title, detail + (f"; {left_out} without numbers left out" if left_out else ""), WIDTH)
-    named = [(shorten(point[0], 26), x, y) for point, (x, y) in zip(kept, xy.tolist(), strict=True)]
+    if flat:
+        axes.set_yticks([])
+    else:
+        axes.set_ylabel("PC2, nats" + shares[1], fontsize=9)
+    guard_words(axes.set_xlabel("\n".join(below), fontsize=9, linespacing=1.15))
+    put_title(canvas, figure.title, detail, WIDTH)
+    named = [(shorten(point[0], 30), x, y) for point, (x, y) in zip(kept, xy.tolist(), strict=True)]
     _place_labels(canvas, axes, named, clean.tolist())
     return canvas
+
+
+def _of_variance(share: float) -> str:
+    """A share of the variance; what is nearly nothing or nearly all is not rounded to it."""
+    if 0 < share < 0.001:
+        return "less than 0.1%"
+    if 0.9995 <= share < 1:
+        return "over 99.9%"
+    return f"{100 * share:.1f}%".replace(".0%", "%") if share < 0.01 or share > 0.99 else f"{100 * share:.0f}%"
+
+
+def _overlapping(dots: NDArray[np.floating[Any]]) -> list[list[int]]:
+    """The points, Float[point, 2] in pixels, whose marks overlap: groups of two and more, by their places."""
+    near = np.linalg.norm(dots[:, None] - dots[None], axis=2) < _NEAR
+    group = np.arange(len(dots))
+    for one, other in np.argwhere(np.triu(near, 1)).tolist():
+        group[group == group[other]] = group[one]
+    return [found for each in np.unique(group) if len(found := np.flatnonzero(group == each).tolist()) > 1]
 
 
 def _place_labels(canvas: Figure, axes: Axes, points: Sequence[tuple[str, float, float]], bold: Sequence[bool]) -> None:
     """A label beside each point that covers no other label and no point; a line leads to one that is far.
 
+    Of points whose marks overlap each has a line to its middle, over the marks.
     Places are tried outwards, ring by ring; where nothing is free the place that covers least is taken.
     """
     from matplotlib.patheffects import withStroke
@@ -175,7 +214,8 @@ def _place_labels(canvas: Figure, axes: Axes, points: Sequence[tuple[str, float,
     frame = np.array(axes.get_window_extent().extents)
     room = np.where(np.array(bold), _GEM, _DOT)[:, None]
     taken = np.concatenate([dots - room, dots + room], axis=1)
-    for (name, *_), (x, y), strong in zip(points, dots, bold, strict=True):
+    crowded = {each for group in _overlapping(dots) for each in group}
+    for number, ((name, *_), (x, y), strong) in enumerate(zip(points, dots, bold, strict=True)):
         text = axes.text(0, 0, name, fontsize=9, fontweight="bold" if strong else "normal", zorder=6)
         text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
         guard_words(text)
@@ -197,8 +237,11 @@ def _place_labels(canvas: Figure, axes: Axes, points: Sequence[tuple[str, float,
         text.set_position(tuple(axes.transData.inverted().transform(best)))
         text.set(ha="center", va="center")
         near = np.clip([x, y], best - half, best + half)
-        if math.dist(near, (x, y)) > 14:
-            ends = axes.transData.inverted().transform([(x, y), near])
+        ends = axes.transData.inverted().transform([(x, y), near])
+        if number in crowded:
+            (line,) = axes.plot(ends[:, 0], ends[:, 1], color="black", linewidth=0.8, zorder=5)
+            line.set_path_effects([withStroke(linewidth=1.6, foreground="white")])
+        elif math.dist(near, (x, y)) > 14:
             axes.plot(ends[:, 0], ends[:, 1], color="#777777", linewidth=0.7, zorder=2)
 
 
@@ -217,7 +260,7 @@ def effects_canvas(figure: EffectsFigure) -> Figure:
     random = random if len(random) > MOST_RANDOM_ROWS else []
     alone = [row for row in figure.rows if not random or row[4] != "random"]
     count = len(alone) + bool(random)
-    labels = [textwrap.wrap(shorten(label, 76), 26) or [""] for label, *_ in alone]
+    labels = [textwrap.wrap(shorten(label, 96), 26) or [""] for label, *_ in alone]
     labels += [[f"{len(random)} random ones,", "a dot each"]] if random else []
     each = max(0.34, 0.17 * max(map(len, labels), default=1) + 0.12)
     axis = textwrap.wrap(one_line(figure.quantity), 62)
@@ -267,7 +310,7 @@ def effects_canvas(figure: EffectsFigure) -> Figure:
     brackets = "interval in brackets" if told else ""
     put_title(canvas, figure.title, "; ".join(part for part in (figure.detail, brackets) if part), WIDTH)
     if edges:
-        held = patch_entry(f"the bound: {_bound(figure)}")
+        held = patch_entry(f"the bound: {figure.bound_words or _bound(figure)}")
         held.set(facecolor=SHADE, edgecolor=CLAIMED)
         put_legend(canvas, [held])
     return canvas

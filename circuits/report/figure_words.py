@@ -44,9 +44,14 @@ def short_name(point: dict[str, Any]) -> str:
 
 
 def few(name: str, most: int = 3) -> str:
-    """The names of many components by the first few."""
+    """The names of many components by the first few: "6.1, 18.6 and 5 more heads"."""
     parts = name.split(", ")
-    return name if len(parts) <= most else f"{', '.join(parts[: most - 1])} + {len(parts) - most + 1}"
+    if len(parts) <= most:
+        return name
+    rest = parts[most - 1 :]
+    mlps = sum(part.startswith("MLP") for part in rest)
+    what = "heads" if not mlps else "MLPs" if mlps == len(rest) else "parts"
+    return f"{', '.join(parts[: most - 1])} and {len(rest)} more {what}"
 
 
 def known_distances(text: str, what: Attends | Score, values: Mapping[str, Any]) -> str:
@@ -94,11 +99,11 @@ def told_keep(row: Row, what: Keep) -> Told:
             f"share of {of}{meaning(of, ': {}')}",
             (forms[what.normalised], forms[not what.normalised])[: 1 + bool(row.get("beside"))],
         )
-    nearer = f"; {_share(row)} random ones of its size are farther" if what.statistic == "sufficiency" else ""
+    nearer = f"; {_share(row)} random ones are farther" if what.statistic == "sufficiency" else ""
     return Told(
-        f"How far {name} alone is from the whole model on {row['prompts']}: 0 is as good as the model",
+        f"How far {name} alone is from the whole model on {row['prompts']}",
         f"{runs}, {rest}{nearer}",
-        f"|F(M) - F(C)| in {of}{meaning(of, ': {}')}",
+        f"|F(M) - F(C)| in {of}{meaning(of, ': {}')}; 0 is as good as the model",
         (name,),
     )
 
@@ -115,8 +120,8 @@ def told_removal(row: Row, what: Ablate) -> Told:
     if row["statistic"] == "partial_necessity":
         name = what.circuit.name if what.circuit is not None and what.circuit.name else removed
         return Told(
-            f"How much removing {name}{where} changes {what.metric} on {row['prompts']} ({what.method} ablation)",
-            f"{_share(row)} random sets of as many components from outside it change it less",
+            f"How much removing {name}{where} changes {what.metric} on {row['prompts']}",
+            f"{what.method} ablation; {_share(row)} random sets from outside it change it less",
             f"change |F(M) - F(without)| of the mean {what.metric}{meaning(what.metric, ': {}')}",
             (f"without {name}",),
         )
@@ -125,8 +130,8 @@ def told_removal(row: Row, what: Ablate) -> Told:
         f"drops of {what.metric} relative to the whole model's",
         f"share of the whole model's {what.metric}{meaning(what.metric, ': {}')}",
         (
-            "interaction: the lower row minus the one above it",
-            f"drop without {removed}",
-            f"further drop without {removed}, {gone} already gone",
+            "interaction: B minus A",
+            f"A: drop without {removed}",
+            f"B: further drop without {removed}, {gone} already gone",
         ),
     )

@@ -1,4 +1,4 @@
-"""Figures of the report: a mean attention pattern, a layer x head map of a score, an ablation per prompt.
+"""Figures of the report: a mean attention pattern, a layer x head map of a score.
 
 A figure is plain data (a frozen dataclass); ``draw`` turns it into a PNG that depends on nothing else:
 not on the user's matplotlib settings, not on the time, not on what was drawn before.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -84,22 +83,6 @@ class ScoreFigure:
     foot: str = ""
 
 
-@dataclass(frozen=True)
-class AblationFigure:
-    """A metric of every prompt without (``clean``) and with the ablation (``ablated``), both Float[prompt].
-
-    ``before`` names the run without it: the clean model, or a circuit alone. ``meaning``: the metric in words.
-    """
-
-    clean: NDArray[np.floating[Any]]
-    ablated: NDArray[np.floating[Any]]
-    metric: str
-    title: str
-    before: str = "clean"
-    meaning: str = ""
-    foot: str = ""
-
-
 def boundary_edges(cells: NDArray[np.bool_]) -> list[Segment]:
     """The outline of a set of cells of a grid: straight segments between corners, adjacent cells merged.
 
@@ -167,8 +150,8 @@ def attention_canvas(figure: AttentionFigure) -> Figure:
     visible = np.tril(np.ones((count, count), dtype=bool))
     shown = np.ma.masked_where(~visible | ~np.isfinite(mean), mean)
     top = float(shown.max()) if shown.count() else 0.0
-    map_size = min(7.4, max(3.0, 0.27 * count)) if count <= MOST_LABELS else 7.6
-    canvas = new_sheet(map_size + 1.9, map_size + 1.5 + 0.18 * bool(figure.elsewhere), figure.foot)
+    map_size = _map_inches(count)
+    canvas = new_sheet(map_size + 1.9, map_size + 1.85 + 0.18 * bool(figure.elsewhere), figure.foot)
     axes = canvas.add_subplot()
     colours = matplotlib.colormaps[MAP].with_extremes(bad="white")
     top = round_up(top)
@@ -191,6 +174,14 @@ def attention_canvas(figure: AttentionFigure) -> Figure:
     put_title(canvas, figure.title, f"head {figure.head}, mean over {figure.n} prompts", map_size + 1.9)
     put_legend(canvas, entries)
     return canvas
+
+
+def _map_inches(count: int) -> float:
+    """The side of a map of so many tokens: no longer than its labels need, for a wide sheet has small letters on a phone."""
+    if count > MOST_LABELS:
+        return 7.6
+    roomy, narrow = 0.27 * count, max(4.6, 0.175 * count)  # 0.175 inches are 12.6 points, for letters of 9
+    return float(np.clip(min(roomy, narrow), 3.0, 7.4))
 
 
 def _token_ticks(axes: Axes, labels: Sequence[str], map_size: float) -> None:
@@ -227,17 +218,19 @@ def score_canvas(figure: ScoreFigure) -> Figure:
     axes.imshow(shown, cmap=colours, vmin=low, vmax=top, interpolation="nearest", aspect="auto")
     claimed, beside = (_cells(values.shape, pairs) for pairs in (figure.claimed, figure.beside))
     _ticks(axes, layers, heads, cell_height, cell_width)
+    marked = [edge for edge in _numbers(figure.bound) if low < edge < top]
     entries, gap = [], 0.15
     if claimed.any():
         _outline(axes, claimed, CLAIMED, 1.7)
-        entries.append(_legend_entry(CLAIMED, figure.outlined + (f" ({figure.bound})" if figure.bound else "")))
+        entries.append(_legend_entry(CLAIMED, figure.outlined + _told_bound(figure.bound, bool(marked))))
     if beside.any():
         _outline(axes, beside, COMPARED, 1.7, dashed=True)
         entries.append(_legend_entry(COMPARED, figure.why_beside, dashed=True))
     if entries:
         gap += _name_rows(axes, values, claimed | beside)
     guard_words(axes.set_xlabel("head"), axes.set_ylabel("layer"))
-    marked = [edge for edge in _numbers(figure.bound) if low < edge < top]
+    if marked and not claimed.any():  # no head meets the bound, whose line is on the scale nevertheless
+        entries.append(_words_entry(f"the bound{_told_bound(figure.bound, True)}"))
     put_scale(axes, colours, (low, top), one_line(figure.name), shrink=1.0, aspect=30, gap=gap, marked=marked)
     missing = f", grey: {figure.missing}" if shown.count() < values.size else ""
     put_title(canvas, figure.title, f"every head of the model, mean over {figure.n} {figure.unit}{missing}", size[0])
@@ -277,72 +270,14 @@ def _name_rows(axes: Axes, values: NDArray[np.floating[Any]], claimed: NDArray[n
     return widest
 
 
-def ablation_canvas(figure: AblationFigure) -> Figure:
-    """One dot a prompt, clean against ablated, with the line on which nothing changes.
-
-    A scatter keeps every prompt's pair visible at n = 256, where the lines of a slope plot cover each
-    other. Where few distinct pairs exist (0/1 metrics) the dots carry their counts.
-    """
-    clean, ablated = np.asarray(figure.clean, dtype=float), np.asarray(figure.ablated, dtype=float)
-    if clean.shape != ablated.shape or clean.ndim != 1:
-        raise ValueError(f"clean has shape {clean.shape}, ablated {ablated.shape}: expected one value a prompt in both")
-    kept = np.isfinite(clean) & np.isfinite(ablated)
-    dropped = int((~kept).sum())
-    clean, ablated = clean[kept], ablated[kept]
-    name, words = one_line(figure.metric), textwrap.wrap(one_line(figure.meaning), 56)
-    canvas = new_sheet(6.4, 6.3 + 0.16 * len(words), figure.foot)
-    axes = canvas.add_subplot()
-    low, high = _range(np.concatenate([clean, ablated]))
-    axes.plot([low, high], [low, high], color="#555555", linewidth=1.0, linestyle="--", label="no change", zorder=1)
-    if low < 0 < high:
-        axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
-        axes.axvline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
-    pairs, counts = np.unique(np.stack([clean, ablated], axis=1), axis=0, return_counts=True)
-    few = 0 < len(pairs) <= 9 < len(clean)
-    blue, area = "#3b6fb6", 60 + 900 * counts / counts.max(initial=1) if few else 22
-    shown = pairs if few else np.stack([clean, ablated], axis=1)
-    axes.scatter(shown[:, 0], shown[:, 1], s=area, color=blue, alpha=0.75 if few else 0.55, linewidths=0, zorder=2)
-    axes.scatter([], [], s=30, color=blue, label="prompts, with their number" if few else "one prompt")
-    for (x, y), many in zip(pairs.tolist(), counts.tolist(), strict=True) if few else ():
-        beside = (16, 16) if len(pairs) == 1 else (0, 0)  # the mean lies on it
-        axes.annotate(
-            str(many),
-            (x, y),
-            beside,
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=9,
-            fontweight="bold",
-            zorder=4,
-        )
-    if len(clean):
-        style: Any = {"s": 70, "marker": "D", "color": CLAIMED, "edgecolors": "black", "zorder": 5}
-        axes.scatter([clean.mean()], [ablated.mean()], label="mean over prompts", **style)
-    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    across, up = (axes.set_xlabel(f"{name}, {one_line(figure.before)}"), axes.set_ylabel(f"{name}, ablated"))
-    guard_words(across, up)
-    for label in (across, up):
-        label.set(text="\n".join([label.get_text() + ":" * bool(words), *words]), linespacing=1.1)
-    axes.grid(color="#eeeeee", zorder=-1)
-    axes.set_axisbelow(True)
-    skipped = f", {dropped} without a value left out" if dropped else ""
-    put_title(canvas, figure.title, f"{len(clean)} prompts{skipped}; below the line: the ablation lowers it", 6.4)
-    canvas.legend(
-        loc="lower center", ncols=3, fontsize=8.5, frameon=False
-    )  # below: there is data in every corner of some
-    return canvas
-
-
-def _range(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
-    if not len(values):
-        return 0.0, 1.0
-    low, high = float(values.min()), float(values.max())
-    margin = 0.07 * (high - low) or max(0.1, abs(high) * 0.1)
-    low = min(low, 0.0) if low < 0.5 * (high - low) else low
-    return low - margin, high + margin
+def _told_bound(bound: str | None, marked: bool) -> str:
+    """The bound in brackets, in words rather than as YAML has it; ``marked``: there is a line on the scale of colours."""
+    return f" ({bound.replace('_', ' ')}{': the line on the scale' if marked else ''})" if bound else ""
 
 
 def _numbers(bound: str | None) -> list[float]:
+    """The values at which a bound begins and ends; the k of "top k" is none."""
+    if (bound or "").startswith("top"):
+        return []
     found = re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?%?", bound or "")
     return [float(text.rstrip("%")) / (100 if text.endswith("%") else 1) for text in found]

@@ -36,11 +36,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_DISTANCES = 40
+"""How many bars have room. Of a longer profile the first distances are drawn, and what matters behind a broken axis."""
+_LEAST_NEAR, _AROUND, _BREAK = (
+    10,
+    2,
+    1.5,
+)  # bars before the first break, on both sides of a far one, and a break's width
+_WORTH_TELLING = 0.05
 
 
 @dataclass(frozen=True)
 class ProfileFigure:
-    """Where a head looks: attention by distance, and from class to class.
+    """Where a head looks: attention by distance, and from class to class. Claimed distances and the largest value are drawn.
 
     ``offsets``: Float[distance], 0 to 1 (0 = the query itself; BOS kept out); ``bos``: the share of BOS,
     None without it. ``matrix``: Float[class, class], [query, key], NaN = no such query. ``marked``: the
@@ -96,7 +103,7 @@ def profile_canvas(figure: ProfileFigure) -> Figure:
     table = down * max(count, 1) + (longest if longest > across else 0.1) + 0.8
     canvas = new_sheet(WIDTH, 2.8 + table + 0.7, figure.foot)
     bars, grid = canvas.subplots(2, 1, gridspec_kw={"height_ratios": [2.8, table]})
-    _bars(bars, offsets, figure.marked, (), _ceiling([offsets]), len(offsets))
+    _bars(bars, offsets, figure.marked, (), _ceiling([offsets]), _stretches([(offsets, figure.marked)]))
     bars.set_title("mean attention by distance", fontsize=9.5, loc="left")
     claimed = [_told_distance(offsets, distance) for distance in sorted(set(figure.marked))]
     if claimed:
@@ -120,52 +127,142 @@ def _told_distance(offsets: NDArray[np.floating[Any]], distance: int) -> str:
 
 def _ceiling(all_offsets: Sequence[NDArray[np.floating[Any]]]) -> float:
     """The top of the bars' axis, with room for a number above the highest."""
-    highest = [float(np.nanmax(one[:MOST_DISTANCES])) for one in all_offsets if np.isfinite(one[:MOST_DISTANCES]).any()]
+    highest = [float(np.nanmax(one)) for one in all_offsets if np.isfinite(one).any()]
     return 1.13 * round_up(max(highest, default=0.0))
 
 
+def _largest(offsets: NDArray[np.floating[Any]]) -> list[int]:
+    """The distances with the largest values: up to four that are worth telling, the largest of all in any case."""
+    known = np.nan_to_num(offsets, nan=-1.0)
+    ordered = np.argsort(-known, kind="stable")[:4].tolist()
+    return [d for place, d in enumerate(ordered) if known[d] >= (0.0 if place == 0 else _WORTH_TELLING)]
+
+
+def _stretches(profiles: Sequence[tuple[NDArray[np.floating[Any]], Sequence[int]]]) -> tuple[range, ...]:
+    """The distances that one axis shows of some profiles, each with its claimed distances; between two stretches it is broken.
+
+    Without a break where all have room, else the first ones, and around each far one that is claimed or among the
+    largest a few more: a peak that a claim is about is seen, however far it lies.
+    """
+    count = max((len(offsets) for offsets, _ in profiles), default=0)
+    if count <= MOST_DISTANCES:
+        return (range(max(5, count)),)
+    wanted = {d for offsets, marked in profiles for d in (*marked, *_largest(offsets)) if 0 <= d < count}
+    around = {d for each in wanted for d in range(max(each - _AROUND, 0), min(each + _AROUND + 1, count))}
+    for near in range(MOST_DISTANCES, _LEAST_NEAR - 1, -1):
+        found = _runs(around | {*range(near)})
+        if sum(map(len, found)) + _BREAK * (len(found) - 1) <= MOST_DISTANCES:
+            break
+    return tuple(found)
+
+
+def _runs(distances: set[int]) -> list[range]:
+    """Sorted numbers as runs; a gap that is no longer than a break is filled."""
+    found: list[range] = []
+    for each in sorted(distances):
+        if found and each - found[-1].stop <= _BREAK:
+            found[-1] = range(found[-1].start, each + 1)
+        else:
+            found.append(range(each, each + 1))
+    return found
+
+
 def _bars(
-    axes: Axes, offsets: NDArray[np.floating[Any]], marked: Sequence[int], rival: Sequence[int], top: float, width: int
+    axes: Axes,
+    offsets: NDArray[np.floating[Any]],
+    marked: Sequence[int],
+    rival: Sequence[int],
+    top: float,
+    stretches: Sequence[range],
 ) -> None:
     """Bars of mean attention by distance; claimed distances in the claim's colour on a band, rival ones framed.
 
-    ``width``: how many distances the axis is made for.
+    ``stretches``: the distances that the axis is made for (``_stretches``).
     """
     from matplotlib.patheffects import withStroke
 
-    shown = np.nan_to_num(offsets[:MOST_DISTANCES], nan=0.0)
-    count = max(5, min(width, MOST_DISTANCES))
-    for distance in sorted({d for d in (*marked, *rival) if 0 <= d < count}):
+    place, breaks = _places(stretches)
+    end = max(place.values()) + 1
+    for distance in sorted({d for d in (*marked, *rival) if d in place}):
         if distance in marked:
-            axes.axvspan(distance - 0.5, distance + 0.5, color=SHADE, zorder=0, linewidth=0)
+            axes.axvspan(place[distance] - 0.5, place[distance] + 0.5, color=SHADE, zorder=0, linewidth=0)
         if distance in rival:
-            axes.axvspan(distance - 0.5, distance + 0.5, zorder=3, **FRAMED)
-    colours = [CLAIMED if distance in marked else BLUE for distance in range(len(shown))]
-    axes.bar(range(len(shown)), shown, width=0.78, color=colours, zorder=2)
-    told = {d for d in (*marked, *rival) if 0 <= d < len(shown) and np.isfinite(offsets[d])}
-    told |= {d for d in np.argsort(-shown, kind="stable")[:4].tolist() if shown[d] >= 0.05}
+            axes.axvspan(place[distance] - 0.5, place[distance] + 0.5, zorder=3, **FRAMED)
+    values = np.nan_to_num(offsets, nan=0.0)
+    shown = [distance for distance in place if distance < len(offsets)]
+    colours = [CLAIMED if distance in marked else BLUE for distance in shown]
+    axes.bar([place[d] for d in shown], [values[d] for d in shown], width=0.78, color=colours, zorder=2)
+    told = {d for d in (*marked, *rival) if d in shown and np.isfinite(offsets[d])}
+    told |= {d for d in _largest(offsets) if d in shown and values[d] >= _WORTH_TELLING}
     written: list[int] = []
-    for distance in sorted(told, key=lambda d: (d not in marked, -shown[d])):
-        beside = [d for d in written if abs(d - distance) * 600 / count < 34]  # about how many pixels a number takes
-        if all(abs(shown[d] - shown[distance]) > 0.09 * top for d in beside):
+    for distance in sorted(told, key=lambda d: (d not in marked, -values[d])):
+        beside = [d for d in written if abs(place[d] - place[distance]) * 600 / end < 34]  # pixels that a number takes
+        if all(abs(values[d] - values[distance]) > 0.09 * top for d in beside):
             number: Any = {"textcoords": "offset points", "ha": "center", "fontsize": 8, "zorder": 5}
-            text = axes.annotate(f"{shown[distance]:.2f}", (distance, shown[distance]), (0, 1.5), **number)
+            text = axes.annotate(f"{values[distance]:.2f}", (place[distance], values[distance]), (0, 1.5), **number)
             text.set_path_effects([withStroke(linewidth=2.0, foreground="white")])
             written.append(distance)
-    step = 1 if count <= 24 else 5
-    put_ticks(axes, "x", range(0, count, step), [str(k) for k in range(0, count, step)], 8)
-    axes.set(xlim=(-0.7, count - 0.3), ylim=(0, top))
+    wanted = sorted({*marked, *rival, *_largest(offsets)} & {*shown}, key=lambda d: (-values[d], d))
+    named = _named_distances(place, wanted)
+    put_ticks(axes, "x", [place[d] for d in named], [str(d) for d in named], 8)
+    axes.set(xlim=(-0.7, end - 0.3), ylim=(0, top))
     axes.tick_params(labelsize=8, length=2, pad=2)
     axes.grid(axis="y", color="#e6e6e6", zorder=-1)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    farther = offsets[MOST_DISTANCES:]
+    for middle in breaks:
+        _break_axis(axes, middle)
     words = "tokens back from the query (0 = itself)"
-    if np.isfinite(farther).any():
-        place = int(np.nanargmax(farther))
-        words += f"\nfarther, to {len(offsets) - 1}: at most {farther[place]:.2f} (at {MOST_DISTANCES + place})"
+    hidden = [d for d in range(len(offsets)) if d not in place]
+    if hidden and np.isfinite(offsets[hidden]).any():
+        most = hidden[int(np.nanargmax(offsets[hidden]))]
+        gaps = _runs({*hidden})
+        ends = [f"{gap.start} to {gap.stop - 1}" if len(gap) > 1 else f"{gap.start}" for gap in gaps]
+        runs = " and ".join(ends) if len(ends) <= 3 else f"{len(hidden)} distances"
+        told_most = f"at most {offsets[most]:.2f} (at {most})" if offsets[most] >= 0.005 else "each below 0.005"
+        words += f"\nnot drawn ({runs}): {told_most}"
     axes.set_xlabel(words, fontsize=9)
     axes.set_ylabel("mean attention", fontsize=9)
+
+
+def _places(stretches: Sequence[range]) -> tuple[dict[int, float], list[float]]:
+    """Where each distance stands on the axis, and the middle of each break."""
+    found: dict[int, float] = {}
+    breaks: list[float] = []
+    start = 0.0
+    for number, stretch in enumerate(stretches):
+        if number:
+            breaks.append(start - 0.5 + _BREAK / 2)
+            start += _BREAK
+        found |= {distance: start + k for k, distance in enumerate(stretch)}
+        start += len(stretch)
+    return found, breaks
+
+
+def _named_distances(place: dict[int, float], wanted: Sequence[int]) -> list[int]:
+    """The distances whose number stands below the axis: all where they have room, else every fifth, and those wanted far ones.
+
+    ``wanted``: those named first come first where two are too near each other.
+    """
+    if len(place) <= 24:
+        return list(place)
+    named: list[int] = []
+    narrow = max(1.0, max(place.values()) / MOST_DISTANCES)
+    for distance in [*(d for d in wanted if place[d] != d), *(d for d in place if d % 5 == 0)]:
+        apart = narrow * (2.0 if distance < 100 else 2.6)
+        if all(abs(place[distance] - place[other]) >= apart for other in named):
+            named.append(distance)
+    return sorted(named)
+
+
+def _break_axis(axes: Axes, middle: float) -> None:
+    """Two strokes across the axis, which is left out between them, and so is what lies above."""
+    low, high = middle - _BREAK / 4, middle + _BREAK / 4
+    axes.axvspan(low, high, color="white", zorder=1, linewidth=0)
+    across: Any = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+    axes.plot([low, high], [0, 0], color="white", linewidth=2.4, zorder=2.6, **across)
+    for end in (low, high):
+        axes.plot([end - 0.18, end + 0.18], [-0.025, 0.025], color="black", linewidth=0.9, zorder=2.7, **across)
 
 
 def _table(axes: Axes, names: Sequence[str], matrix: NDArray[np.floating[Any]], turned: bool, aspect: float) -> None:
@@ -200,10 +297,12 @@ def lesson_canvas(figure: LessonFigure) -> Figure:
         if offsets.ndim != 1:
             raise ValueError(f"offsets of {panel.label!r} has shape {offsets.shape}, expected one value a distance")
     canvas = new_sheet(WIDTH, 1.75 * len(panels) + 1.3)
-    top, width = _ceiling(panels), max(len(offsets) for offsets in panels)
+    top = _ceiling(panels)
+    told = [(*panel.claimed, *panel.rival) for panel in figure.panels]
+    stretches = _stretches(list(zip(panels, told, strict=True)))
     for place, (panel, offsets) in enumerate(zip(figure.panels, panels, strict=True)):
         axes = canvas.add_subplot(len(panels), 1, place + 1)
-        _bars(axes, offsets, panel.claimed, panel.rival, top, width)
+        _bars(axes, offsets, panel.claimed, panel.rival, top, stretches)
         verdict = "both expect the same" if {*panel.claimed} == {*panel.rival} else "they expect different distances"
         guard_words(axes.set_title(f"{shorten(panel.label, 52)}: {verdict}", fontsize=9.5, loc="left"))
         if place + 1 < len(panels):

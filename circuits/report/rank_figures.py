@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 BINS = ((1, 1), (2, 2), (3, 3), (4, 5), (6, 10), (11, 100), (101, 1000), (1001, None))
 """Ranks that share a row, first and last: fine where a top-k check looks, coarse behind."""
+_MOST_TOKENS = 3  # named in the title, which is to be short; the page's table has more
 
 
 @dataclass(frozen=True)
@@ -93,17 +94,16 @@ def _detail(before: NDArray[np.floating], after: NDArray[np.floating], figure: R
         return "no prompt has a rank in both"
     parts = [f"{len(before)} prompts; median rank {np.median(before):g}, ablated {np.median(after):g}"]
     if figure.fell_to:
-        tokens = [unbroken(f"{shorten(repr(token), 14)} {count}") for token, count in figure.fell_to[:4]]
-        told = ", ".join(tokens) + (" and others" if len(figure.fell_to) > 4 else "")
-        parts.append(f"{_lost(figure)} first is now: {told}")
+        tokens = [unbroken(f"{shorten(repr(token), 14)} {count}") for token, count in figure.fell_to[:_MOST_TOKENS]]
+        told = ", ".join(tokens) + (" and others" if len(figure.fell_to) > _MOST_TOKENS else "")
+        parts.append(f"{_lost(figure)}: now {told}")
     return "; ".join(parts) + (f"; {dropped} without a rank left out" if dropped else "")
 
 
 def _lost(figure: RankFigure) -> str:
-    """On which prompts the tokens of ``fell_to`` are counted."""
+    """On which prompts the tokens of ``fell_to`` are counted; the legend says which run stands before."""
     there = "first" if figure.first == 1 else f"among the first {figure.first}"
     if figure.lost is None:
-        return f"where the answer is no longer {there},"
+        return f"where the answer is no longer {there}"
     lost, had = figure.lost
-    before = "clean model" if figure.before == "clean" else figure.before
-    return f"on the {lost} of {had} prompts whose answer the {before} has {there} and the ablated run has not,"
+    return f"{lost} of the {had} answers that were {there} no longer are"

@@ -130,7 +130,7 @@ def keep_row(
     whole, part = metric_values(name, full), metric_values(name, kept)
     nothing = metric_values(name, empty) if empty is not None else None
     if not ratio:
-        row["random"] = _random([_distance(name, full, run) for run in others], seed, _distance(name, full, kept), -1)
+        row["random"] = _random([distance(name, full, run) for run in others], seed, distance(name, full, kept), -1)
         return decide(row, bound, _folded(name, kept, full, how).inference, how)
     if what.normalised and nothing is None:
         raise ValueError("normalised needs the values with nothing kept, F(0)")
@@ -249,12 +249,12 @@ def _share_row(
     row |= {"parts": _means(name, {"F(M)": full, part: own}), "unit": "random circuits", "random": None}
     if not intervention_facts(row, name, (full, full, own), task, how, others):
         return decide(row, bound, None, how)
-    distance = _distance(name, full, own)
-    found = [_distance(name, full, run) for run in others]
-    row["random"] = _random(found, seed, distance, sign)
+    own_distance = distance(name, full, own)
+    found = [distance(name, full, run) for run in others]
+    row["random"] = _random(found, seed, own_distance, sign)
     # Runs that do the same may differ by rounding: a tie counts against the circuit.
-    tie = estimate.CONSTANT_TOLERANCE * max(abs(mean_of(metric_values(name, full)) or 0.0), distance)
-    values = np.where(np.isnan(found), np.nan, sign * np.array(found) < sign * distance - tie)
+    tie = estimate.CONSTANT_TOLERANCE * max(abs(mean_of(metric_values(name, full)) or 0.0), own_distance)
+    values = np.where(np.isnan(found), np.nan, sign * np.array(found) < sign * own_distance - tie)
     row |= {"n": int((~np.isnan(values)).sum()), "skipped": int(np.isnan(values).sum())}
     if not row["n"]:
         row["reason"] = row["reason"] or "no random circuit was measured"
@@ -396,7 +396,7 @@ def _least_largest(groups: Sequence[Sequence[_Folded]], end: Callable[[_Folded],
     return least
 
 
-def _distance(name: str, full: Values, run: Values) -> float:
+def distance(name: str, full: Values, run: Values) -> float:
     """|mean F(M) - mean F(run)|, over the prompts that have both; NaN without any."""
     each = metric_values(name, full) - metric_values(name, run)
     return float(abs(np.nanmean(each))) if not np.isnan(each).all() else float("nan")
