@@ -323,7 +323,7 @@ def _why_any(row: Row) -> str:
     decided = {
         "refuted": "The interval shown is the one by which each head was tested against the claim, at "
         f"{level_of(row['confidence']) if row.get('confidence') else 'its own level'}. ",
-        "supported": "No head is sure enough alone: all that meet the bound are, by the mean of their e-values. "
+        "supported": "No head is sure enough alone: those whose estimates meet it are together, by the mean of their e-values. "
         if some.get("together")
         else "",
     }
