@@ -546,7 +546,7 @@ def test_a_refuted_some_head_claim_names_the_interval_that_decided() -> None:
     )
     assert "at 99.9815%." in words.why({**refuted, "confidence": 0.999815}), "never rounded to certainty"
     alone, together = (row(any={**some, "passing": 2, "together": each}) for each in (False, True))
-    said = "No head is sure enough alone: all that meet the bound are, by the mean of their e-values."
+    said = "No head is sure enough alone: those whose estimates meet it are together, by the mean of their e-values."
     assert (said in words.why(alone), said in words.why(together)) == (False, True)
 
 
