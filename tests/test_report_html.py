@@ -493,6 +493,10 @@ def test_labels_of_distances_stay_apart(offsets: list[float | None], marked: set
     assert svg.count('class="band"') == svg.count('class="bar marked"') == len(known)
     assert sum('class="claimed"' in more for _, _, more, _ in texts) == 2 * len(known)
     assert len(claimed_distances(profile)) == len(marked)
+    values = {back: value for back, value in enumerate(offsets) if value is not None}
+    if values:  # the largest value is drawn, however far it lies
+        drawn = {0 if text == "self" else int(text[2:]) for *_, text in texts if text == "self" or text[:2] == "n-"}
+        assert max(values.values()) in {values[back] for back in drawn}
 
 
 def test_the_claimed_distance_is_named_above_the_bars(tmp_path: Path) -> None:

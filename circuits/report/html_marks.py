@@ -234,12 +234,15 @@ def _edges(cells: Sequence[Sequence[int]]) -> str:
 def profile_bars(profile: Mapping[str, Any]) -> str:
     """Mean attention by distance from the query, a bar each with its number; distances that a check names stand out.
 
+    The first distances, those that a check names, and the largest value, however far it lies.
     The numbers are short, so that neighbours stay apart, and whole under the mouse; dots stand where distances are left out.
     """
     offsets, marked = profile.get("offsets") or [], set(profile.get("marked") or [])
-    chosen = [k for k, value in enumerate(offsets) if value is not None and (k < MOST_OFFSETS or k in marked)]
-    if not chosen:
+    known = [k for k, value in enumerate(offsets) if value is not None]
+    if not known:
         return ""
+    peak = max(known, key=lambda k: offsets[k])
+    chosen = [k for k in known if k < MOST_OFFSETS or k in marked or k == peak]
     tall, x = 70, 0
     top = max(offsets[k] for k in chosen) or 1.0
     bars = []
