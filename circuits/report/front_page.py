@@ -54,7 +54,8 @@ each kind of wrong verdict on a check (SUPPORTED though false, REFUTED though tr
 (1 - confidence) / 2 where the page calls the interval *guaranteed*; elsewhere it rests on the assumption named
 beside it. This holds however early the sampling stopped: each check takes prompts in blocks until it is decided.
 Each suite's page ends with how its intervals were made and how n was decided.
-Nothing is corrected for the number of claims in this report unless a table of discoveries says so.
+Nothing is corrected for the number of claims in this report, unless a section *The run as a whole* stands above, as
+`--circuit-fdr` writes it.
 
 **Known negatives** are claims known to be false, kept to show that the tests can fail: they are expected to be
 REFUTED. A claim meets its expectation when its verdict is the expected one. VACUOUS marks a claim with
