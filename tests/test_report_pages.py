@@ -627,7 +627,11 @@ def test_a_score_of_weights_stands_beside_a_head_that_knows_no_order(tmp_path: P
     copying = {**asked, "statistic": "copying"}
     page = pages(tmp_path, record(claim(checks=[check(n=4, estimate=1.0, bound_low=0.5, **copying)])))[PAGE]
     assert "| 1, satisfies it too |" in page
-    assert "members written in no order" not in pages(tmp_path, record(claim()))[PAGE]
+    silent = check(
+        n=0, estimate=None, verdict="unmeasurable", **{**copying, "bound_low": 0.5}
+    )  # a head that writes nothing
+    for row in (silent, check()):
+        assert "members written in no order" not in pages(tmp_path, record(claim(checks=[row])))[PAGE]
 
 
 def test_what_an_author_writes_as_code_stays_code(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def _no_order(row: Row) -> str:
     Its five largest logits would be any five of the members that are single tokens, so that the one asked for is among them
     for 5 of their number. The last member has no next one: a successor score is of one member fewer than there are.
     """
-    if row.get("statistic") not in ("copying", "successor") or row.get("n") is None:
+    if row.get("statistic") not in ("copying", "successor") or not row.get("n"):
         return DASH
     members = row["n"] + (row["statistic"] == "successor")
     share = min(1.0, _FIRST / members)
