@@ -283,7 +283,7 @@ def test_a_line_without_a_count_spoils_nothing(tmp_path: Path) -> None:
     append(tmp_path / NAME, [odd, line("q2", verdict="supported")])
     assert history_text(entry("q2"), read_ledger(tmp_path / NAME)) == (
         "edited once before this version was decided: at_least 0.5 REFUTED; "
-        "then at_least 0.5 (the same bounds; heads, prompts or selectors were others) SUPPORTED (n 64)"
+        "then at_least 0.5 (the same bounds; its words, heads, prompts or selectors were others) SUPPORTED (n 64)"
     )
 
 
@@ -313,11 +313,21 @@ def test_another_own_code_is_another_line(tmp_path: Path) -> None:
 
 def test_an_expectation_that_was_turned_round_is_told() -> None:
     """The same bound, refuted, and now a known negative; and an edit that leaves the bounds alone."""
-    found = ledger(line("q1"), line("q2", expected="refuted"), line("q3", expected="refuted"))
+    found = ledger(line("q1"), line("q2", expected="refuted"), line("q3", expected="refuted", rows=[[0.4, 0.2, 0.49]]))
     assert history_text(entry("q3"), found) == (
         "edited 2 times before this version was decided: at_least 0.5 REFUTED (n 64), at_least 0.5 (expected: refuted) "
-        "REFUTED (n 64); then at_least 0.5 (the same bounds; heads, prompts or selectors were others) REFUTED (n 64)"
+        "REFUTED (n 64); then at_least 0.5 (the same bounds; its words, heads, prompts or selectors were others) REFUTED (n 64)"
     )
+
+
+def test_an_edit_that_left_the_numbers_alone_is_told_as_one_of_words() -> None:
+    """The same numbers on the same prompts and model; on other prompts it is not known what was edited."""
+    for more, told in (
+        ({}, "other words: the same bounds and the same numbers"),
+        ({"prompts": "q"}, "the same bounds; its words, "),
+    ):
+        found = ledger(line("q1"), line("q2", **more))
+        assert f"then at_least 0.5 ({told}" in str(history_text(entry("q2"), found))
 
 
 def test_many_versions_are_shortened() -> None:

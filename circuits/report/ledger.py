@@ -72,7 +72,8 @@ class Ledger:
 class Version:
     """One question that was decided under a claim's id: its bounds, and each decision (verdict, n, seed) in turn.
 
-    ``recoded``: how often the project's own code that it rests on was edited between two of them.
+    ``recoded``: how often the project's own code that it rests on was edited between two of them. ``first`` and ``last``: the
+    numbers of the first and the last decision as text, with the prompts and the model that they are of; "" where not known.
     """
 
     question: str
@@ -81,6 +82,8 @@ class Version:
     since: str
     expected: str = "supported"
     recoded: int = 0
+    first: str = ""
+    last: str = ""
 
     @property
     def verdict(self) -> str:
@@ -257,9 +260,16 @@ def _version(question: str, lines: list[Line]) -> Version:
     bounds = (*map(str, last["bounds"]), *([f"{left} more"] if left else []))
     own = [line["own"] for line in lines if line.get("own") is not None]  # lines of earlier versions do not tell
     recoded = sum(one != two for one, two in pairwise(own))
+    expected = str(last.get("expected") or "supported")
     return Version(
-        question, bounds, tuple(decisions), str(lines[0]["time"]), str(last.get("expected") or "supported"), recoded
+        question, bounds, tuple(decisions), str(lines[0]["time"]), expected, recoded, _numbers(lines[0]), _numbers(last)
     )
+
+
+def _numbers(line: Line) -> str:
+    """The numbers of a decision, on what: equal where the same was measured; "" where a line does not tell."""
+    rows = line.get("rows")
+    return json.dumps([rows, line.get("prompts"), line.get("model"), line.get("seed")]) if rows else ""
 
 
 def _hashable(seed: Any) -> Any:
@@ -331,11 +341,11 @@ def _aside(version: Version, previous: Version | None) -> str:
     """What the bounds alone do not tell: another expectation, or another question with the same bounds."""
     if version.expected != (previous.expected if previous is not None else "supported"):
         return f" ({expected_words(version.expected)})"
-    return (
-        " (the same bounds; heads, prompts or selectors were others)"
-        if previous is not None and previous.bounds == version.bounds
-        else ""
-    )
+    if previous is None or previous.bounds != version.bounds:
+        return ""
+    if previous.last and previous.last == version.first:
+        return " (other words: the same bounds and the same numbers)"
+    return " (the same bounds; its words, heads, prompts or selectors were others)"
 
 
 def _decision(decision: tuple[str, int | None, Any], seeds: bool) -> str:
