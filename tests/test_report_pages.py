@@ -462,7 +462,7 @@ def test_an_intervention_that_nothing_is_compared_with_says_so(
 
 
 def test_a_missing_base_rate_names_the_claim_that_has_one(tmp_path: Path) -> None:
-    """Random sets beside the same circuit on the same prompts, in another claim of the page; no other circuit or prompt set."""
+    """Random sets beside the same parts on the same prompts, in another claim of the page; no other parts or prompt set."""
 
     def cost(circuit: str, **more: Any) -> dict[str, Any]:
         return check(**{**ALONE, "circuit": {"name": circuit, "heads": ["23.3"], "mlps": None}, **more})
@@ -471,13 +471,39 @@ def test_a_missing_base_rate_names_the_claim_that_has_one(tmp_path: Path) -> Non
     claims = [
         claim(id="lost", checks=[cost("seven")]),
         claim(id="necessary", checks=[cost("seven", statistic="partial_necessity", random=drawn)]),
-        claim(id="another", checks=[cost("four", statistic="partial_necessity", random=drawn)]),
+        claim(id="another", checks=[cost("four", statistic="partial_necessity", random=drawn, ablated=["6.1"])]),
         claim(id="elsewhere", checks=[cost("seven", statistic="partial_necessity", random=drawn, prompts="months")]),
     ]
     page = pages(tmp_path, record(*claims))[PAGE]
-    assert "Random sets beside the same circuit on the same prompts: [necessary](#necessary)." in page
+    assert "Random sets beside the same parts on the same prompts: [necessary](#necessary)." in page
     alone = pages(tmp_path, record(claims[0], claims[2]))[PAGE]
     assert "No base rate" in alone and "Random sets beside" not in alone
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"holds": True}, "the same is found on them, so it does not hang on what they change"),
+        ({"holds": False}, "the bound is missed there, so it hangs on what they change"),
+        ({"holds": False, "value": None}, None),
+        ({"holds": True, "bound_low": None, "bound_high": 0.9}, None),  # little is little where there is nothing, too
+        ({"holds": False, "verdict": "refuted"}, None),
+    ],
+)
+def test_what_the_corrupted_partners_show_is_said(more: dict[str, Any], told: str | None, tmp_path: Path) -> None:
+    """Of a supported bound from below, in either case."""
+    broken = {"value": 0.3, "holds": more.pop("holds")} | ({"value": more.pop("value")} if "value" in more else {})
+    row = check(controls={"broken": broken, "permuted": []}, **more)
+    page = pages(tmp_path, record(claim(checks=[row])))[PAGE]
+    assert ("Corrupted partners, check 1:" in page) is (told is not None)
+    assert told is None or told in page
+
+
+def test_random_circuits_stand_beside_a_recovery_in_the_table(tmp_path: Path) -> None:
+    """How many do as well, and what they come to."""
+    random = {"as_good": 0, "count": 8, "median": -0.007, "min": -0.01, "max": 0.111}
+    row = check(**{**ALONE, "kind": "keep_only", "statistic": "recovers", "percent": True, "random": random})
+    assert "| 0 of 8 do as well; median -0.7% (-1% to 11.1%) |" in pages(tmp_path, record(claim(checks=[row])))[PAGE]
 
 
 def test_a_circuit_is_told_with_its_parts_and_where_it_comes_from(tmp_path: Path) -> None:

@@ -224,7 +224,8 @@ def _made_of(row: Row) -> list[str]:
     drawn = (row.get("subsets") or {}).get("removed")
     if drawn and len(drawn) <= _MOST_SUBSETS:
         told = "; ".join(", ".join(map(prose, each)) or "nothing" for each in drawn)
-        found.append(f"The subsets K that were removed: {told}.")
+        each_way = ", over all components" if row.get("statistic") == "minimality" else ""
+        found.append(f"The subsets K that were removed{each_way}: {told}.")
     profile = row.get("profile") or {}
     if profile:
         keys = _ordered(profile, tuple(_PROFILE))

@@ -10,7 +10,7 @@ from circuits.report.check_tables import place
 from circuits.report.pages import Entry, anchor, below, claim_name, subject, table
 from circuits.report.prose import code, prose
 from circuits.report.quantities import Row
-from circuits.report.record import DASH, number, unit_of
+from circuits.report.record import DASH, both_ends, number, unit_of
 from circuits.report.words import listing
 
 
@@ -37,7 +37,9 @@ def controls(rows: Sequence[Row]) -> str | None:
         if any(cell != DASH for cell in line)
     ]
     told = "**Controls**: what else would come to such a value?\n\n" + table(header, lines)
-    alike = dict.fromkeys(place(row) for row in rows if _without_structure(row))
+    alike, lost = (dict.fromkeys(place(row) for row in rows if _on_partners(row, holds)) for holds in (True, False))
+    if lost:
+        told += f"\n\nCorrupted partners, check {listing(lost)}: the bound is missed there, so it hangs on what they change."
     if alike:
         told += (
             f"\n\nCorrupted partners, check {listing(alike)}: the same is found on them, so it does not hang on what they change. "
@@ -46,10 +48,14 @@ def controls(rows: Sequence[Row]) -> str | None:
     return told
 
 
-def _without_structure(row: Row) -> bool:
-    """Whether a supported check holds on the corrupted partners, too: a fact that a reader should not overlook."""
+def _on_partners(row: Row, holds: bool) -> bool:
+    """Whether a supported check holds (or does not) on the corrupted partners, too: a fact that a reader should not overlook.
+
+    Only of a bound from below: that little attention is little there, too, where nothing is to be found, says nothing.
+    """
     broken = (row.get("controls") or {}).get("broken") or {}
-    return bool(broken.get("holds")) and row.get("verdict") == "supported"
+    judged = row.get("verdict") == "supported" and row.get("bound_low") is not None and broken.get("value") is not None
+    return judged and bool(broken.get("holds")) is holds
 
 
 def tasks(rows: Sequence[Row]) -> str | None:
@@ -86,18 +92,21 @@ def base_rate(rows: Sequence[Row], suite: Sequence[Entry] = ()) -> str | None:
 
 def _elsewhere(rows: Sequence[Row], suite: Sequence[Entry]) -> str:
     """Which claims of the page set random sets beside an intervention that these rows make, too; "" where none does."""
-    asked = {_intervention(row) for row in rows if _alone(row) and (row.get("circuit") or {}).get("name")}
+    asked = {_intervention(row) for row in rows if _alone(row)}
     found = [
         f"[{prose(claim_name(entry))}](#{anchor(entry)})"
         for entry in suite
         if any(row.get("random") and _intervention(row) in asked for row in entry.get("checks") or [])
     ]
-    return f" Random sets beside the same circuit on the same prompts: {listing(found)}." if found else ""
+    return f" Random sets beside the same parts on the same prompts: {listing(found)}." if found else ""
 
 
 def _intervention(row: Row) -> tuple[object, ...]:
     """What two rows have alike that intervene in the same way, whatever they measure of it."""
-    return (row.get("kind"), (row.get("circuit") or {}).get("name"), row.get("prompts"), row.get("method"))
+    circuit = row.get("circuit") or {}
+    parts = row.get("ablated") or [*(circuit.get("heads") or []), *(circuit.get("mlps") or [])]
+    within = (row.get("within") or {}).get("name")
+    return (row.get("kind"), frozenset(map(str, parts)), row.get("at"), within, row.get("prompts"), row.get("method"))
 
 
 def _single(row: Row) -> bool:
@@ -168,4 +177,8 @@ def _random(row: Row) -> str:
     random = row.get("random") or {}
     if random.get("as_good") is None or random.get("count") is None:
         return DASH
-    return f"{number(random['as_good'])} of {number(random['count'])} do as well"
+    told = f"{number(random['as_good'])} of {number(random['count'])} do as well"
+    if random.get("median") is None or row.get("statistic") in ("sufficiency", "partial_necessity"):
+        return told  # of a share the others are told as distances, in the sentences
+    ends = both_ends(number(random.get("min"), unit_of(row)), number(random.get("max"), unit_of(row)))
+    return f"{told}; median {number(random['median'], unit_of(row))} ({ends})"

@@ -70,7 +70,7 @@ be what any part of the model would show."""
 
 _COLUMNS = """\
 A claim may have several checks and heads. Its row shows the one that decides: of a refuted claim the strongest
-refutation, of a supported one the check whose interval lies nearest to its bound; *and 3 more* counts the others, which
+refutation, of a supported one the check whose interval lies nearest to its bound (counted in its own half-widths); *and 3 more* counts the others, which
 stand on the suite's page. *head or part* is what that check is about, *effect* its effect size (lift: times the value
 under uniform attention; d_z, d: standardised difference; relative: relative change), *rank* the head's place among all
 heads of the model by this value, *n* the number of prompts (of random circuits or members, where a check is about those)."""

@@ -42,8 +42,8 @@ FAR = 0.05
 CONVENTIONS = (
     "In `QUERY -> KEY` the query token attends to the key token. The value of a prompt is the mean over its query tokens that have such "
     "a key (the first token has no `n-1`: BOS is a key only where it is named), the estimate is the mean over prompts, and intervals are "
-    "for that mean. `␣` shows a space at the edge of a text; BOS is the special token in front of a prompt. A dash means not measured or not "
-    "applicable."
+    "for that mean. `␣` shows a space at the edge of a text; BOS is the special token in front of a prompt. *Without* a head or "
+    "*removed* means that its output is replaced as the check says; nothing is cut out. A dash means not measured or not applicable."
 )
 VACUOUS = (
     "**VACUOUS**: every check of this claim also holds under uniform attention, or on every model with shuffled weights, so "
@@ -54,7 +54,7 @@ VACUOUS = (
 _INTERVALS = (
     " An interval holds however early the sampling stopped, which makes it wider than one for a single look: "
     "[how the intervals were made, and how n was decided](#intervals) stands at the end. Of several measurements the *deciding* one is "
-    "that which lies nearest to its bound, of a refuted claim the strongest refutation."
+    "that whose interval lies nearest to its bound, counted in its own half-widths, of a refuted claim the strongest refutation."
 )
 
 
