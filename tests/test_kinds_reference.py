@@ -423,13 +423,15 @@ def test_losses_are_those_of_a_plain_pass(model: LoadedModel, tmp_path: Path) ->
     """The in-context-learning score and the points of the map, from log-softmax of a plain forward pass."""
     import torch
 
-    each = []
-    for prompt in shown("repeats"):
+    def losses_of(ids: Sequence[int]) -> np.ndarray[Any, Any]:
         with torch.no_grad():
-            logits = model.bridge(torch.tensor([prompt.ids]))[0].double()
-        targets = torch.tensor(prompt.ids[1:])
-        each.append(-torch.log_softmax(logits[:-1], -1).gather(-1, targets[:, None])[:, 0].numpy())
+            logits = model.bridge(torch.tensor([ids]))[0].double()
+        return -torch.log_softmax(logits[:-1], -1).gather(-1, torch.tensor(ids[1:])[:, None])[:, 0].numpy()
+
+    each = [losses_of(prompt.ids) for prompt in shown("repeats")]
     score = float(np.mean([one[20:].mean() - one[:20].mean() for one in each]))
+    partners = [losses_of(prompt.corrupted or ()) for prompt in shown("repeats")]
+    unrepeated = float(np.mean([one[20:].mean() - one[:20].mean() for one in partners]))
     checks: list[dict[str, Any]] = [
         {"score": "in_context_learning", "at_most": -2},
         {"loss_map": ["1.3", "2.0", ["0.1", "2.2"], "MLP2"], "method": "zero", "observe": True},
@@ -437,6 +439,12 @@ def test_losses_are_those_of_a_plain_pass(model: LoadedModel, tmp_path: Path) ->
     learns, mapped = measured(tmp_path, checks, "repeats")
     exactly([learns], [score])
     assert learns["verdict"] == "supported"
+    broken = learns["controls"]["broken"]
+    assert broken == {
+        "value": pytest.approx(unrepeated, abs=1e-4),
+        "holds": False,
+    }  # nothing repeats, nothing is learned
+    assert learns["controls"]["permuted"] == [] and mapped["controls"] is None
     points = {point["name"]: point for point in mapped["points"]}
     for name in ("clean", "1.3", "0.1, 2.2", "MLP2"):  # without what nobody reads the model is where it was
         assert points[name]["loss"] == pytest.approx(float(np.concatenate(each).mean()), abs=EXACT)

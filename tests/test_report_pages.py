@@ -59,7 +59,7 @@ def test_the_strongest_refutation_comes_first(tmp_path: Path) -> None:
 def test_a_run_without_surprises_says_so(tmp_path: Path) -> None:
     """When only known negatives are refuted the page says that nothing else was."""
     front = front_of(tmp_path, refuted("known", 0.2, expected="refuted", met=True))
-    assert "No claim was refuted that was expected to hold." in front
+    assert "No claim was refuted that its suite expects to hold." in front
     assert "The strongest refutations" not in front_of(tmp_path / "none", claim())
 
 
@@ -370,7 +370,7 @@ QUESTIONS = {
     "Is the value due to the structure of the prompts?": (
         "the prompts' corrupted partners",
         "| 0.602, satisfies it too |",
-        "Corrupted partners, check 1: the same is found on them, so it does not hang on what they change. *Prompts* says what that is;",
+        "Corrupted partners, check 1: the bound is met there, too, so that it is met does not hang on what they change",
     ),
     "Would a model that learned nothing come to it?": (
         "models with shuffled weights",
@@ -426,8 +426,8 @@ def test_the_words_above_an_interventions_table_are_about_its_columns(tmp_path: 
     assert "**What the intervention did**\n\n| check, head or part |" in without
     ranked = pages(tmp_path / "b", record(claim(checks=[check(**base, lost=[12, 31], ranks={"median": 2.0})])))[PAGE]
     assert (
-        "**What the intervention did** (answers lost: of the prompts whose first choice was the answer before; "
-        "median rank: of the answer afterwards)\n\n| check, head or part |"
+        "**What the intervention did** (answers lost: of the prompts whose first choice was the answer before; one that ties for the "
+        "first place is not lost; median rank: of the answer afterwards)\n\n| check, head or part |"
     ) in ranked
 
 
@@ -483,8 +483,8 @@ def test_a_missing_base_rate_names_the_claim_that_has_one(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"holds": True}, "the same is found on them, so it does not hang on what they change"),
-        ({"holds": False}, "the bound is missed there, so it hangs on what they change"),
+        ({"holds": True}, "the bound is met there, too, so that it is met does not hang on what they change"),
+        ({"holds": False}, "the bound is missed there, so that it is met hangs on what they change"),
         ({"holds": False, "value": None}, None),
         ({"holds": True, "bound_low": None, "bound_high": 0.9}, None),  # little is little where there is nothing, too
         ({"holds": False, "verdict": "refuted"}, None),
@@ -503,7 +503,39 @@ def test_random_circuits_stand_beside_a_recovery_in_the_table(tmp_path: Path) ->
     """How many do as well, and what they come to."""
     random = {"as_good": 0, "count": 8, "median": -0.007, "min": -0.01, "max": 0.111}
     row = check(**{**ALONE, "kind": "keep_only", "statistic": "recovers", "percent": True, "random": random})
-    assert "| 0 of 8 do as well; median -0.7% (-1% to 11.1%) |" in pages(tmp_path, record(claim(checks=[row])))[PAGE]
+    assert (
+        "| 0 of 8 recover as much; median -0.7% (-1% to 11.1%) |" in pages(tmp_path, record(claim(checks=[row])))[PAGE]
+    )
+
+
+def test_the_front_page_says_on_which_models_claims_were_tested(tmp_path: Path) -> None:
+    """With their numbers where there are several, what the reference model is, and on which nothing could be tested."""
+    gone = claim("c", model="gpt2", status="skipped", verdict="unmeasurable", met=None, reason="no copy", checks=[])
+    front = front_of(tmp_path / "a", claim("a"), claim("b", model="reference"), gone)
+    assert (
+        "on `reference` (1, whose weights are set by hand, so that the truth is known) and `smollm2-135m` (1)." in front
+    )
+    assert "Nothing was tested on `gpt2` (1 claims), whose weights could not be had." in front
+    assert "Nothing was tested on" not in front_of(tmp_path / "b", claim("a"))
+
+
+def test_prompts_that_are_the_same_under_another_name_are_told(tmp_path: Path) -> None:
+    """Two claims about one set of prompts are no two sets of prompts."""
+    facts = {"family": "named_sequence", "n": 32, "digest": "sha256:1"}
+    one, other = claim("a", prompts={"numerals": facts}), claim("b", prompts={"period_5": facts})
+    third = claim("c", prompts={"more": {**facts, "digest": "sha256:2"}})
+    page = pages(tmp_path, record(one, other, third))[PAGE]
+    assert page.count("The same prompts stand on this page under other names:") == 2
+    assert "under other names: `period_5`" in page and "under other names: `numerals`" in page
+
+
+def test_the_worst_of_several_cases_says_what_was_removed(tmp_path: Path) -> None:
+    """The answers that are lost are those of the deciding case."""
+    row = check(
+        **{**ALONE, "kind": "keep_only", "statistic": "completeness", "circuit": {"name": "seven", "heads": ["6.1"], "mlps": None},
+           "ablated": None, "worst": {"removed": ["6.1"], "value": 1.0}, "lost": [3, 32], "baseline": {"clean": 4.0, "ablated": 1.0}}
+    )  # fmt: skip
+    assert "| 1<br>seven with 6.1 removed |" in pages(tmp_path, record(claim(checks=[row])))[PAGE]
 
 
 def test_a_circuit_is_told_with_its_parts_and_where_it_comes_from(tmp_path: Path) -> None:

@@ -80,3 +80,27 @@ def test_refutations_are_ranked_by_surprise_then_strength() -> None:
     }
     order = sorted(claims, key=lambda name: strength(claims[name]))
     assert order == ["surprise", "exact surprise", "strong", "weak", "exact"]
+
+
+def test_what_uniform_attention_satisfies_is_set_aside() -> None:
+    """A bound that any head meets says little of this one, however near it lies; it decides where there is nothing else."""
+    empty, told = row(estimate=0.45, low=0.41, uniform_holds=True), row(estimate=0.9, low=0.8)
+    assert deciding([empty, told]) is told
+    assert deciding([empty]) is empty
+    assert deciding([{**empty, "verdict": "refuted"}, told]) == {**empty, "verdict": "refuted"}
+
+
+def test_exact_values_are_compared_by_their_distance() -> None:
+    """They have no interval, and come behind what has one."""
+    exact = {"verdict": "supported", "low": None, "high": None, "bound_low": 0.5, "bound_high": None}
+    far, near = {**exact, "estimate": 1.0}, {**exact, "estimate": 0.55}
+    assert deciding([far, near]) is near
+    assert deciding([near, row()])["estimate"] == 0.6  # type: ignore[index]
+
+
+def test_a_guessed_width_makes_no_refutation_the_strongest() -> None:
+    """Equal values have no spread: their interval's arms are a guess."""
+    guess = {"met": True, "checks": [refuted(0.21, interval="rule-of-three")]}
+    measured = {"met": True, "checks": [refuted(0.4)]}
+    nothing = {"met": True, "checks": [refuted(0.6)]}
+    assert sorted([nothing, guess, measured], key=strength) == [measured, guess, nothing]

@@ -672,7 +672,7 @@ def test_a_loss_stands_beside_what_guessing_would_lose() -> None:
     parts = {"loss of the first copy": 14.7, "loss of the second copy": 3.0}
     told = words.what(row(kind="score", statistic="in_context_learning", head=None, parts=parts, vocabulary=49152))
     assert "would lose ln 49,152 = 10.8 nats a token" in told
-    assert "the mean over all tokens of a copy, its first one too" in told
+    assert "Nothing can predict those of the first copy, nor where the second begins." in told
     single = {"loss of token 500": 3.0, "loss of token 50": 4.0}
     assert "of a copy" not in words.what(row(kind="score", statistic="in_context_learning", head=None, parts=single))
 

@@ -11,15 +11,18 @@ from circuits.claims.claim import Attends, Score
 from circuits.kinds.attends import candidates, own_prompts, questions
 from circuits.kinds.kind import Cell, Here
 from circuits.measure.cells import Question, question, score_selector
+from circuits.measure.group_losses import in_context_on_partners
 from circuits.verdict.ranking import merit
 
 
 def controls_of(cell: Cell, here: Here) -> dict[str, Any] | None:
     """``broken`` and ``permuted``: values, and how often they satisfy the bound. None where it has no such control.
 
-    Of attention and attention scores on one prompt set, with a bound on a value; "some head" takes the head that
-    satisfies the bound best. A value is null where the selectors find nothing.
+    Of attention and attention scores on one prompt set, with a bound on a value, and of the in-context-learning score
+    (on the partners alone); "some head" takes the head that satisfies the bound best. A value is null where the selectors find nothing.
     """
+    if isinstance(cell.check.what, Score) and cell.check.what.name == "in_context_learning":
+        return _in_context(cell, here)
     asked = plan_controls(cell, here)
     if asked is None:
         return None
@@ -28,6 +31,17 @@ def controls_of(cell: Cell, here: Here) -> dict[str, Any] | None:
         "broken": None if found.broken is None else _one(found.broken, cell, here),
         "permuted": [_one(each, cell, here) for each in found.permuted],
     }
+
+
+def _in_context(cell: Cell, here: Here) -> dict[str, Any] | None:
+    """The model's score on the corrupted partners; shuffled weights predict nothing, and are not asked."""
+    bound = cell.check.bound
+    value = None if bound.kind in ("observe", "top") else in_context_on_partners(here.prompts)
+    if value is None:
+        return None
+    known = bool(np.isfinite(value))
+    broken = {"value": value if known else None, "holds": known and bound.holds_of_control(value)}
+    return {"broken": broken, "permuted": []}
 
 
 def plan_controls(cell: Cell, here: Here) -> Question | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,34 @@ def tokens_digest(series: Series) -> str:
         known = digest([series.cycle, ids, texts])
         series.cache.save_json(key, known)
     return known
+
+
+def in_context_on_partners(view: View) -> float | None:
+    """The mean in-context-learning score where the model is shown the corrupted partners of the first block's prompts.
+
+    None where there are no partners, NaN where no prompt has the score. Of ``repeated_tokens`` the first copy is another
+    then: what is left of the score is not learned from a repeat.
+    """
+    block = view.blocks[0]
+    partners = [replace(p, ids=p.corrupted) for p in block.prompts if p.corrupted is not None]
+    if len(partners) < len(block.prompts):
+        return None
+
+    def measure() -> dict[str, NDArray[np.float64]]:
+        title = f"token losses on {block.prompt_set.title}: corrupted partners"
+        block.progress(title)
+        each = measure_token_losses(
+            block.model(),
+            partners,
+            None,
+            None,
+            variables=block.prompt_set.variables,
+            batch_tokens=block.settings.batch_tokens,
+        )
+        return {"values": in_context_learning(each, partners).values}
+
+    values = block.arrays("in-context-learning score on partners", {"values"}, measure)["values"]
+    return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
 
 
 def _of_block(group: Group, ablation: Ablation | None) -> list[NDArray[np.float64]]:

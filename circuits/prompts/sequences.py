@@ -84,7 +84,7 @@ def sequence_family(name: str, doc: str, slot: str, pool: Sequence[str], templat
         pairs=make,
         foil="The foil is the last member shown.",
         corruption=(
-            f"Each {MEMBER} is replaced by a random one, so that none is followed by its successor; every {slot} stays."
+            f"Each {MEMBER} is replaced by a random one (by chance the same), so that none is followed by its successor; every {slot} stays."
         ),
         drawn=(
             f"The {slot}s ({len(pool)} are known) are drawn evenly, none twice in a prompt, from those that make equally long items; the "

@@ -19,8 +19,8 @@ WIDTH = 15  # cells between the two ends of the scale
 ESTIMATE, INTERVAL, BOUND, CROSSED, MET, MISSED, LEFT, RIGHT = "●═│╪─·◄►"
 LEGEND = (
     f"`{ESTIMATE}` estimate, `{INTERVAL}` its interval, `{BOUND}` the bound (`{CROSSED}` where the interval crosses it), `{MET}` the side "
-    f"where the bound is met, `{MISSED}` the other; the numbers are the ends of the scale. Distances of less than a cell "
-    "are drawn as one cell, so that the order is always the true one."
+    f"where the bound is met, `{MISSED}` the other; the numbers are the ends of the scale. A bound stands on its true side of "
+    "the estimate and of the interval, one cell away at least; an end of the interval in the estimate's own cell is not drawn."
 )
 
 _GLUE = "\u00a0"  # a space at which no line is broken: a bar stays in one piece in a narrow cell

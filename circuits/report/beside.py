@@ -43,7 +43,7 @@ def without_structure(row: Mapping[str, Any]) -> str:
     A partner may keep the very thing that a check is about: then this control tells nothing of it.
     """
     if row.get("verdict") == "supported" and row.get("bound_low") is not None:
-        return "satisfies the bound too: it does not hang on what the partners change"
+        return "satisfies the bound too: that it is met does not hang on what the partners change"
     return "satisfies the bound"
 
 

@@ -127,7 +127,9 @@ def changed(rows: Sequence[Row]) -> str | None:
         return None
     told = []
     if any(line[2] != DASH for line in found):
-        told.append("answers lost: of the prompts whose first choice was the answer before")
+        told.append(
+            "answers lost: of the prompts whose first choice was the answer before; one that ties for the first place is not lost"
+        )
     if any(line[4] != DASH for line in found):
         told.append("median rank: of the answer afterwards")
     legend = f" ({'; '.join(told)})" if told else ""
@@ -135,8 +137,12 @@ def changed(rows: Sequence[Row]) -> str | None:
 
 
 def _removed(row: Row) -> str:
-    """What was removed where answers were lost: of an interaction both parts, which the row is named after one of."""
+    """What was removed where answers were lost: of an interaction both parts, which the row is named after one of, and of the
+    worst of several cases its subset."""
     given = [prose(part) for part in row.get("given_ablated") or []]
+    if row.get("worst"):
+        removed = listing(map(prose, row["worst"].get("removed") or [])) or "nothing"
+        return f"{subject(row)} with {removed} removed"
     return f"{subject(row)} and {listing(given)}, together" if given else subject(row)
 
 

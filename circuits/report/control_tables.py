@@ -39,11 +39,12 @@ def controls(rows: Sequence[Row]) -> str | None:
     told = "**Controls**: what else would come to such a value?\n\n" + table(header, lines)
     alike, lost = (dict.fromkeys(place(row) for row in rows if _on_partners(row, holds)) for holds in (True, False))
     if lost:
-        told += f"\n\nCorrupted partners, check {listing(lost)}: the bound is missed there, so it hangs on what they change."
+        told += f"\n\nCorrupted partners, check {listing(lost)}: the bound is missed there, so that it is met hangs on what they change."
     if alike:
         told += (
-            f"\n\nCorrupted partners, check {listing(alike)}: the same is found on them, so it does not hang on what they change. "
-            "*Prompts* says what that is; where it is not what the check is about, this control tells nothing of it."
+            f"\n\nCorrupted partners, check {listing(alike)}: the bound is met there, too, so that it is met does not hang on what they "
+            "change (how large the value is may: compare the two). *Prompts* says what they change; where that is not what the check is "
+            "about, this control tells nothing of it."
         )
     return told
 
@@ -51,11 +52,13 @@ def controls(rows: Sequence[Row]) -> str | None:
 def _on_partners(row: Row, holds: bool) -> bool:
     """Whether a supported check holds (or does not) on the corrupted partners, too: a fact that a reader should not overlook.
 
-    Only of a bound from below: that little attention is little there, too, where nothing is to be found, says nothing.
+    That little attention is little there, too, where nothing is to be found, says nothing; so that a bound from above holds
+    is not told.
     """
     broken = (row.get("controls") or {}).get("broken") or {}
-    judged = row.get("verdict") == "supported" and row.get("bound_low") is not None and broken.get("value") is not None
-    return judged and bool(broken.get("holds")) is holds
+    judged = row.get("verdict") == "supported" and broken.get("value") is not None
+    below = row.get("bound_low") is not None or row.get("statistic") == "in_context_learning"
+    return judged and bool(broken.get("holds")) is holds and (below or not holds)
 
 
 def tasks(rows: Sequence[Row]) -> str | None:
@@ -177,7 +180,8 @@ def _random(row: Row) -> str:
     random = row.get("random") or {}
     if random.get("as_good") is None or random.get("count") is None:
         return DASH
-    told = f"{number(random['as_good'])} of {number(random['count'])} do as well"
+    how = {"recovers": "recover as much", "faithfulness": "come as near"}.get(str(row.get("statistic")), "do as well")
+    told = f"{number(random['as_good'])} of {number(random['count'])} {how}"
     if random.get("median") is None or row.get("statistic") in ("sufficiency", "partial_necessity"):
         return told  # of a share the others are told as distances, in the sentences
     ends = both_ends(number(random.get("min"), unit_of(row)), number(random.get("max"), unit_of(row)))

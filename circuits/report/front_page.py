@@ -36,8 +36,9 @@ _MOST_REFUTATIONS = 8
 _NOT_TESTED = ("skipped", "invalid")
 
 READING = """\
-A claim is a person's sentence with checks in YAML; each check is one number per prompt, a bound on its mean, and an
-interval for that mean.
+A claim is a person's sentence with checks in YAML; a check is most often one number per prompt, a bound on its mean, and an
+interval for that mean. Of a relative drop or a recovery it is the ratio of two means, of random circuits a share of them, of
+`top:` a place among all heads, decided head by head, and of a score of weights an exact number.
 
 - **SUPPORTED**: the whole interval of every check lies on the right side of its bound. That *some head* meets a bound can be
   sure of several heads together and of none of them alone; its page says so, and shows the best one's interval.
@@ -70,7 +71,8 @@ be what any part of the model would show."""
 
 _COLUMNS = """\
 A claim may have several checks and heads. Its row shows the one that decides: of a refuted claim the strongest
-refutation, of a supported one the check whose interval lies nearest to its bound (counted in its own half-widths); *and 3 more* counts the others, which
+refutation, of a supported one the check whose interval lies nearest to its bound (counted in its own half-widths; checks that uniform
+attention satisfies as well are set aside); *and 3 more* counts the others, which
 stand on the suite's page. *head or part* is what that check is about, *effect* its effect size (lift: times the value
 under uniform attention; d_z, d: standardised difference; relative: relative change), *rank* the head's place among all
 heads of the model by this value, *n* the number of prompts (of random circuits or members, where a check is about those)."""
@@ -78,8 +80,8 @@ heads of the model by this value, *n* the number of prompts (of random circuits 
 ARMS = """\
 *Beyond its bound* is how far the interval that refutes (widened where a claim has several checks) ends on the wrong side
 of the bound, in the value's own unit (of a percentage in points) and in arms: one arm is the distance from the estimate to that end of its interval.
-Refutations that were not expected stand first, then the others; each of the two is in order of arms, and exact values and
-ranks, which have none, come last in it."""
+Refutations that were not expected stand first, then the others; each of the two is in order of arms. Equal values, the width of
+whose interval is a guess (*rule of three*), come behind the others, and exact values and ranks, which have no arms, last."""
 
 _BARS = f"The bars: {bars.LEGEND}"
 
@@ -140,16 +142,26 @@ def _asked(entries: Sequence[Entry]) -> str:
     found = tested(entries)
     if not entries:
         return "No claim has been tested yet."
-    models = sorted({str(entry["model"]) for entry in found if entry.get("model")})
-    on = f", on {words.listing(map(code, models))}" if models else ""
+    models = Counter(str(entry["model"]) for entry in found if entry.get("model"))
+    on = f", on {words.listing(_on_model(name, models) for name in sorted(models))}" if models else ""
+    gone = Counter(str(entry["model"]) for entry in entries if verdict_of(entry) == "skipped" and entry.get("model"))
+    without = [f"{code(name)} ({number(count)} claims)" for name, count in sorted(gone.items()) if name not in models]
+    none = f"Nothing was tested on {words.listing(without)}, whose weights could not be had. " if without else ""
     outside = f"{suites_at_fault(entries)}. " if suites_at_fault(entries) else ""
     return (
         "Researchers' sentences about attention heads and other parts of a transformer, each with a bound that can be missed: "
         f"do they hold on prompts made for the purpose? {number(len(found))} of {number(sum(map(is_claim, entries)))} claims "
-        f"{'was' if len(found) == 1 else 'were'} tested{on}. {outside}"
+        f"{'was' if len(found) == 1 else 'were'} tested{on}. {none}{outside}"
         "[How to read this report](#how-to-read), [where the numbers come from](#where-the-numbers-come-from)"
         + (", [how to reproduce it](#how-to-reproduce)." if found else ".")
     )
+
+
+def _on_model(name: str, models: Mapping[str, int]) -> str:
+    """A model with the number of its claims, where there are several; what the reference model is."""
+    facts = [number(models[name])] if len(models) > 1 else []
+    facts += ["whose weights are set by hand, so that the truth is known"] if name == "reference" else []
+    return code(name) + (f" ({', '.join(facts)})" if facts else "")
 
 
 def counts_table(entries: Sequence[Entry]) -> str:
@@ -208,8 +220,9 @@ def _refutations(entries: Sequence[Entry]) -> list[str]:
     parts = ['<a id="strongest-refutations"></a>\n\n## The strongest refutations']
     if not surprising:
         parts.append(
-            "No claim was refuted that was expected to hold. These are the known negatives: claims known to be false, here to "
-            "show that the tests can fail."
+            "No claim was refuted that its suite expects to hold. These are the known negatives: claims known to be false, by "
+            "construction or since something measured earlier refuted them, here to show that the tests can fail. When an "
+            "expectation was written down, a report cannot show."
         )
     parts += [ARMS, _BARS, refuted_table(found[:most])]
     if found[most:]:

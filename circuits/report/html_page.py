@@ -275,7 +275,7 @@ def evidence_text(entry: Entry) -> str:
     return number(math.exp(log)) if log < math.log(10_000) else f"10{tag('sup', f'{log / math.log(10):.0f}')}"
 
 
-def _order(entry: Entry) -> tuple[int, tuple[bool, bool, float]]:
+def _order(entry: Entry) -> tuple[int, tuple[bool, int, float]]:
     """Refutations first, as on the front page, then what is undecided; in each those not as expected first, then by evidence."""
     verdict = verdict_of(entry)
     by = strength(entry) if verdict == "refuted" else (entry.get("met") is not False, False, -evidence(entry))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from circuits.report.pages import details
@@ -14,9 +14,26 @@ FEW_ANSWERS = 3
 """Where there are more prompts than this many times their different answers, the page says so before the numbers are believed."""
 
 
-def prompt_set(name: str, prompts: Mapping[str, Any]) -> str:
-    """What was shown to the model, with a closed part for what is looked up rather than read."""
+def alike(name: str, prompts: Mapping[str, Any], suite: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Other names under which claims of the page have the very same prompts, as many of them."""
+    digest = (prompts.get(name) or {}).get("digest")
+    found = {
+        other
+        for entry in suite
+        for other, facts in (entry.get("prompts") or {}).items()
+        if digest is not None and (facts or {}).get("digest") == digest
+    }
+    return sorted(found - {name})
+
+
+def prompt_set(name: str, prompts: Mapping[str, Any], others: Sequence[str] = ()) -> str:
+    """What was shown to the model, with a closed part for what is looked up rather than read.
+
+    ``others``: names under which the same prompts stand elsewhere on the page.
+    """
     text, more = prompt_facts(name, prompts), more_of_prompts(prompts)
+    if others:
+        text += f"\n- The same prompts stand on this page under other names: {listing(map(code, others))}"
     return text + "\n\n" + details(f"More about the prompts {name}", more) if more else text
 
 

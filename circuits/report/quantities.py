@@ -118,7 +118,9 @@ def _averaged(row: Row) -> str:
     """Over which tokens the losses of two copies were averaged; "" for single tokens."""
     copies = any("copy" in str(name) for name in row.get("parts") or {})
     return (
-        " Each is the mean over all tokens of a copy, its first one too, which nothing can predict." if copies else ""
+        " Each is the mean over all tokens of a copy. Nothing can predict those of the first copy, nor where the second begins."
+        if copies
+        else ""
     )
 
 

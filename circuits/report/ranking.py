@@ -57,7 +57,8 @@ def _distance(gap: float, estimate: float | None, end: float) -> Distance | None
 def deciding(rows: Sequence[Row]) -> Row | None:
     """The row that a reader should see first: the strongest refutation, else what kept the claim from more.
 
-    Rows without a bound come last; among supported ones it is the one whose interval lies nearest to its bound.
+    Rows without a bound come last; among supported ones it is the one whose interval lies nearest to its bound, and one that
+    uniform attention does not satisfy as well, where there is any: the other says little.
     """
     judged = [row for row in rows if not row.get("observe") and row.get("verdict") in _ORDER]
     if not judged:
@@ -66,11 +67,30 @@ def deciding(rows: Sequence[Row]) -> Row | None:
     group = [row for row in judged if row["verdict"] == _ORDER[first]]
     if _ORDER[first] == "refuted":
         return max(group, key=lambda row: found.arms if (found := beyond(row)) else -1.0)
-    return min(group, key=lambda row: found.arms if (found := within(row)) else float("inf"))
+    return min([row for row in group if not row.get("uniform_holds")] or group, key=_nearness)
 
 
-def strength(entry: Mapping[str, Any]) -> tuple[bool, bool, float]:
-    """Sorting key of a refuted claim, strongest first: not as expected, then those with a distance, then the farthest."""
+def _nearness(row: Row) -> tuple[float, float]:
+    """In arms; of values without an interval, which come behind, by how far they lie from their bound."""
+    found, estimate = within(row), row.get("estimate")
+    if found is not None:
+        return found.arms, 0.0
+    edges = [row[end] for end in ("bound_low", "bound_high") if row.get(end) is not None]
+    return float("inf"), min(
+        (abs(estimate - edge) for edge in edges), default=float("inf")
+    ) if estimate is not None else 0.0
+
+
+def strength(entry: Mapping[str, Any]) -> tuple[bool, int, float]:
+    """Sorting key of a refuted claim, strongest first: not as expected, then those with a distance, then the farthest.
+
+    Equal values have no spread: the width of their interval is a guess, so that they come behind those that have one.
+    """
     row = deciding(entry.get("checks") or [])
     found = beyond(row) if row is not None else None
-    return (entry.get("met") is not False, found is None, -found.arms if found is not None else 0.0)
+    guessed = "rule-of-three" in str((row or {}).get("interval") or "")
+    return (
+        entry.get("met") is not False,
+        2 if found is None else int(guessed),
+        -found.arms if found is not None else 0.0,
+    )

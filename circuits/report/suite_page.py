@@ -29,7 +29,7 @@ from circuits.report.pages import (
     verdict_cell,
     verdict_of,
 )
-from circuits.report.prompt_sets import prompt_set
+from circuits.report.prompt_sets import alike, prompt_set
 from circuits.report.prose import code, expected_words, prose, prose_with_code
 from circuits.report.ranking import deciding
 from circuits.report.record import DASH, number
@@ -54,7 +54,8 @@ VACUOUS = (
 _INTERVALS = (
     " An interval holds however early the sampling stopped, which makes it wider than one for a single look: "
     "[how the intervals were made, and how n was decided](#intervals) stands at the end. Of several measurements the *deciding* one is "
-    "that whose interval lies nearest to its bound, counted in its own half-widths, of a refuted claim the strongest refutation."
+    "that whose interval lies nearest to its bound, counted in its own half-widths (checks that uniform attention satisfies as well are set "
+    "aside), of a refuted claim the strongest refutation."
 )
 
 
@@ -171,7 +172,7 @@ def _claim(entry: Entry, suite: Sequence[Entry]) -> list[str]:
         parts.append(check_tables.asked(rows))
     elif rows:
         parts += _evidence(entry, rows, prompts, suite)
-    parts += [prompt_set(name, prompts[name] or {}) for name in sorted(prompts)]
+    parts += [prompt_set(name, prompts[name] or {}, alike(name, prompts, suite)) for name in sorted(prompts)]
     return parts + _closed(entry, rows, prompts)
 
 
@@ -208,7 +209,8 @@ def headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     where = f" of {code(row['prompts'])}" if row.get("prompts") and not row.get("exact") and not row.get("unit") else ""
     limit = f", bound: {words.bound(row)}" if words.bound(row) and not row.get("observe") else ""
     others = sum(each.get("estimate") is not None for each in rows) - 1
-    which = f" (the deciding one of {number(others + 1)} measurements)" if others else ""
+    role = "first" if row.get("observe") else "deciding"
+    which = f" (the {role} one of {number(others + 1)} measurements)" if others else ""
     on = f" on {number(row['n'])} {unit}{where}" if row.get("n") is not None else ""
     return [f"**{estimate_with_interval(row)}**{who}{on}{limit}{which}."]
 
