@@ -285,8 +285,9 @@ def test_runs_with_other_options_have_commands_of_their_own(tmp_path: Path) -> N
 def test_history_is_shown_where_it_is_recorded(tmp_path: Path) -> None:
     """A line on earlier wordings stands beside the claim on both pages, and nothing stands there without one."""
     found = pages(tmp_path, record(claim("a", history="edited 3 times before it held"), claim("b")))
+    assert "(edited 3 times) |" in found["README.md"]  # how, the claim's section says
+    assert found[PAGE].count("edited 3 times before it held") == 1
     for text in found.values():
-        assert text.count("edited 3 times before it held") == 1
         assert text.lower().count("history:") <= 1
     assert "History: edited 3 times before it held" in found[PAGE]
 
@@ -476,6 +477,8 @@ def test_a_missing_base_rate_names_the_claim_that_has_one(tmp_path: Path) -> Non
     ]
     page = pages(tmp_path, record(*claims))[PAGE]
     assert "Random sets beside the same parts on the same prompts: [necessary](#necessary)." in page
+    own = claim(checks=[cost("seven"), cost("seven", index=2, statistic="partial_necessity", random=drawn)])
+    assert "No base rate" not in pages(tmp_path, record(own))[PAGE]  # the claim itself has one
     alone = pages(tmp_path, record(claims[0], claims[2]))[PAGE]
     assert "No base rate" in alone and "Random sets beside" not in alone
 

@@ -83,7 +83,9 @@ def base_rate(rows: Sequence[Row], suite: Sequence[Entry] = ()) -> str | None:
     Without this line a reader may take the absence of a control for a control that was passed. ``suite``: all claims of the
     page, of which one may set random sets beside the same circuit.
     """
-    bare = dict.fromkeys(place(row) for row in rows if _alone(row))
+    compared = {_intervention(row) for row in rows if row.get("random")}
+    rows = [row for row in rows if _alone(row) and _intervention(row) not in compared]
+    bare = dict.fromkeys(map(place, rows))
     if not bare:
         return None
     hint = " A check with `top:` ablates every head alone and ranks them." if any(map(_single, rows)) else ""
@@ -95,7 +97,7 @@ def base_rate(rows: Sequence[Row], suite: Sequence[Entry] = ()) -> str | None:
 
 def _elsewhere(rows: Sequence[Row], suite: Sequence[Entry]) -> str:
     """Which claims of the page set random sets beside an intervention that these rows make, too; "" where none does."""
-    asked = {_intervention(row) for row in rows if _alone(row)}
+    asked = set(map(_intervention, rows))
     found = [
         f"[{prose(claim_name(entry))}](#{anchor(entry)})"
         for entry in suite

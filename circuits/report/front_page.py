@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -273,7 +274,8 @@ def _words(entry: Entry) -> str:
     # A space behind the comma: a line may break there, where the cell is narrow.
     variant = f" {code(str(entry['variant']).replace(',', ', '))}" if entry.get("variant") else ""
     # The page tells the versions; here it is enough that there were some.
-    history = f" ({history_line(entry).partition(':')[0]})" if history_line(entry) else ""
+    edits = re.split(r":|;| before", history_line(entry))[0]
+    history = f" ({edits})" if edits else ""
     return _link(entry) + variant + history
 
 
