@@ -191,6 +191,9 @@ def _left_out(entries: Sequence[Entry]) -> list[str]:
     return [f"{', '.join(parts)}."] if parts else []
 
 
+_UNJUDGED = {"skipped": "not tested", "observed": "nothing was claimed"}
+
+
 def _tally(entries: Sequence[Entry]) -> str:
     """How many claims came to each verdict, as a bar of their shares and as numbers that filter the table."""
     claims = [entry for entry in entries if is_claim(entry)]
@@ -202,9 +205,7 @@ def _tally(entries: Sequence[Entry]) -> str:
     tiles = ""
     for verdict in found:
         unmet = missed[verdict]
-        met = (
-            f"{number(unmet)} not as expected" if unmet else "not tested" if verdict == "skipped" else "all as expected"
-        )
+        met = f"{number(unmet)} not as expected" if unmet else _UNJUDGED.get(verdict, "all as expected")
         if verdict == "refuted" and not unmet and known == counts[verdict]:
             met = "all known negatives" if known > 1 else "a known negative"
         told = tag("b", number(counts[verdict])) + tag("span", verdict) + tag("small", met)
