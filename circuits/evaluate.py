@@ -29,6 +29,7 @@ from circuits.kinds.controls import controls_of, plan_controls
 from circuits.kinds.kind import Cell, Draw, Here, Other, Quantity
 from circuits.kinds.registry import REGISTRY
 from circuits.measure.cache import ValueCache, digest
+from circuits.measure.facts import describe_unseen
 from circuits.measure.fill_controls import fill_controls
 from circuits.measure.memory import LEAST_BATCH, free_memory, keep_freed_memory, out_of_memory
 from circuits.measure.ov import OVGroup
@@ -414,6 +415,10 @@ class Evaluator:
             asked |= {"metric": getattr(what, "metric", None), "k": bound.k}
             asked |= asked_of_attention(what) if isinstance(what, Attends) else {}
             entry["checks"].append(decide(self._blank(item, cell) | asked, bound, None, how))
+            for prompts in (cell.prompts, getattr(what, "other_prompts", None)):
+                if prompts is not None:
+                    family = self.own.family(prompts.family, prompts.own_roles)
+                    entry["prompts"][prompts.title] = describe_unseen(family, prompts)
         entry |= {"status": "skipped", "verdict": str(Verdict.UNMEASURABLE), "reason": reason, "met": None}
         return Outcome(entry, None, skip=reason, missing=missing)
 

@@ -74,7 +74,7 @@ def test_how_n_was_decided_is_told_from_the_rows() -> None:
         "Here at most 64 to 256 prompts were to be drawn and 32 to 64 were taken; 1 of 2 measurements took them all."
         in told
     )
-    assert "1 measurement took all of 12 prompts in one look" in told
+    assert "1 bounded measurement took all of 12 prompts in one look" in told
     assert "blocks of 32, later of about a quarter" in told
     grid = list(series.grid(1, 2000))
     assert grid[0][1] == grid[1][1] == 32 and all(0.15 < size / done < 0.26 for done, size in grid[8:-1])

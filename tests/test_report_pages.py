@@ -300,10 +300,12 @@ def test_a_suite_page_says_how_many_of_its_claims_had_other_versions(tmp_path: P
     recoded = claim("c", **told, versions=versions[1:], history="decided more than once")
     skipped = claim("d", **told, status="skipped", verdict=None)
     assert other_versions([claim("a")]) == ""
-    none = "none of the 2 claims decided here was ever decided in another version, as far as `ledger.jsonl` knows."
+    none = (
+        "none of the 2 claims with a verdict here was ever decided in another version, as far as `ledger.jsonl` knows."
+    )
     assert other_versions([claim("a", **told), recoded, skipped]) == none
     assert other_versions([claim("a", **told), edited]).startswith(
-        "1 of the 2 claims decided here was also decided in other"
+        "1 of the 2 claims with a verdict here was also decided in other"
     )
     page = pages(tmp_path / "none", record())[PAGE]
     assert "**Other versions**" not in page
@@ -320,7 +322,7 @@ def test_a_suite_page_says_how_many_of_its_claims_had_other_versions(tmp_path: P
     (tmp_path / "ledger.jsonl").write_text(json.dumps(line) + "\n")
     write_reports(tmp_path, record(), html=True)
     for name in (PAGE, "report.html"):
-        assert "the claim decided here was never decided in another version" in (tmp_path / name).read_text()
+        assert "the claim with a verdict here was never decided in another version" in (tmp_path / name).read_text()
 
 
 def test_a_set_of_prompts_is_defined_on_the_page(tmp_path: Path) -> None:
@@ -463,7 +465,7 @@ def test_an_intervention_that_nothing_is_compared_with_says_so(
 
 
 def test_a_missing_base_rate_names_the_claim_that_has_one(tmp_path: Path) -> None:
-    """Random sets beside the same parts on the same prompts, in another claim of the page; no other parts or prompt set."""
+    """Random sets beside the same parts on prompts of the same set, in another claim of the page; no other parts or prompt set."""
 
     def cost(circuit: str, **more: Any) -> dict[str, Any]:
         return check(**{**ALONE, "circuit": {"name": circuit, "heads": ["23.3"], "mlps": None}, **more})
@@ -476,7 +478,7 @@ def test_a_missing_base_rate_names_the_claim_that_has_one(tmp_path: Path) -> Non
         claim(id="elsewhere", checks=[cost("seven", statistic="partial_necessity", random=drawn, prompts="months")]),
     ]
     page = pages(tmp_path, record(*claims))[PAGE]
-    assert "Random sets beside the same parts on the same prompts: [necessary](#necessary)." in page
+    assert "Random sets beside the same parts on prompts of the same set: [necessary](#necessary)." in page
     own = claim(checks=[cost("seven"), cost("seven", index=2, statistic="partial_necessity", random=drawn)])
     assert "No base rate" not in pages(tmp_path, record(own))[PAGE]  # the claim itself has one
     alone = pages(tmp_path, record(claims[0], claims[2]))[PAGE]
@@ -500,6 +502,48 @@ def test_what_the_corrupted_partners_show_is_said(more: dict[str, Any], told: st
     page = pages(tmp_path, record(claim(checks=[row])))[PAGE]
     assert ("Corrupted partners, check 1:" in page) is (told is not None)
     assert told is None or told in page
+
+
+def test_heads_of_a_check_that_differ_on_the_partners_are_told_apart(tmp_path: Path) -> None:
+    """One sentence a kind, each naming its heads; where all are alike the number of the check is enough."""
+    rows = [
+        check(head=head, controls={"broken": {"value": value, "holds": holds}, "permuted": []})
+        for head, value, holds in (("6.1", 0.5, True), ("5.8", 0.1, False))
+    ]
+    page = pages(tmp_path, record(claim(checks=rows)))[PAGE]
+    assert "Corrupted partners, check 1 (6.1): the bound is met there" in page
+    assert "Corrupted partners, check 1 (5.8): the bound is missed there" in page
+
+
+def test_a_comparison_of_two_prompt_sets_says_what_was_not_asked(tmp_path: Path) -> None:
+    """It has no controls on other heads, partners or shuffled weights; one of two heads on the same prompts has."""
+    for prompts, told in (("shuffled", True), ("numerals", False)):
+        other = {"attends": "any -> n-3", "head": "1.1", "prompts": prompts, "n": 32}
+        page = pages(tmp_path, record(claim(checks=[check(more_than="any -> n-3", other=other, prompts="numerals")])))[
+            PAGE
+        ]
+        assert ("Check 1 compares two prompt sets:" in page) is told
+
+
+def test_a_page_of_skipped_claims_says_what_would_be_shown(tmp_path: Path) -> None:
+    """Family, rules and parameters need no tokenizer; nothing of a first prompt, and no number."""
+    facts = {
+        "family": "greater_than",
+        "foil_rule": "The foils are tokens.",
+        "corruption": "It becomes 01.",
+        "drawn": "A noun is drawn.",
+    }
+    gone = {
+        "status": "skipped",
+        "verdict": "unmeasurable",
+        "met": None,
+        "reason": "no copy",
+        "checks": [check(estimate=None)],
+    }
+    page = pages(tmp_path, record(claim(prompts={"years": facts}, **gone)))[PAGE]
+    assert "**Prompts `years`**: family `greater_than`." in page and "- How they are drawn: A noun is drawn." in page
+    assert "- Foil: The foils are tokens." in page and "- Corrupted partner: It becomes 01." in page
+    assert "**Not tested**: anything" in page and "First prompt" not in page
 
 
 def test_random_circuits_stand_beside_a_recovery_in_the_table(tmp_path: Path) -> None:
@@ -532,13 +576,13 @@ def test_prompts_that_are_the_same_under_another_name_are_told(tmp_path: Path) -
     assert "under other names: `period_5`" in page and "under other names: `numerals`" in page
 
 
-def test_the_worst_of_several_cases_says_what_was_removed(tmp_path: Path) -> None:
-    """The answers that are lost are those of the deciding case."""
+def test_answers_lost_beside_the_worst_of_several_subsets_are_the_whole_circuits(tmp_path: Path) -> None:
+    """The answers that are lost are those of the circuit before any part of it is removed."""
     row = check(
         **{**ALONE, "kind": "keep_only", "statistic": "completeness", "circuit": {"name": "seven", "heads": ["6.1"], "mlps": None},
            "ablated": None, "worst": {"removed": ["6.1"], "value": 1.0}, "lost": [3, 32], "baseline": {"clean": 4.0, "ablated": 1.0}}
     )  # fmt: skip
-    assert "| 1<br>seven with 6.1 removed |" in pages(tmp_path, record(claim(checks=[row])))[PAGE]
+    assert "| 1<br>seven alone, whole |" in pages(tmp_path, record(claim(checks=[row])))[PAGE]
 
 
 def test_a_circuit_is_told_with_its_parts_and_where_it_comes_from(tmp_path: Path) -> None:

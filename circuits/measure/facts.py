@@ -47,6 +47,15 @@ def describe(
     }
 
 
+def describe_unseen(family: Family, spec: PromptSet) -> dict[str, Any]:
+    """What can be said of a prompt set without a tokenizer: its family, parameters and rules (plain data)."""
+    parameters = {k: v for k, v in with_defaults(family, spec.parameters).items() if v is not None}
+    return {
+        "family": family.name, "parameters": parameters, "foil_rule": family.foil, "corruption": family.corruption,
+        "drawn": family.drawn or None,
+    }  # fmt: skip
+
+
 def _corrupted_text(first: TokenPrompt, family: Family, spec: PromptSet, tokenizer: Tokenizer, seed: int) -> str | None:
     """The first prompt's corrupted partner as it was written, or its tokens where it never was text."""
     if first.corrupted is None:

@@ -301,7 +301,7 @@ GREATER_THAN = Family(
         f"A noun ({len(LASTING)} are known, those that make equally long prompts are used), a century and the start year's last two "
         "digits (02 to 98, where there is a right and a wrong end year) are drawn evenly, no prompt twice. Right are all tokens that "
         "stand only for end years after the start year (one that stands for years before it too, as the start year's own tens digit "
-        "does, is neither right nor a foil). The one that counts as the answer, where a check needs a single one, is that "
+        "most often does, is neither right nor a foil). The one that counts as the answer, where a check needs a single one, is that "
         "of the earliest."
     ),
     requires_top1=0.0,

@@ -103,7 +103,7 @@ REPEATED_TOKENS = Family(
     foil="The foil is a random token that is not in the block.",
     corruption="The first copy of the block is replaced by other random tokens.",
     drawn=(
-        "The tokens of the block are drawn evenly, none twice, from the whole vocabulary without its special tokens: parts of words "
-        "of any language, and no text. The answer is the block's first token, as if it began a third time."
+        "The tokens of the block are drawn evenly, none twice, from the whole vocabulary without its special tokens, so that they "
+        "make no text. The answer is the block's first token, as if it began a third time."
     ),
 )

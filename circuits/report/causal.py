@@ -252,7 +252,7 @@ def what_loss_map(row: Row) -> str:
     return (
         f"Map of the next-token losses of every token: {names}, each a point by the first two principal components"
         + (f" (they hold {shares} of the variance)" if shares else "")
-        + f".{how} Near points have alike losses in this plane.{_losses(points)}"
+        + f".{how} Distance in the plane: the root of the sum of squared differences of the tokens' losses, as far as two components show it. Near points have alike losses in this plane.{_losses(points)}"
     )
 
 

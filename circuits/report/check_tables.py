@@ -137,12 +137,11 @@ def changed(rows: Sequence[Row]) -> str | None:
 
 
 def _removed(row: Row) -> str:
-    """What was removed where answers were lost: of an interaction both parts, which the row is named after one of, and of the
-    worst of several cases its subset."""
+    """What was removed where answers were lost: of an interaction both parts, which the row is named after one of; where the
+    worst of several subsets decides, the circuit before any is removed."""
     given = [prose(part) for part in row.get("given_ablated") or []]
     if row.get("worst"):
-        removed = listing(map(prose, row["worst"].get("removed") or [])) or "nothing"
-        return f"{subject(row)} with {removed} removed"
+        return f"{subject(row)} alone, whole"
     return f"{subject(row)} and {listing(given)}, together" if given else subject(row)
 
 

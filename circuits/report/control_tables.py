@@ -37,7 +37,9 @@ def controls(rows: Sequence[Row]) -> str | None:
         if any(cell != DASH for cell in line)
     ]
     told = "**Controls**: what else would come to such a value?\n\n" + table(header, lines)
-    alike, lost = (dict.fromkeys(place(row) for row in rows if _on_partners(row, holds)) for holds in (True, False))
+    alike, lost = (
+        dict.fromkeys(_which(row, rows) for row in rows if _on_partners(row, holds)) for holds in (True, False)
+    )
     if lost:
         told += f"\n\nCorrupted partners, check {listing(lost)}: the bound is missed there, so that it is met hangs on what they change."
     if alike:
@@ -46,7 +48,28 @@ def controls(rows: Sequence[Row]) -> str | None:
             "change (how large the value is may: compare the two). *Prompts* says what they change; where that is not what the check is "
             "about, this control tells nothing of it."
         )
+    if any(_no_order(row) != DASH for row in rows):
+        told += (
+            "\n\nMembers written in no order: of a head whose five largest logits are any of the sequence's members that are single "
+            "tokens, the one that is asked for is among them for 5 of their number."
+        )
+    apart = dict.fromkeys(place(row) for row in rows if _two_sets(row))
+    if apart:
+        told += f"\n\nCheck {listing(apart)} compares two prompt sets: other heads, partners and shuffled weights were not asked."
     return told
+
+
+def _two_sets(row: Row) -> bool:
+    """Whether a row compares one prompt set with another, which has no controls of its own."""
+    other = row.get("other") or {}
+    return bool(other.get("prompts")) and other["prompts"] != row.get("prompts") and row.get("estimate") is not None
+
+
+def _which(row: Row, rows: Sequence[Row]) -> str:
+    """The number of a check, and its head where the check's heads do not all come to the same on the partners."""
+    same = [each for each in rows if place(each) == place(row)]
+    apart = len({_on_partners(each, True) for each in same}) > 1
+    return f"{place(row)} ({subject(row)})" if apart and subject(row) else place(row)
 
 
 def _on_partners(row: Row, holds: bool) -> bool:
@@ -103,7 +126,7 @@ def _elsewhere(rows: Sequence[Row], suite: Sequence[Entry]) -> str:
         for entry in suite
         if any(row.get("random") and _intervention(row) in asked for row in entry.get("checks") or [])
     ]
-    return f" Random sets beside the same parts on the same prompts: {listing(found)}." if found else ""
+    return f" Random sets beside the same parts on prompts of the same set: {listing(found)}." if found else ""
 
 
 def _intervention(row: Row) -> tuple[object, ...]:

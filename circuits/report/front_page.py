@@ -53,9 +53,9 @@ interval for that mean. Of a relative drop or a recovery it is the ratio of two 
 
 For prompts drawn independently from the stated family, given this model, these templates and this reference set,
 each kind of wrong verdict on a check (SUPPORTED though false, REFUTED though true) has probability at most
-(1 - confidence) / 2 where the page calls the interval *guaranteed*; elsewhere it rests on the assumption named
+(1 - confidence) / 2 (2.5% at a confidence of 95%, which suites have unless they say otherwise) where the page calls the interval *guaranteed*; elsewhere it rests on the assumption named
 beside it. This holds however early the sampling stopped: each check takes prompts in blocks until it is decided.
-Each suite's page ends with how its intervals were made and how n was decided.
+The page of each suite with intervals ends with how they were made and how n was decided.
 Nothing is corrected for the number of claims in this report, unless a section *The run as a whole* stands above, as
 `--circuit-fdr` writes it.
 
@@ -72,8 +72,8 @@ be what any part of the model would show."""
 
 _COLUMNS = """\
 A claim may have several checks and heads. Its row shows the one that decides: of a refuted claim the strongest
-refutation, of a supported one the check whose interval lies nearest to its bound (counted in its own half-widths; checks that uniform
-attention satisfies as well are set aside); *and 3 more* counts the others, which
+refutation, of a supported one the check whose interval lies nearest to its bound (counted in arms, the
+distance from the estimate to that end of its interval; checks that uniform attention satisfies as well are set aside); *and 3 more* counts the others, which
 stand on the suite's page. *head or part* is what that check is about, *effect* its effect size (lift: times the value
 under uniform attention; d_z, d: standardised difference; relative: relative change), *rank* the head's place among all
 heads of the model by this value, *n* the number of prompts (of random circuits or members, where a check is about those)."""

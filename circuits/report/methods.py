@@ -42,7 +42,7 @@ _METHODS = {
     "rule-of-three": (
         "**rule-of-three interval** (all values are equal, so nothing is known of their spread): the value plus and minus 3/n (at "
         "95%; more above) of a range: that of the metric on the clean prompts or, where that is 0 or not known, the size of the value itself, a "
-        "guess. After n equal values about 3 in n prompts may still differ."
+        "guess. After n equal values about 3 in n prompts may still differ. It is a rule for one look and one end, and no more is promised of it."
     ),
     "clopper-pearson": (
         "**Clopper-Pearson interval** (a share, of a number that was fixed in advance): exact, from the binomial distribution, for one look."
@@ -120,11 +120,12 @@ def _sizes(rows: Iterable[Row]) -> list[str]:
             "- **How n was decided**: prompts were drawn in blocks of 32, later of about a quarter of what was there (in whole cycles "
             "where prompts go through templates). After each block, from the suite's `sampling: min` on, each check that was still "
             f"open was looked at; one that was decided took no more. Here at most {_range(limits)} prompts were to be drawn and "
-            f"{_range(took)} were taken{all_of_them}. What is only observed took as many as the other checks of its claim."
+            f"{_range(took)} were taken{all_of_them}. What is only observed took as many as the other checks of its claim, or "
+            "`sampling: min` (in whole cycles) where it has none."
         )
     if fixed:
         found.append(
-            f"- **n fixed in advance**: {number(len(fixed))} measurement{'' if len(fixed) == 1 else 's'} took all of {_range(fixed)} "
+            f"- **n fixed in advance**: {number(len(fixed))} bounded measurement{'' if len(fixed) == 1 else 's'} took all of {_range(fixed)} "
             "prompts in one look: literal texts, all of which are used, or as many as were asked for."
         )
     return found

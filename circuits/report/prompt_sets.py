@@ -83,8 +83,9 @@ def prompt_facts(name: str, prompts: Mapping[str, Any]) -> str:
         ("corrupted", "Corrupted partner", "corruption"),
     ):
         if prompts.get(key) is not None or prompts.get(rule):
-            value = code(prompts[key]) if prompts.get(key) is not None else "none"
-            lines.append(f"- {title}: {value}" + (f". {prose(prompts[rule])}" if prompts.get(rule) else ""))
+            seen = "example" in prompts or "n" in prompts
+            known = [code(prompts[key])] if prompts.get(key) is not None else ["none"] if seen else []
+            lines.append(f"- {title}: " + ". ".join([*known, *([prose(prompts[rule])] if prompts.get(rule) else [])]))
     return lines[0] + "\n\n" + "\n".join(lines[1:]) if lines[1:] else lines[0]
 
 

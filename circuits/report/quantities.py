@@ -103,6 +103,7 @@ def _what_score(row: Row) -> str:
         )
     if name in _OV:
         members = f"of {code(row['members'])} " if row.get("members") else ""
+        members += "(but the last, which has no next one) " if name == "successor" and members else ""
         return (
             f"{name.capitalize()} score of {head_name(row)}: share of the members {members}{_OV[name]} is among the 5 "
             "largest logits of what the head's OV circuit writes for that member alone (block 0's output for it behind BOS, "

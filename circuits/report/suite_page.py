@@ -54,8 +54,8 @@ VACUOUS = (
 _INTERVALS = (
     " An interval holds however early the sampling stopped, which makes it wider than one for a single look: "
     "[how the intervals were made, and how n was decided](#intervals) stands at the end. Of several measurements the *deciding* one is "
-    "that whose interval lies nearest to its bound, counted in its own half-widths (checks that uniform attention satisfies as well are set "
-    "aside), of a refuted claim the strongest refutation."
+    "that whose interval lies nearest to its bound, counted in arms (one arm: from the estimate to that end of its interval; checks that "
+    "uniform attention satisfies as well are set aside), of a refuted claim the strongest refutation."
 )
 
 
@@ -113,8 +113,11 @@ def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
     templates = sorted({str(template) for prompts in sets for template in prompts.get("templates") or []})
     families = sorted({str(prompts["family"]) for prompts in sets if prompts.get("family")})
     kinds = {row.get("kind") for entry in entries for row in entry.get("checks") or []}
+    rows = [row for entry in entries for row in entry.get("checks") or []]
     missing = "other weights, other prompt families, templates and lengths than these, other heads than those named"
-    if any(row.get("rank") is not None for entry in entries for row in entry.get("checks") or []):
+    if any(row.get("any") or row.get("k") is not None for row in rows):
+        missing += " (all are asked where a claim is about some head or about a place among all)"
+    elif any(row.get("rank") is not None for row in rows):
         missing += " (the controls only say how they compare)"
     missing += "."
     causal = bool(kinds & {"ablate", "keep_only", "path", "loss_map"})
@@ -130,7 +133,8 @@ def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
         lines.append(f"- **Prompt families**: {', '.join(map(code, families))}.")
     if templates:
         lines.append(f"- **Templates**: {', '.join(map(code, templates))}.")
-    lines.append(f"- **Not tested**: {missing}")
+    nothing = all(row.get("estimate") is None and not row.get("points") for row in rows)
+    lines.append(f"- **Not tested**: {'anything: no claim of this page was measured.' if nothing else missing}")
     earlier = other_versions(entries)
     if earlier:
         lines.append(f"- **Other versions**: {earlier}")
@@ -151,9 +155,9 @@ def other_versions(entries: Sequence[Entry]) -> str:
     if not tested:
         return ""
     edited = sum(any(not version["now"] for version in entry.get("versions") or []) for entry in tested)
-    these = f"{number(len(tested))} claim{'' if len(tested) == 1 else 's'} decided here"
+    these = f"{number(len(tested))} claim{'' if len(tested) == 1 else 's'} with a verdict here"
     if not edited:
-        none = "the claim decided here was never" if len(tested) == 1 else f"none of the {these} was ever"
+        none = "the claim with a verdict here was never" if len(tested) == 1 else f"none of the {these} was ever"
         return f"{none} decided in another version, as far as `ledger.jsonl` knows."
     was = "was" if edited == 1 else "were"
     return (
