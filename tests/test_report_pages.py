@@ -373,7 +373,7 @@ QUESTIONS = {
     "Is the value due to the structure of the prompts?": (
         "the prompts' corrupted partners",
         "| 0.602, satisfies it too |",
-        "Corrupted partners, check 1: the bound is met there, too, so that it is met does not hang on what they change",
+        "Corrupted partners, check 1: the bound is met there, too.",
     ),
     "Would a model that learned nothing come to it?": (
         "models with shuffled weights",
@@ -488,8 +488,8 @@ def test_a_missing_base_rate_names_the_claim_that_has_one(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"holds": True}, "the bound is met there, too, so that it is met does not hang on what they change"),
-        ({"holds": False}, "the bound is missed there, so that it is met hangs on what they change"),
+        ({"holds": True}, "check 1: the bound is met there, too."),
+        ({"holds": False}, "check 1: the bound is missed there."),
         ({"holds": False, "value": None}, None),
         ({"holds": True, "bound_low": None, "bound_high": 0.9}, None),  # little is little where there is nothing, too
         ({"holds": False, "verdict": "refuted"}, None),
@@ -502,6 +502,8 @@ def test_what_the_corrupted_partners_show_is_said(more: dict[str, Any], told: st
     page = pages(tmp_path, record(claim(checks=[row])))[PAGE]
     assert ("Corrupted partners, check 1:" in page) is (told is not None)
     assert told is None or told in page
+    assert "A bound that is missed on the *corrupted partners* hangs on what they change" in page
+    assert "*corrupted partners*" not in pages(tmp_path / "none", record(claim(checks=[check(controls=None)])))[PAGE]
 
 
 def test_heads_of_a_check_that_differ_on_the_partners_are_told_apart(tmp_path: Path) -> None:
@@ -511,8 +513,8 @@ def test_heads_of_a_check_that_differ_on_the_partners_are_told_apart(tmp_path: P
         for head, value, holds in (("6.1", 0.5, True), ("5.8", 0.1, False))
     ]
     page = pages(tmp_path, record(claim(checks=rows)))[PAGE]
-    assert "Corrupted partners, check 1 (6.1): the bound is met there" in page
-    assert "Corrupted partners, check 1 (5.8): the bound is missed there" in page
+    told = "Corrupted partners, check 1 (5.8): the bound is missed there; check 1 (6.1): the bound is met there, too."
+    assert told in page
 
 
 def test_a_comparison_of_two_prompt_sets_says_what_was_not_asked(tmp_path: Path) -> None:
@@ -522,7 +524,7 @@ def test_a_comparison_of_two_prompt_sets_says_what_was_not_asked(tmp_path: Path)
         page = pages(tmp_path, record(claim(checks=[check(more_than="any -> n-3", other=other, prompts="numerals")])))[
             PAGE
         ]
-        assert ("Check 1 compares two prompt sets:" in page) is told
+        assert ("Two prompt sets (check 1): other heads" in page) is told
 
 
 def test_a_page_of_skipped_claims_says_what_would_be_shown(tmp_path: Path) -> None:

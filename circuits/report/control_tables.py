@@ -40,14 +40,10 @@ def controls(rows: Sequence[Row]) -> str | None:
     alike, lost = (
         dict.fromkeys(_which(row, rows) for row in rows if _on_partners(row, holds)) for holds in (True, False)
     )
-    if lost:
-        told += f"\n\nCorrupted partners, check {listing(lost)}: the bound is missed there, so that it is met hangs on what they change."
-    if alike:
-        told += (
-            f"\n\nCorrupted partners, check {listing(alike)}: the bound is met there, too, so that it is met does not hang on what they "
-            "change (how large the value is may: compare the two). *Prompts* says what they change; where that is not what the check is "
-            "about, this control tells nothing of it."
-        )
+    missed = [f"{listing(lost)}: the bound is missed there"] if lost else []
+    met = [f"{listing(alike)}: the bound is met there, too"] if alike else []
+    if met or missed:
+        told += f"\n\nCorrupted partners, check {'; check '.join([*missed, *met])}."
     if any(_no_order(row) != DASH for row in rows):
         told += (
             "\n\nMembers written in no order: of a head whose five largest logits are any of the sequence's members that are single "
@@ -55,7 +51,9 @@ def controls(rows: Sequence[Row]) -> str | None:
         )
     apart = dict.fromkeys(place(row) for row in rows if _two_sets(row))
     if apart:
-        told += f"\n\nCheck {listing(apart)} compares two prompt sets: other heads, partners and shuffled weights were not asked."
+        told += (
+            f"\n\nTwo prompt sets (check {listing(apart)}): other heads, partners and shuffled weights were not asked."
+        )
     return told
 
 

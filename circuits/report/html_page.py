@@ -51,7 +51,7 @@ from circuits.report.pages import (
 from circuits.report.provenance import how_to_reproduce, runs_and_models
 from circuits.report.ranking import deciding, strength
 from circuits.report.record import DASH, counted, is_claim, number, suites_at_fault, unit_of
-from circuits.report.suite_page import CONVENTIONS, scope
+from circuits.report.suite_page import CONVENTIONS, PARTNERS, scope
 
 TITLE = "Claims and what they came to"
 EXACT = 700.0
@@ -102,7 +102,10 @@ def html_page(record: Mapping[str, Any], suites: Suites, memo: Memo, inputs: Map
         *sections,
         _part(
             "How to read this",
-            block(READING) + tag("p", inline(f"{_LEGEND} {_MORE_MARKS}")) + tag("p", inline(CONVENTIONS)),
+            block(READING)
+            + tag("p", inline(f"{_LEGEND} {_MORE_MARKS}"))
+            + tag("p", inline(CONVENTIONS))
+            + tag("p", inline(PARTNERS)),
         ),
         _part("Where the numbers come from", block(runs_and_models(record))),
         _part("How to reproduce it", block(how_to_reproduce(record))) if entries else "",

@@ -45,6 +45,10 @@ CONVENTIONS = (
     "for that mean. `␣` shows a space at the edge of a text; BOS is the special token in front of a prompt. *Without* a head or "
     "*removed* means that its output is replaced as the check says; nothing is cut out. A dash means not measured or not applicable."
 )
+PARTNERS = (
+    "A bound that is missed on the *corrupted partners* hangs on what they change; one that is met there, too, does not (how large the "
+    "value is may: compare the two). *Prompts* says what they change; of what they keep this control tells nothing."
+)
 VACUOUS = (
     "**VACUOUS**: every check of this claim also holds under uniform attention, or on every model with shuffled weights, so "
     "a head without any structure would pass. The verdict says nothing about what this head has learned."
@@ -63,7 +67,8 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
     """Scope, contents, then every claim with its evidence."""
     title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
     made = methods.how_made(entries)
-    drawn = any(row.get("estimate") is not None for entry in entries for row in entry.get("checks") or [])
+    every = [row for entry in entries for row in entry.get("checks") or []]
+    drawn = any(row.get("estimate") is not None for row in every)
     parts = [
         MARKER,
         f"# {prose(title)}",
@@ -72,6 +77,7 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
         '<a id="contents"></a>\n\n' + _contents(entries),
         '<a id="scope"></a>\n\n' + scope(entries, models),
         CONVENTIONS + (f" The bars: {bars.LEGEND}" if drawn else "") + (_INTERVALS if made else ""),
+        *([PARTNERS] if any((row.get("controls") or {}).get("broken") for row in every) else []),
     ]
     for entry in entries:
         parts += _claim(entry, entries)
