@@ -115,11 +115,12 @@ def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
     assert set(REGISTRY) <= set(lines)
     assert "30 x 9 (3 k/v)" in lines["smollm2-135m"]
-    assert "downloaded on first use with pip (93 MB)" in lines["smollm2-135m"]
+    assert "downloaded on first use with pip (93 MB)" in lines["smollm2-135m:"]
     assert "b179c9523d0e" in lines["smollm2-135m"]
     assert "12 x 12" in lines["gpt2"]
-    assert "not cached" in lines["gpt2"]
-    assert "always here" in lines["reference"]
+    assert "not cached" in lines["gpt2:"]
+    assert "always here" in lines["reference:"]
+    assert max(map(len, lines["smollm2-135m"].splitlines())) <= 79  # a narrow terminal holds the table
 
 
 def test_families_are_described(capsys: pytest.CaptureFixture[str]) -> None:

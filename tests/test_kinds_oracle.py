@@ -170,7 +170,7 @@ def test_what_a_circuit_does_alone_agrees(
         kept = Kept(oracles[name], check["keep_only"], method, metric)
         full, own, nothing = kept.full, kept.alone(), kept.nothing
         heads, mlps = CIRCUITS[check["keep_only"]]
-        assert row["circuit"] == {"name": check["keep_only"], "heads": heads, "mlps": mlps}
+        assert row["circuit"] == {"name": check["keep_only"], "heads": heads, "mlps": mlps, "source": None}
         same(row["parts"]["F(M)"], full, TOLERANCE)
         same(row["parts"]["F(C)"], own, TOLERANCE)
         assert row["n"] == (12 if statistic == "sufficiency" else len(LITERALS))

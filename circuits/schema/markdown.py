@@ -130,9 +130,11 @@ class _Page:
         self.keys("`reported`", words.REPORTED, schema["properties"]["reported"])
 
     def family(self, name: str, family: Family) -> None:
-        """A prompt family: its parameters, roles, foil and corruption."""
+        """A prompt family: its parameters, roles, how it is drawn, foil and corruption."""
         roles = _listed(sorted(family.roles(with_defaults(family, {})))) or "those that the prompt set adds"
-        self.write(f"### {name}\n\n{family.doc} {family.foil} {family.corruption}")
+        self.write(
+            f"### {name}\n\n{' '.join(filter(None, (family.doc, family.drawn, family.foil, family.corruption)))}"
+        )
         self.write(f"Roles (with the defaults): {roles}.")
         self.table(("key", "value", "without it", "meaning"), map(self.parameter, family.parameters))
         if any(parameter.kind == "texts" for parameter in family.parameters):
