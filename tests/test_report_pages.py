@@ -446,7 +446,9 @@ ALONE = {"kind": "ablate", "statistic": "drop_in", "ablated": ["23.3"], **BARE}
         ({**ALONE, "kind": "keep_only", "statistic": "recovers"}, True),
         ({**ALONE, "kind": "keep_only", "statistic": "recovers", "random": {"as_good": 0, "count": 8}}, False),
         ({**ALONE, "rank": [1, 270]}, False),
-        ({**ALONE, "statistic": "interaction"}, False),
+        ({**ALONE, "statistic": "interaction"}, True),
+        ({**ALONE, "kind": "keep_only", "statistic": "minimality"}, True),
+        ({**ALONE, "statistic": "partial_necessity"}, False),
         ({**ALONE, "observe": True, "verdict": None}, False),
         ({**ALONE, "estimate": None, "low": None, "high": None, "verdict": "unmeasurable"}, False),
         ({}, False),
@@ -502,7 +504,7 @@ def test_what_the_corrupted_partners_show_is_said(more: dict[str, Any], told: st
     page = pages(tmp_path, record(claim(checks=[row])))[PAGE]
     assert ("Corrupted partners, check 1:" in page) is (told is not None)
     assert told is None or told in page
-    assert "A bound that is missed on the *corrupted partners* hangs on what they change" in page
+    assert "met on the prompts and missed on the *corrupted partners* hangs on what they change" in page
     assert "*corrupted partners*" not in pages(tmp_path / "none", record(claim(checks=[check(controls=None)])))[PAGE]
 
 
@@ -775,3 +777,13 @@ def test_pages_are_made_again_quickly_without_the_heavy_libraries(tmp_path: Path
 def test_a_place_shared_with_other_heads_is_said_to_be_shared(rank: Any, tied: int | None, text: str) -> None:
     """A head whose score of 0 equals that of 264 others is not the sixth of the model."""
     assert rank_text({"rank": rank, "rank_tied": tied}) == text
+
+
+def test_only_what_has_a_bound_is_counted_with_what_decides(tmp_path: Path) -> None:
+    """Beside one bounded check and an observed one nothing was chosen; of two bounded ones one decided."""
+    seen = check(index=2, observe=True, verdict=None, bound=None, bound_low=None)
+    assert "measurements)" not in pages(tmp_path / "a", record(claim(checks=[check(), seen])))[PAGE]
+    assert (
+        "(the deciding one of 2 measurements)"
+        in pages(tmp_path / "b", record(claim(checks=[check(), check(index=2), seen])))[PAGE]
+    )

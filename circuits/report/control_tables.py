@@ -150,7 +150,7 @@ def _alone(row: Row) -> bool:
 
 _FIRST = 5  # the logits among which a score of weights looks for a member; see ``measure.weights``
 _HEAD = re.compile(r"\d+\.\d+")
-_COMPARISONS = ("interaction", "completeness", "minimality", "sufficiency", "partial_necessity")
+_COMPARISONS = ("sufficiency", "partial_necessity")
 
 
 def _uniform(row: Row) -> str:

@@ -46,7 +46,8 @@ CONVENTIONS = (
     "*removed* means that its output is replaced as the check says; nothing is cut out. A dash means not measured or not applicable."
 )
 PARTNERS = (
-    "A bound that is missed on the *corrupted partners* hangs on what they change; one that is met there, too, does not (how large the "
+    "A bound that is met on the prompts and missed on the *corrupted partners* hangs on what they change; one that is met there, too, does "
+    "not (how large the "
     "value is may: compare the two). *Prompts* says what they change; of what they keep this control tells nothing."
 )
 VACUOUS = (
@@ -218,8 +219,9 @@ def headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     unit = prose(row.get("unit") or ("members" if row.get("exact") else "prompts" if row.get("n") != 1 else "prompt"))
     where = f" of {code(row['prompts'])}" if row.get("prompts") and not row.get("exact") and not row.get("unit") else ""
     limit = f", bound: {words.bound(row)}" if words.bound(row) and not row.get("observe") else ""
-    others = sum(each.get("estimate") is not None for each in rows) - 1
     role = "first" if row.get("observe") else "deciding"
+    alike = [each for each in rows if bool(each.get("observe")) == bool(row.get("observe"))]  # only bounds can decide
+    others = sum(each.get("estimate") is not None for each in alike) - 1
     which = f" (the {role} one of {number(others + 1)} measurements)" if others else ""
     on = f" on {number(row['n'])} {unit}{where}" if row.get("n") is not None else ""
     return [f"**{estimate_with_interval(row)}**{who}{on}{limit}{which}."]
