@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from circuits.report.prose import code, listing, prose
+from circuits.report.prose import code, listing, prose, source_words
 from circuits.report.record import number
 
 Row = Mapping[str, Any]
@@ -225,10 +225,7 @@ def circuits_named(rows: Iterable[Row]) -> list[str]:
 def _circuit_line(circuit: Mapping[str, Any]) -> str:
     parts = [*(circuit.get("heads") or []), *(f"MLP{layer}" for layer in circuit.get("mlps") or [])]
     stay = "; every MLP stays" if circuit.get("mlps") is None else ""
-    source = circuit.get("source") or {}
-    told = "; ".join(
-        prose(source[key]) if key == "title" else f"{prose(key)} {prose(source[key])}" for key in sorted(source)
-    )
+    told = source_words(circuit.get("source") or {})
     origin = f". How it was found: {told}" if told else ". The suite does not say how it was found"
     return f"**Circuit {code(circuit['name'])}**: {_named(parts)}{stay}{origin}."
 
@@ -252,7 +249,8 @@ def what_loss_map(row: Row) -> str:
     return (
         f"Map of the next-token losses of every token: {names}, each a point by the first two principal components"
         + (f" (they hold {shares} of the variance)" if shares else "")
-        + f".{how} Distance in the plane: the root of the sum of squared differences of the tokens' losses, as far as two components show it. Near points have alike losses in this plane.{_losses(points)}"
+        + f".{how} Distance in the plane: the root of the sum of squared differences of the tokens' losses, as far as two components "
+        + f"show it. Near points have alike losses in this plane.{_losses(points)}"
     )
 
 

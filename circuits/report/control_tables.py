@@ -44,7 +44,7 @@ def controls(rows: Sequence[Row]) -> str | None:
     met = [f"{listing(alike)}: the bound is met there, too"] if alike else []
     if met or missed:
         told += f"\n\nCorrupted partners, check {'; check '.join([*missed, *met])}."
-    if any(_no_order(row) != DASH for row in rows):
+    if any(line[1] != DASH for line in cells):
         told += (
             "\n\nMembers written in no order: of a head whose five largest logits are any of the sequence's members that are single "
             "tokens, the one that is asked for is among them for 5 of their number."

@@ -25,6 +25,7 @@ from circuits.report.pages import (
     said,
     subject,
     table,
+    variant_text,
     verdict_cell,
     verdict_of,
 )
@@ -271,12 +272,10 @@ def claim_row(entry: Entry, words_cell: str | None = None) -> list[str]:
 
 def _words(entry: Entry) -> str:
     """The claim's words as a link to its section, its variant, and what is known of its earlier wordings."""
-    # A space behind the comma: a line may break there, where the cell is narrow.
-    variant = f" {code(str(entry['variant']).replace(',', ', '))}" if entry.get("variant") else ""
     # The page tells the versions; here it is enough that there were some.
     edits = re.split(r":|;| before", history_line(entry))[0]
     history = f" ({edits})" if edits else ""
-    return _link(entry) + variant + history
+    return _link(entry) + variant_text(entry) + history
 
 
 def others(rows: Sequence[Mapping[str, Any]]) -> str:

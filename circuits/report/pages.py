@@ -56,6 +56,11 @@ def verdict_of(entry: Entry) -> str:
     return str(entry.get("verdict") or "invalid")
 
 
+def variant_text(entry: Entry) -> str:
+    """ " `members=months, period=5`": a variant behind the claim's words, with room for a line to break; empty without one."""
+    return f" {code(str(entry['variant']).replace(',', ', '))}" if entry.get("variant") else ""
+
+
 def verdict_cell(entry: Entry) -> str:
     """A verdict in a table of claims: with VACUOUS, as a known negative, or bold where it came out not as expected."""
     told = verdict_of(entry).upper() + (" (VACUOUS)" if entry.get("vacuous") else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from circuits.claims import selector as sel
@@ -53,6 +53,13 @@ def code(text: Any) -> str:
 
 def _visible(match: re.Match[str]) -> str:
     return SPACE * len(match[0])
+
+
+def source_words(source: Mapping[str, Any]) -> str:
+    """Where an author has something from: the title alone, other facts with their names ("note N5; title")."""
+    return "; ".join(
+        prose(source[key]) if key == "title" else f"{prose(key)} {prose(source[key])}" for key in sorted(source)
+    )
 
 
 def ordinal(k: int) -> str:

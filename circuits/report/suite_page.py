@@ -26,11 +26,12 @@ from circuits.report.pages import (
     said,
     subject,
     table,
+    variant_text,
     verdict_cell,
     verdict_of,
 )
 from circuits.report.prompt_sets import alike, prompt_set
-from circuits.report.prose import code, expected_words, prose, prose_with_code
+from circuits.report.prose import code, expected_words, prose, prose_with_code, source_words
 from circuits.report.ranking import deciding
 from circuits.report.record import DASH, number
 
@@ -47,8 +48,7 @@ CONVENTIONS = (
 )
 PARTNERS = (
     "A bound that is met on the prompts and missed on the *corrupted partners* hangs on what they change; one that is met there, too, does "
-    "not (how large the "
-    "value is may: compare the two). *Prompts* says what they change; of what they keep this control tells nothing."
+    "not (how large the value is may: compare the two). *Prompts* says what they change; of what they keep this control tells nothing."
 )
 VACUOUS = (
     "**VACUOUS**: every check of this claim also holds under uniform attention, or on every model with shuffled weights, so "
@@ -102,10 +102,9 @@ def skipped_alike(entries: Sequence[Entry]) -> str | None:
 def _contents_row(entry: Entry) -> list[str]:
     row = deciding(entry.get("checks") or []) or {}
     measured = row.get("estimate") is not None
-    variant = f" {code(str(entry['variant']).replace(',', ', '))}" if entry.get("variant") else ""
     words_of = prose(entry.get("claim") or claim_name(entry))
     return [
-        f"{verdict_cell(entry)}<br>[{words_of}](#{anchor(entry)}){variant}",
+        f"{verdict_cell(entry)}<br>[{words_of}](#{anchor(entry)}){variant_text(entry)}",
         against_bound(row) if measured else DASH,
         (subject(row) if measured else "")
         or DASH,  # of several heads the one that decided, which the words may not name
@@ -119,8 +118,8 @@ def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
     sets = [prompts for entry in entries for prompts in (entry.get("prompts") or {}).values()]
     templates = sorted({str(template) for prompts in sets for template in prompts.get("templates") or []})
     families = sorted({str(prompts["family"]) for prompts in sets if prompts.get("family")})
-    kinds = {row.get("kind") for entry in entries for row in entry.get("checks") or []}
     rows = [row for entry in entries for row in entry.get("checks") or []]
+    kinds = {row.get("kind") for row in rows}
     missing = "other weights, other prompt families, templates and lengths than these, other heads than those named"
     if any(row.get("any") or row.get("k") is not None for row in rows):
         missing += " (all are asked where a claim is about some head or about a place among all)"
@@ -304,10 +303,7 @@ def about(entry: Entry) -> list[str]:
         facts.append(f"{kind}{'' if len(heads) == 1 else 's'} {prose(', '.join(heads))}.")
     source = entry.get("source")
     if isinstance(source, Mapping) and source:
-        told = (
-            prose(source[key]) if key == "title" else f"{prose(key)} {prose(source[key])}" for key in sorted(source)
-        )
-        facts.append(f"Source: {'; '.join(told)}.")
+        facts.append(f"Source: {source_words(source)}.")
     elif source:
         facts.append(f"Source: {prose(source)}.")
     return facts
