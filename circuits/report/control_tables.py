@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from circuits.report import beside, words
 from circuits.report.check_tables import place
@@ -12,6 +13,9 @@ from circuits.report.prose import code, prose
 from circuits.report.quantities import Row
 from circuits.report.record import DASH, both_ends, number, unit_of
 from circuits.report.words import listing
+
+Intervention = tuple[object, ...]
+NOTHING: Mapping[Intervention, Sequence[str]] = MappingProxyType({})
 
 
 def controls(rows: Sequence[Row]) -> str | None:
@@ -98,11 +102,11 @@ def tasks(rows: Sequence[Row]) -> str | None:
     return "\n".join([f"{title}: {said}", "", *lines]) if lines else None
 
 
-def base_rate(rows: Sequence[Row], suite: Sequence[Entry] = ()) -> str | None:
+def base_rate(rows: Sequence[Row], random: Mapping[Intervention, Sequence[str]] = NOTHING) -> str | None:
     """The interventions whose size nothing measured can be compared with; None where there is none.
 
-    Without this line a reader may take the absence of a control for a control that was passed. ``suite``: all claims of the
-    page, of which one may set random sets beside the same circuit.
+    Without this line a reader may take the absence of a control for a control that was passed. ``random``: see
+    ``with_random``.
     """
     compared = {_intervention(row) for row in rows if row.get("random")}
     rows = [row for row in rows if _alone(row) and _intervention(row) not in compared]
@@ -112,22 +116,27 @@ def base_rate(rows: Sequence[Row], suite: Sequence[Entry] = ()) -> str | None:
     hint = " A check with `top:` ablates every head alone and ranks them." if any(map(_single, rows)) else ""
     return (
         f"**No base rate** (check {listing(bare)}): what the same intervention on parts that the claim does not name would come to "
-        f"was not measured by this claim.{hint}{_elsewhere(rows, suite)}"
+        f"was not measured by this claim.{hint}{_elsewhere(rows, random)}"
     )
 
 
-def _elsewhere(rows: Sequence[Row], suite: Sequence[Entry]) -> str:
+def with_random(suite: Sequence[Entry]) -> dict[Intervention, list[str]]:
+    """The claims of a page that set random sets beside an intervention, as links; asked of once for all sections."""
+    found: dict[Intervention, dict[str, None]] = {}
+    for entry in suite:
+        for row in entry.get("checks") or []:
+            if row.get("random"):
+                found.setdefault(_intervention(row), {})[f"[{prose(claim_name(entry))}](#{anchor(entry)})"] = None
+    return {asked: list(links) for asked, links in found.items()}
+
+
+def _elsewhere(rows: Sequence[Row], random: Mapping[Intervention, Sequence[str]]) -> str:
     """Which claims of the page set random sets beside an intervention that these rows make, too; "" where none does."""
-    asked = set(map(_intervention, rows))
-    found = [
-        f"[{prose(claim_name(entry))}](#{anchor(entry)})"
-        for entry in suite
-        if any(row.get("random") and _intervention(row) in asked for row in entry.get("checks") or [])
-    ]
+    found = dict.fromkeys(link for asked in dict.fromkeys(map(_intervention, rows)) for link in random.get(asked, ()))
     return f" Random sets beside the same parts on prompts of the same set: {listing(found)}." if found else ""
 
 
-def _intervention(row: Row) -> tuple[object, ...]:
+def _intervention(row: Row) -> Intervention:
     """What two rows have alike that intervene in the same way, whatever they measure of it."""
     circuit = row.get("circuit") or {}
     parts = row.get("ablated") or [*(circuit.get("heads") or []), *(circuit.get("mlps") or [])]

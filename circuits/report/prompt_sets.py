@@ -14,16 +14,14 @@ FEW_ANSWERS = 3
 """Where there are more prompts than this many times their different answers, the page says so before the numbers are believed."""
 
 
-def alike(name: str, prompts: Mapping[str, Any], suite: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Other names under which claims of the page have the very same prompts, as many of them."""
-    digest = (prompts.get(name) or {}).get("digest")
-    found = {
-        other
-        for entry in suite
-        for other, facts in (entry.get("prompts") or {}).items()
-        if digest is not None and (facts or {}).get("digest") == digest
-    }
-    return sorted(found - {name})
+def names_of_sets(suite: Sequence[Mapping[str, Any]]) -> dict[str, set[str]]:
+    """Under which names the claims of a page have the very same prompts, as many of them: the names by digest."""
+    found: dict[str, set[str]] = {}
+    for entry in suite:
+        for name, facts in (entry.get("prompts") or {}).items():
+            if (facts or {}).get("digest"):
+                found.setdefault(facts["digest"], set()).add(name)
+    return found
 
 
 def prompt_set(name: str, prompts: Mapping[str, Any], others: Sequence[str] = ()) -> str:

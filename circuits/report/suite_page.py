@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from circuits.report import bars, beside, causal, check_tables, control_tables, diagram, mermaid, methods, words
+from circuits.report import (
+    bars,
+    beside,
+    causal,
+    check_tables,
+    control_tables,
+    diagram,
+    mermaid,
+    methods,
+    prompt_sets,
+    words,
+)
 from circuits.report.concentration import concentrations
 from circuits.report.pages import (
     MARKER,
@@ -30,7 +42,6 @@ from circuits.report.pages import (
     verdict_cell,
     verdict_of,
 )
-from circuits.report.prompt_sets import alike, prompt_set
 from circuits.report.prose import code, expected_words, prose, prose_with_code, source_words
 from circuits.report.ranking import deciding
 from circuits.report.record import DASH, number
@@ -64,24 +75,35 @@ _INTERVALS = (
 )
 
 
+@dataclass(frozen=True)
+class _Page:
+    """What the section of a claim says of the whole page, found once: the reason for which all were skipped (None: not so),
+    the names of equal prompt sets by digest, and the claims with random sets by intervention."""
+
+    skipped: str | None
+    sets: Mapping[str, set[str]]
+    random: Mapping[control_tables.Intervention, Sequence[str]]
+
+
 def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
     """Scope, contents, then every claim with its evidence."""
     title = next((entry["suite"] for entry in entries if entry.get("suite")), file)
     made = methods.how_made(entries)
     every = [row for entry in entries for row in entry.get("checks") or []]
     drawn = any(row.get("estimate") is not None for row in every)
+    page = _Page(skipped_alike(entries), prompt_sets.names_of_sets(entries), control_tables.with_random(entries))
     parts = [
         MARKER,
         f"# {prose(title)}",
         f"Suite {code(file)}. [What it is about, and what was not tested](#scope). [All claims](README.md)",
-        *([f"Skipped: {prose(reason)}"] if (reason := skipped_alike(entries)) else []),
+        *([f"Skipped: {prose(page.skipped)}"] if page.skipped is not None else []),
         '<a id="contents"></a>\n\n' + _contents(entries),
         '<a id="scope"></a>\n\n' + scope(entries, models),
         CONVENTIONS + (f" The bars: {bars.LEGEND}" if drawn else "") + (_INTERVALS if made else ""),
         *([PARTNERS] if any((row.get("controls") or {}).get("broken") for row in every) else []),
     ]
     for entry in entries:
-        parts += _claim(entry, entries)
+        parts += _claim(entry, page)
     if made:
         parts += ['<a id="intervals"></a>', details(methods.TITLE, made)]
     return "\n\n".join(parts) + "\n"
@@ -171,18 +193,22 @@ def other_versions(entries: Sequence[Entry]) -> str:
     )
 
 
-def _claim(entry: Entry, suite: Sequence[Entry]) -> list[str]:
-    """The section of one claim of a suite: words and verdict, then what is scanned, then what is looked up."""
+def _claim(entry: Entry, page: _Page) -> list[str]:
+    """The section of one claim of a page: words and verdict, then what is scanned, then what is looked up."""
     rows = entry.get("checks") or []
     prompts: Mapping[str, Any] = entry.get("prompts") or {}
-    parts = _head_of_section(entry, rows, skipped_alike(suite) is not None)
+    parts = _head_of_section(entry, rows, page.skipped is not None)
     if entry.get("faults"):
         parts += ["The loader refused this claim:", _fenced("\n\n".join(map(str, entry["faults"])))]
     if rows and verdict_of(entry) == "skipped":
         parts.append(check_tables.asked(rows))
     elif rows:
-        parts += _evidence(entry, rows, prompts, suite)
-    parts += [prompt_set(name, prompts[name] or {}, alike(name, prompts, suite)) for name in sorted(prompts)]
+        parts += _evidence(entry, rows, prompts, page)
+    for name in sorted(prompts):
+        facts = prompts[name] or {}
+        parts.append(
+            prompt_sets.prompt_set(name, facts, sorted(page.sets.get(str(facts.get("digest")), set()) - {name}))
+        )
     return parts + _closed(entry, rows, prompts)
 
 
@@ -226,9 +252,7 @@ def headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"**{estimate_with_interval(row)}**{who}{on}{limit}{which}."]
 
 
-def _evidence(
-    entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[str, Any], suite: Sequence[Entry]
-) -> list[str]:
+def _evidence(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[str, Any], page: _Page) -> list[str]:
     """Tables first, then what decided, drawings and figures."""
     parts = [
         check_tables.numbers(rows),
@@ -239,7 +263,7 @@ def _evidence(
         check_tables.changed(rows),
         control_tables.controls(rows),
         *concentrations(entry),
-        control_tables.base_rate(rows, suite),
+        control_tables.base_rate(rows, page.random),
         control_tables.tasks(rows),
         check_tables.reported(rows),
         beside.robustness(entry),
