@@ -20,9 +20,7 @@ def describe(
     decode = tokenizer.decode
     first = prompts[0]
     lengths = Counter(len(prompt.ids) for prompt in prompts)
-    return {
-        "family": family.name,
-        "parameters": {k: v for k, v in with_defaults(family, spec.parameters).items() if v is not None},
+    return describe_unseen(family, spec) | {
         "n": len(prompts),
         "seed": seed,
         "example": first.text or None,
@@ -30,9 +28,6 @@ def describe(
         "answer": decode(first.answers[0]) if first.answers else None,
         "foil": decode(first.foils[0]) if first.foils else None,
         "corrupted": _corrupted_text(first, family, spec, tokenizer, seed),
-        "foil_rule": family.foil,
-        "corruption": family.corruption,
-        "drawn": family.drawn or None,
         "bos": first.has_bos,
         "token_lengths": {str(length): count for length, count in sorted(lengths.items())},
         "templates": (used := sorted({prompt.template for prompt in prompts if prompt.template})),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from circuits.measure.group import Group
 from circuits.measure.losses import InContext, in_context_learning, measure_token_losses
 from circuits.measure.plan import name_of
 from circuits.measure.series import Series, View
+from circuits.prompts.prompt import TokenPrompt
 
 IN_CONTEXT = "in-context-learning score"
 
@@ -56,16 +58,7 @@ def in_context_on_partners(view: View) -> float | None:
         return None
 
     def measure() -> dict[str, NDArray[np.float64]]:
-        title = f"token losses on {block.prompt_set.title}: corrupted partners"
-        block.progress(title)
-        each = measure_token_losses(
-            block.model(),
-            partners,
-            None,
-            None,
-            variables=block.prompt_set.variables,
-            batch_tokens=block.settings.batch_tokens,
-        )
+        each = _measured(block, partners, None, f"corrupted partners of {block.prompt_set.title}")
         return {"values": in_context_learning(each, partners).values}
 
     values = block.arrays("in-context-learning score on partners", {"values"}, measure)["values"]
@@ -74,22 +67,29 @@ def in_context_on_partners(view: View) -> float | None:
 
 def _of_block(group: Group, ablation: Ablation | None) -> list[NDArray[np.float64]]:
     def measure() -> dict[str, NDArray[np.float64]]:
-        without = "" if ablation is None else f" without {', '.join(map(str, ablation.components))}"
-        title = f"token losses{without} on {group.prompt_set.title}: {len(group.prompts)} prompts"
-        group.progress(title)
-        each = measure_token_losses(
-            group.model(),
-            group.prompts,
-            ablation,
-            group.reference if ablation is not None and ablation.method == "mean" else None,
-            variables=group.prompt_set.variables,
-            batch_tokens=group.settings.batch_tokens,
-            progress=lambda done, total: group.progress(f"{title} ({done}/{total})"),
-        )
+        each = _measured(group, group.prompts, ablation, group.prompt_set.title)
         return {"losses": np.concatenate(each), "lengths": np.array([len(losses) for losses in each])}
 
     found = group.arrays(losses_name(ablation), {"losses", "lengths"}, measure)
     return list(np.split(found["losses"], np.cumsum(found["lengths"])[:-1]))
+
+
+def _measured(
+    group: Group, prompts: Sequence[TokenPrompt], ablation: Ablation | None, where: str
+) -> list[NDArray[np.float64]]:
+    """Token losses of prompts with a group's model and settings, with progress; ``where`` names them in it."""
+    without = "" if ablation is None else f" without {', '.join(map(str, ablation.components))}"
+    title = f"token losses{without} on {where}: {len(prompts)} prompts"
+    group.progress(title)
+    return measure_token_losses(
+        group.model(),
+        prompts,
+        ablation,
+        group.reference if ablation is not None and ablation.method == "mean" else None,
+        variables=group.prompt_set.variables,
+        batch_tokens=group.settings.batch_tokens,
+        progress=lambda done, total: group.progress(f"{title} ({done}/{total})"),
+    )
 
 
 def in_context(view: View) -> InContext:

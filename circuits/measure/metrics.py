@@ -7,8 +7,9 @@ All are read at ``end`` (the position that predicts the answer) except ``loss``.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,3 +147,9 @@ def metric_values(name: str, values: Mapping[str, NDArray[np.float64]]) -> NDArr
         return values[name]
     rank = values["answer_rank"]
     return np.where(np.isfinite(rank), (rank <= int(match[1])).astype(float), rank)
+
+
+def most_frequent(texts: Iterable[Any], most: int) -> list[list[Any]]:
+    """[token as text, number of prompts], the most frequent tokens first, then by their text; at most ``most``."""
+    counts = Counter(map(str, texts))
+    return [[text, count] for text, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most]]

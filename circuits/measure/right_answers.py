@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.measure.metrics import metric_values
+from circuits.measure.metrics import metric_values, most_frequent
 from circuits.measure.series import View
 
 RIGHT_FIRST = "any right answer is first"
@@ -38,10 +37,8 @@ def several_right(view: View) -> Mapping[str, Any]:
 
 def _wrong_first(view: View) -> list[list[Any]]:
     """[token as text, number of prompts] of the tokens that are first where no right answer is; at most ``MOST_TOKENS``."""
-    found = Counter(
-        str(text) for text, first in zip(view.clean["top_text"], right_first(view), strict=True) if first == 0
-    )
-    return [[text, count] for text, count in sorted(found.items(), key=lambda each: (-each[1], each[0]))[:MOST_TOKENS]]
+    wrong = [text for text, first in zip(view.clean["top_text"], right_first(view), strict=True) if first == 0]
+    return most_frequent(wrong, MOST_TOKENS)
 
 
 def right_first(view: View) -> NDArray[np.float64]:

@@ -225,7 +225,7 @@ def _others(rows: Sequence[Row], texts: Sequence[bool]) -> list[str]:
         text for row, text in zip(rows, texts, strict=True) if row.get("method") == "mean" and row.get("reference")
     }
     if written:
-        over = [_APART if not text else _OWN for text in sorted(written)]
+        over = [_OWN if text else _APART for text in sorted(written)]
         found.append(
             f"- **Means that replace outputs** are those of {'; '.join(over)}. They are taken as given: no interval says how far they "
             "would be others on other such prompts."

@@ -75,10 +75,10 @@ def _nearness(row: Row) -> tuple[float, float]:
     found, estimate = within(row), row.get("estimate")
     if found is not None:
         return found.arms, 0.0
+    if estimate is None:
+        return float("inf"), 0.0
     edges = [row[end] for end in ("bound_low", "bound_high") if row.get(end) is not None]
-    return float("inf"), min(
-        (abs(estimate - edge) for edge in edges), default=float("inf")
-    ) if estimate is not None else 0.0
+    return float("inf"), min((abs(estimate - edge) for edge in edges), default=float("inf"))
 
 
 def strength(entry: Mapping[str, Any]) -> tuple[bool, int, float]:

@@ -19,7 +19,7 @@ from circuits.claims.bounds import metric as metric_facts
 from circuits.claims.claim import Ablate, Bound
 from circuits.measure.attention import AttentionValues
 from circuits.measure.cells import Question
-from circuits.measure.metrics import Values, metric_values
+from circuits.measure.metrics import Values, metric_values, most_frequent
 from circuits.verdict import estimate
 from circuits.verdict.bounded_ratio import infer_bounded_ratio
 from circuits.verdict.decide import Asked, Floats, NotYet, Row, decide, mean_of
@@ -388,6 +388,5 @@ def lost_answers(base: Values, ablated: Values, k: int, most: int = 8) -> dict[s
     """
     had = base["answer_rank"] <= k
     lost = had & (ablated["answer_rank"] > k)
-    counts = Counter(str(text) for text in np.asarray(ablated["top_text"])[lost]) if lost.any() else Counter()
-    told = [[text, count] for text, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most]]
+    told = most_frequent(np.asarray(ablated["top_text"])[lost], most) if lost.any() else []
     return {"fell_to": told, "lost": [int(lost.sum()), int(had.sum())]}
