@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import astuple
+from statistics import median
 
 from circuits.claims.claim import Ablate, Keep
 from circuits.kinds.ablate import runs
 from circuits.kinds.keep import Runs
 from circuits.kinds.kind import Cell, Here
 from circuits.measure.cache import digest
+from circuits.measure.metrics import metric_values
+from circuits.report import random_parts
 from circuits.report.effect_figures import EffectRow, EffectsFigure
 from circuits.report.figure_words import Told, counted, foot, told_keep, told_removal
 from circuits.verdict.circuit_rows import distance
-from circuits.verdict.decide import Row
+from circuits.verdict.decide import Row, mean_of
 
 Figure = dict[str, str] | None
 
@@ -77,10 +80,28 @@ def _beside(told: Told, row: Row) -> list[EffectRow]:
 
 def _random(row: Row, also: str = "") -> list[EffectRow]:
     random = row.get("random") or {}
+    values = [one["value"] for one in random_parts.of(row).get("each", ()) if one["value"] is not None]
+    if values:
+        return [
+            ("other parts at random in its place (median, range)", median(values), min(values), max(values), "random")
+        ]
     if random.get("median") is None:
         return []
     label = f"{also}{counted(random['count'], 'random circuit')} of as many (median, range)"
     return [(label, random["median"], random["min"], random["max"], "random")]
+
+
+def others_after(row: Row, what: Ablate, here: Here) -> tuple[tuple[float, float], ...]:
+    """The means of a metric before and after each ablation of random parts; none within a circuit, whose own run is the one before."""
+    before = mean_of(metric_values(what.metric, here.series.first.clean))
+    if what.within is not None or before is None:
+        return ()
+    values = [one["value"] for one in random_parts.of(row).get("each", ()) if one["value"] is not None]
+    if what.effect == "drop_in":
+        values = [before * (1 - value) for value in values]
+    elif what.effect == "change_in":
+        values = [before + value for value in values]
+    return tuple((before, value) for value in values)
 
 
 def _twin(row: Row, cell: Cell, among: Sequence[tuple[Cell, Row]]) -> tuple[Cell, Row] | None:

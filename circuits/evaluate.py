@@ -25,6 +25,7 @@ from circuits.errors import CircuitsError, ModelInvalid, ModelUnavailable, Promp
 from circuits.evidence import figure_of, patterns_of, profiles_of
 from circuits.extensions import Extensions, Metric, Score, extensions, own_of
 from circuits.items import Item, Options, Outcome, items_of, knowledge, load, model_facts, named_own
+from circuits.kinds.base_rate import plan_base_rate
 from circuits.kinds.controls import controls_of, plan_controls
 from circuits.kinds.kind import Cell, Draw, Here, Other, Quantity
 from circuits.kinds.registry import REGISTRY
@@ -93,6 +94,7 @@ class Evaluator:
                     here = self._here(item, cell)
                     REGISTRY[type(cell.check.what)].plan(cell, here)
                     plan_controls(cell, here)
+                    plan_base_rate(cell, here, self.options.random)
             except CircuitsError:
                 continue
 
@@ -348,11 +350,11 @@ class Evaluator:
             free_memory()
 
     def _controls(self, row: Row, cell: Cell, here: Here) -> dict[str, Any] | None:
-        """What the check comes to on prompts without structure and on weights without it; None where it has no such."""
+        """What the check comes to on prompts without structure, on weights without it, or of other parts; None where it has no such."""
         if not self.with_controls or not row["n"] or row["verdict"] == str(Verdict.UNMEASURABLE):
             return None
         try:
-            found: dict[str, Any] | None = self.sparing(lambda: controls_of(cell, here))
+            found: dict[str, Any] | None = self.sparing(lambda: controls_of(cell, here, self.options.random))
             return found
         except Unmeasurable:
             return None

@@ -15,7 +15,7 @@ from circuits.claims.claim import Ablate, Attends, Keep, LossMap, Score
 from circuits.claims.heads import Component
 from circuits.claims.keys import WEIGHT_SCORES
 from circuits.claims.sets import Back, walk
-from circuits.effects import Figure, as_figure, effects_of
+from circuits.effects import Figure, as_figure, effects_of, others_after
 from circuits.errors import Unmeasurable
 from circuits.kinds.ablate import alone, runs
 from circuits.kinds.attends import candidates, own_prompts, questions
@@ -274,7 +274,8 @@ def _ablation(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
     words = "" if ranked else meaning(what.metric)
     # Rows of the same ranks and tokens share a figure.
     about = ["ranks", *map(str, fell), *([str(first), str(lost)] if fell else [])] if ranked else [what.metric, words]
-    about += [title, was, below]
+    others = others_after(row, what, here) if not ranked and what.metric != "kl" else ()
+    about += [title, was, below, *([str(others)] if others else [])]
     key = group.key_of(json.dumps([*about, *map(str, (what.components, what.method, what.at, what.within))]))
     name = f"{'+'.join(row['ablated'][:2])}-ablation-{key[:16]}"
     if ranked:
@@ -285,7 +286,7 @@ def _ablation(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
         return None
     was_values, now = metric_values(what.metric, before), metric_values(what.metric, after)
     name_alone = str(what.metric)  # an own metric's name carries its functions, which no other process can have
-    drawn = AblationFigure(was_values, now, name_alone, f"{what.metric} {title}", was, words, below)
+    drawn = AblationFigure(was_values, now, name_alone, f"{what.metric} {title}", was, words, below, others)
     return as_figure(here.draw(drawn, name), f"{what.metric} of every prompt {alt}, against before")
 
 

@@ -22,7 +22,7 @@ class Options:
 
     ``no_cache``: what was measured before is not used. ``unseen``: seeds whose prompts must not come again. ``strict``: a
     VACUOUS claim is not as expected. ``robust``: each claim with its other choices too. ``permuted``: how many models with
-    shuffled weights stand beside attention. ``need``: the log e-value up to which sampling goes on (None: a verdict is enough).
+    shuffled weights stand beside attention, ``random`` how many random sets of parts beside an ablation or a path. ``need``: the log e-value up to which sampling goes on (None: a verdict is enough).
 
     ``threads``: how many threads the model may use (None: as many as torch likes). ``since``: a value that
     was written to the cache after this moment (seconds since the epoch) counts as measured in this run.
@@ -39,6 +39,7 @@ class Options:
     strict: bool = False
     robust: bool = False
     permuted: int = 0
+    random: int = 0
     need: float | None = None
     threads: int | None = None
     since: float | None = None

@@ -348,6 +348,16 @@ def test_comparisons_are_what_was_built(tmp_path: Path) -> None:
     exactly(found, [value for *_, value in table])
     for row, (*_, value) in zip(found, table, strict=True):
         assert row["verdict"] == ("supported" if value > 0.5 else "refuted")
+    for other, strong in (({"head": "0.2"}, 1), ({"prompts": "shuffled"}, 0)):
+        heads = [f"{layer}.{head}" for layer in range(3) for head in range(4)]
+        heads = [head for head in heads if head != other.get("head")]  # with itself nothing is compared: 0
+        one = {"attends": reads, "more_than": other, "by_at_least": 0.3}
+        each = measured(tmp_path, [{**one, "head": head} for head in heads])
+        holding = {head for head, row in zip(heads, each, strict=True) if row["estimate"] >= 0.3}
+        assert len(holding) == strong
+        for row in each:
+            assert (row["heads_passing"], set(row["which_passing"])) == ([strong, 12], holding)
+            assert (row["rank"] == [1, 12]) is (row["head"] in holding) or not strong
 
 
 # --- paths ---

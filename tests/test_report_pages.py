@@ -436,6 +436,7 @@ def test_the_words_above_an_interventions_table_are_about_its_columns(tmp_path: 
 
 BARE = {"heads_passing": None, "uniform": None, "head": None}
 ALONE = {"kind": "ablate", "statistic": "drop_in", "ablated": ["23.3"], **BARE}
+RANDOM = {"count": 1, "holding": 0, "n": 32, "seed": 0, "each": [{"parts": ["6.1"], "value": 0.02, "holds": False}]}
 
 
 @pytest.mark.parametrize(
@@ -446,6 +447,8 @@ ALONE = {"kind": "ablate", "statistic": "drop_in", "ablated": ["23.3"], **BARE}
         ({**ALONE, "kind": "keep_only", "statistic": "recovers"}, True),
         ({**ALONE, "kind": "keep_only", "statistic": "recovers", "random": {"as_good": 0, "count": 8}}, False),
         ({**ALONE, "rank": [1, 270]}, False),
+        ({**ALONE, "controls": {"broken": None, "permuted": [], "random": RANDOM}}, False),
+        ({**ALONE, "controls": {"broken": None, "permuted": [], "random": None}}, True),
         ({**ALONE, "statistic": "interaction"}, True),
         ({**ALONE, "kind": "keep_only", "statistic": "minimality"}, True),
         ({**ALONE, "statistic": "partial_necessity"}, False),
@@ -457,7 +460,7 @@ ALONE = {"kind": "ablate", "statistic": "drop_in", "ablated": ["23.3"], **BARE}
 def test_an_intervention_that_nothing_is_compared_with_says_so(
     more: dict[str, Any], said: bool, tmp_path: Path
 ) -> None:
-    """A verdict on an intervention without a rank or random circuits is named as one without a base rate."""
+    """A verdict on an intervention without a rank, random circuits or random parts is named as one without a base rate."""
     page = pages(tmp_path, record(claim(checks=[check(**more)])))[PAGE]
     line = "**No base rate** (check 1): what the same intervention on parts that the claim does not name would come to was not measured by this claim."
     assert (line in page) is said
@@ -483,6 +486,10 @@ def test_a_missing_base_rate_names_the_claim_that_has_one(tmp_path: Path) -> Non
     assert "Random sets beside the same parts on prompts of the same set: [necessary](#necessary)." in page
     own = claim(checks=[cost("seven"), cost("seven", index=2, statistic="partial_necessity", random=drawn)])
     assert "No base rate" not in pages(tmp_path, record(own))[PAGE]  # the claim itself has one
+    few = cost("seven", controls={"broken": None, "permuted": [], "random": RANDOM})
+    page = pages(tmp_path, record(claim(id="lost", checks=[few]), claims[1]))[PAGE]
+    assert "No base rate" not in page
+    assert "More random sets beside the same parts on prompts of the same set: [necessary](#necessary)." in page
     alone = pages(tmp_path, record(claims[0], claims[2]))[PAGE]
     assert "No base rate" in alone and "Random sets beside" not in alone
 
@@ -520,13 +527,13 @@ def test_heads_of_a_check_that_differ_on_the_partners_are_told_apart(tmp_path: P
 
 
 def test_a_comparison_of_two_prompt_sets_says_what_was_not_asked(tmp_path: Path) -> None:
-    """It has no controls on other heads, partners or shuffled weights; one of two heads on the same prompts has."""
+    """It has no controls on partners or shuffled weights; one of two heads on the same prompts has."""
     for prompts, told in (("shuffled", True), ("numerals", False)):
         other = {"attends": "any -> n-3", "head": "1.1", "prompts": prompts, "n": 32}
         page = pages(tmp_path, record(claim(checks=[check(more_than="any -> n-3", other=other, prompts="numerals")])))[
             PAGE
         ]
-        assert ("Two prompt sets (check 1): other heads" in page) is told
+        assert ("Two prompt sets (check 1): partners and shuffled weights were not asked." in page) is told
 
 
 def test_a_page_of_skipped_claims_says_what_would_be_shown(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from circuits.claims.claim import Bound
 from circuits.measure.attention import AttentionValues
 from circuits.verdict import anytime_t
-from circuits.verdict.compare import Side, apart, cohens_d, compared_row, side_of
+from circuits.verdict.compare import Side, all_differences, apart, cohens_d, compared_row, side_of
 from circuits.verdict.decide import Asked
 from circuits.verdict.estimate import mean_t, paired_difference
 from circuits.verdict.ranking import OBSERVED
@@ -255,3 +255,17 @@ def test_a_side_is_taken_from_measured_values() -> None:
     assert side_of(only, (0, 0), "", "").removed is None
     with pytest.raises(ValueError, match="no right side"):
         side_of(only, (0, 0), "", "", right=True)
+
+
+def test_every_head_in_place_of_the_claimed_one() -> None:
+    """Each head's own difference, or from one head; over the prompts of both sides where they are the same."""
+    left = np.array([[[0.5, 0.7, NAN], [0.1, 0.2, 0.3]]])
+    right = np.array([[[0.1, 0.1, 0.4], [NAN, 0.1, 0.1]]])
+    values = AttentionValues(left, right, np.full(3, 0.1), np.full(3, 0.1), None, None)
+    assert all_differences(values, None, None) == pytest.approx(np.array([[0.5, 0.15]]))  # (.4 + .6) / 2, (.1 + .2) / 2
+    assert all_differences(values, None, (0, 1)) == pytest.approx(np.array([[0.6, 0.15]]))  # .7 - .1; (.1 + .2) / 2
+    there = AttentionValues(right, None, np.full(3, 0.1), None, None, None)
+    assert all_differences(values, there, None) == pytest.approx(np.array([[0.4, 0.1]]))  # .6 - .2, .2 - .1
+    assert all_differences(values, there, (0, 0)) == pytest.approx(np.array([[0.4, 0.0]]))  # .6 - .2, .2 - .2
+    with pytest.raises(ValueError, match="no right side"):
+        all_differences(there, None, None)

@@ -10,10 +10,10 @@ from circuits.kinds.kind import Cell, Here, Kind, Quantity, all_heads
 from circuits.measure.attention import AttentionValues
 from circuits.measure.cells import Question, question
 from circuits.measure.series import View
-from circuits.verdict.compare import compared_row, side_of
+from circuits.verdict.compare import all_differences, compared_row, side_of
 from circuits.verdict.decide import Asked, Row
 from circuits.verdict.ranking import any_row, attention_top_row
-from circuits.verdict.rows import attention_row, clean_facts
+from circuits.verdict.rows import attention_row, clean_facts, heads_passing, place_of
 
 
 def _plan(cell: Cell, here: Here) -> list[Quantity]:
@@ -74,13 +74,19 @@ def _compared(
     other = (head.layer, head.head)
     here_name, selector = str(row["prompts"]), what.more_than.text
     left = side_of(values, cell.place, what.selector.text, here_name)
+    there = None
     if elsewhere is None:
         right = side_of(values, other, selector, here_name, right=True)
     else:
         assert here.other is not None and what.other_prompts is not None
-        right = side_of(here.other.attention(elsewhere), other, selector, what.other_prompts.title)
+        there = here.other.attention(elsewhere)
+        right = side_of(there, other, selector, what.other_prompts.title)
     excluded = " and ".join(asked.excluding)
-    return compared_row(row, left, right, what.statistic, elsewhere is None, cell.check.bound, how, excluded)
+    row = compared_row(row, left, right, what.statistic, there is None, cell.check.bound, how, excluded)
+    if row["estimate"] is None:
+        return row
+    means = all_differences(values, there, other if what.other_head is not None else None)
+    return row | heads_passing(means, cell.check.bound) | place_of(means, cell.place)
 
 
 def candidates(cell: Cell, here: Here) -> list[tuple[int, int]]:

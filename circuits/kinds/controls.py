@@ -1,4 +1,4 @@
-"""The controls that stand beside an attention check: does its bound hold where there is nothing to find?"""
+"""The controls that stand beside a check: does its bound hold where there is nothing to find, or of any other parts?"""
 
 from __future__ import annotations
 
@@ -7,29 +7,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.claims.claim import Attends, Score
+from circuits.claims.claim import Ablate, Attends, Path, Score
 from circuits.kinds.attends import candidates, own_prompts, questions
+from circuits.kinds.base_rate import base_rate_of
 from circuits.kinds.kind import Cell, Here
 from circuits.measure.cells import Question, question, score_selector
 from circuits.measure.group_losses import in_context_on_partners
 from circuits.verdict.ranking import merit
 
 
-def controls_of(cell: Cell, here: Here) -> dict[str, Any] | None:
-    """``broken`` and ``permuted``: values, and how often they satisfy the bound. None where it has no such control.
+def controls_of(cell: Cell, here: Here, random: int) -> dict[str, Any] | None:
+    """``broken``, ``permuted`` and ``random``: values, and how often they satisfy the bound. None where it has no such control.
 
-    Of attention and attention scores on one prompt set, with a bound on a value, and of the in-context-learning score
+    The first two are of attention and attention scores on one prompt set, with a bound on a value, and of the in-context-learning score
     (on the partners alone); "some head" takes the head that satisfies the bound best. A value is null where the selectors find nothing.
+    The last is of ablations and paths: ``random`` sets of other parts (see ``base_rate``).
     """
+    if isinstance(cell.check.what, (Ablate, Path)):
+        found = base_rate_of(cell, here, random)
+        return None if found is None else {"broken": None, "permuted": [], "random": found}
     if isinstance(cell.check.what, Score) and cell.check.what.name == "in_context_learning":
         return _in_context(cell, here)
     asked = plan_controls(cell, here)
     if asked is None:
         return None
-    found = here.prompts.controls(asked)
+    there = here.prompts.controls(asked)
     return {
-        "broken": None if found.broken is None else _one(found.broken, cell, here),
-        "permuted": [_one(each, cell, here) for each in found.permuted],
+        "broken": None if there.broken is None else _one(there.broken, cell, here),
+        "permuted": [_one(each, cell, here) for each in there.permuted],
+        "random": None,
     }
 
 
@@ -41,7 +47,7 @@ def _in_context(cell: Cell, here: Here) -> dict[str, Any] | None:
         return None
     known = bool(np.isfinite(value))
     broken = {"value": value if known else None, "holds": known and bound.holds_of_control(value)}
-    return {"broken": broken, "permuted": []}
+    return {"broken": broken, "permuted": [], "random": None}
 
 
 def plan_controls(cell: Cell, here: Here) -> Question | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from circuits.claims.claim import Check, PromptSet
 from circuits.claims.heads import Component
+from circuits.measure import subsets
 from circuits.measure.ov import OVGroup
 from circuits.measure.series import Series, View, common_cycle, common_looks
 from circuits.verdict.decide import Asked, Row
@@ -108,7 +109,7 @@ class Kind:
 
 def all_heads(here: Here) -> tuple[Component, ...]:
     """Every head of the model, layer by layer."""
-    return tuple(Component(layer, head) for layer in range(here.layers) for head in range(here.heads))
+    return tuple(subsets.all_heads(here.layers, here.heads))
 
 
 def task_of(cell: Cell, here: Here) -> Task:

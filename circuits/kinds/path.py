@@ -15,12 +15,13 @@ def _what(cell: Cell) -> Path:
     return cell.check.what
 
 
-def _patch(what: Path) -> PathPatch:
+def patch_of(what: Path) -> PathPatch:
+    """The patched run that a check reads."""
     return PathPatch(what.sender, what.receiver, what.input, what.metric == "loss")
 
 
 def _plan(cell: Cell, here: Here) -> list[Quantity]:
-    return [(here.series, CLEAN_RUN), (here.series, here.series.plan_path(_patch(_what(cell))))]
+    return [(here.series, CLEAN_RUN), (here.series, here.series.plan_path(patch_of(_what(cell))))]
 
 
 def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
@@ -30,7 +31,7 @@ def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     row["path"]["receiver"] = str(what.receiver) if what.receiver is not None else None
     # The numbers of a patched path are judged like those of an ablation of its sender.
     alike = Ablate((what.sender,), "resample", what.effect, what.metric)
-    patched = group.path(_patch(what))
+    patched = group.path(patch_of(what))
     return ablation_row(row, alike, group.clean, patched, cell.check.bound, task_of(cell, here), how)
 
 

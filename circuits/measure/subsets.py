@@ -7,6 +7,7 @@ set are in the order of ``component_order``.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from math import comb
 from random import Random
@@ -31,9 +32,9 @@ def complement(circuit: Circuit, layers: int, heads: int) -> tuple[Component, ..
     A circuit that names none (``mlps`` None) keeps every MLP; one with ``mlps`` () keeps none.
     ``layers`` and ``heads`` (a layer) are the model's.
     """
-    outside = [head for head in _all_heads(layers, heads) if head not in set(circuit.heads)]
+    outside = [head for head in all_heads(layers, heads) if head not in set(circuit.heads)]
     if circuit.mlps is not None:
-        outside += [mlp for mlp in _all_mlps(layers) if mlp not in set(circuit.mlps)]
+        outside += [mlp for mlp in all_mlps(layers) if mlp not in set(circuit.mlps)]
     return _ordered(outside)
 
 
@@ -65,13 +66,13 @@ def random_circuits(circuit: Circuit, layers: int, heads: int, count: int, seed:
     named = circuit.mlps is not None
     own = _ordered(set(circuit.components))
     n_heads, n_mlps = _sizes(own)
-    all_heads, all_mlps = _all_heads(layers, heads), _all_mlps(layers)
+    every_head, every_mlp = all_heads(layers, heads), all_mlps(layers)
     rng = _stream(seed, "random circuits", own, layers=layers, heads=heads)
 
     def draw() -> tuple[Component, ...]:
-        return _ordered([*sample(rng, all_heads, n_heads), *sample(rng, all_mlps, n_mlps)])
+        return _ordered([*sample(rng, every_head, n_heads), *sample(rng, every_mlp, n_mlps)])
 
-    possible = comb(len(all_heads), n_heads) * comb(len(all_mlps), n_mlps) - 1
+    possible = comb(len(every_head), n_heads) * comb(len(every_mlp), n_mlps) - 1
     drawn = _distinct(draw, min(count, possible) + 1, [own])[1:]
     return tuple(
         Circuit(
@@ -92,8 +93,8 @@ def random_sets_outside(
     fewer exist. Raises Unmeasurable where too few components are left outside.
     """
     inside = _ordered(set(components))
-    outside_heads = [head for head in _all_heads(layers, heads) if head not in inside]
-    outside_mlps = [mlp for mlp in _all_mlps(layers) if mlp not in inside]
+    outside_heads = [head for head in all_heads(layers, heads) if head not in inside]
+    outside_mlps = [mlp for mlp in all_mlps(layers) if mlp not in inside]
     n_heads, n_mlps = _sizes(inside)
     for kind, wanted, left in (("head", n_heads, outside_heads), ("MLP", n_mlps, outside_mlps)):
         if wanted > len(left):
@@ -108,6 +109,30 @@ def random_sets_outside(
 
     possible = comb(len(outside_heads), n_heads) * comb(len(outside_mlps), n_mlps)
     return _distinct(draw, min(count, possible), [])
+
+
+def random_sets_among(
+    components: Iterable[Component], among: Iterable[Component], layers: int, heads: int, count: int, seed: int
+) -> tuple[tuple[Component, ...], ...]:
+    """``count`` distinct random sets of as many heads and MLPs as ``components`` has, from those of ``among`` outside it.
+
+    Each takes the first that it may take of one random order of all parts of the model, uniformly drawn: sets of
+    different checks then share most of their parts, and so their runs. Fewer come back where fewer exist.
+    """
+    inside, rest = set(components), set(among)
+    n_heads, n_mlps = _sizes(inside)
+    left = _sizes(rest - inside)
+    numbers = itertools.count()
+
+    def draw() -> tuple[Component, ...]:
+        rng = _stream(seed, "random parts", (), number=next(numbers), layers=layers, heads=heads)
+        found: list[Component] = []
+        for every, wanted in ((all_heads(layers, heads), n_heads), (all_mlps(layers), n_mlps)):
+            order = sample(rng, every, len(every))
+            found += [part for part in order if part in rest and part not in inside][:wanted]
+        return _ordered(found)
+
+    return _distinct(draw, min(count, comb(left[0], n_heads) * comb(left[1], n_mlps)), [])
 
 
 def _distinct(draw: Callable[[], T], count: int, first: list[T]) -> tuple[T, ...]:
@@ -133,11 +158,13 @@ def _sizes(components: Iterable[Component]) -> tuple[int, int]:
     return heads, len(listed) - heads
 
 
-def _all_heads(layers: int, heads: int) -> list[Component]:
+def all_heads(layers: int, heads: int) -> list[Component]:
+    """Every head of a model with ``heads`` heads a layer, layer by layer."""
     return [Component(layer, head) for layer in range(layers) for head in range(heads)]
 
 
-def _all_mlps(layers: int) -> list[Component]:
+def all_mlps(layers: int) -> list[Component]:
+    """Every MLP of a model."""
     return [Component(layer) for layer in range(layers)]
 
 

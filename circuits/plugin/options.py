@@ -31,6 +31,7 @@ _OPTIONS = (
     ),
     ("--circuit-dtype", "NAME", str, f"precision of the models: {', '.join(_DTYPES)} (default: float32)"),
     ("--circuit-permuted", "N", int, "models with shuffled weights beside attention checks (default: 5; 0: none)"),
+    ("--circuit-random", "N", int, "random sets of parts beside ablations and paths (default: 5; 0: none)"),
     (
         "--circuit-batch-tokens",
         "N",
@@ -53,7 +54,14 @@ _FLAGS = (
     ("--circuit-require-models", "a claim whose model's weights cannot be had fails, where it would be skipped"),
     ("--circuit-no-report", "write no report"),
 )
-_LEAST = {"--circuit-n": 1, "--circuit-seed": 0, "--circuit-batch-tokens": 1, "--circuit-permuted": 0}
+_CONTROLS = ("permuted", "random")
+_LEAST = {
+    "--circuit-n": 1,
+    "--circuit-seed": 0,
+    "--circuit-batch-tokens": 1,
+    "--circuit-permuted": 0,
+    "--circuit-random": 0,
+}
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -104,6 +112,7 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("circuit_device", "where the models run: auto, cpu, cuda, cuda:N or mps", default="auto")
     parser.addini("circuit_dtype", f"precision of the models: {', '.join(_DTYPES)}", default="float32")
     parser.addini("circuit_permuted", "models with shuffled weights beside attention checks", default="5")
+    parser.addini("circuit_random", "random sets of parts beside ablations and paths", default="5")
     parser.addini("circuit_batch_tokens", "tokens in one forward pass (0: by the device)", default="0")
     parser.addini("circuit_model", "places of models' weights, one NAME=PLACE a line", type="linelist", default=[])
 
@@ -143,8 +152,9 @@ def check_options(config: pytest.Config) -> None:
     tokens = str(config.getini("circuit_batch_tokens"))
     if not tokens.isdecimal():
         raise pytest.UsageError(f"the ini value circuit_batch_tokens must be a whole number of tokens, not {tokens!r}")
-    if not str(config.getini("circuit_permuted")).isdecimal():
-        raise pytest.UsageError("the ini value circuit_permuted must be a whole number, 0 or more")
+    for name in _CONTROLS:
+        if not str(config.getini(f"circuit_{name}")).isdecimal():
+            raise pytest.UsageError(f"the ini value circuit_{name} must be a whole number, 0 or more")
     device, dtype = device_of(config), dtype_of(config)
     if not _DEVICE.fullmatch(device):
         raise pytest.UsageError(f"{_origin(config, 'device')}: {device!r} is none of auto, cpu, cuda, cuda:N, mps")
@@ -226,7 +236,7 @@ def read_options(config: pytest.Config, *, threads: int | None, since: float, cl
     from circuits.items import Options
     from circuits.models.load import fitting_batch, may_have_gpu, resolve_device
 
-    alpha, permuted = config.getoption("--circuit-fdr"), config.getoption("--circuit-permuted")
+    alpha = config.getoption("--circuit-fdr")
     device, tokens = device_of(config), config.getoption("--circuit-batch-tokens")
     if device != "cpu":  # a key of the cache and a fact of the report: "auto" says neither
         device = resolve_device(device) if device != "auto" or may_have_gpu() else "cpu"
@@ -242,7 +252,7 @@ def read_options(config: pytest.Config, *, threads: int | None, since: float, cl
         no_cache=bool(config.getoption("--circuit-no-cache")),
         unseen=tuple(getattr(config.option, "circuit_unseen", ())),
         robust=bool(config.getoption("--circuit-robust")),
-        permuted=permuted if permuted is not None else int(config.getini("circuit_permuted")),
+        **_controls(config),
         strict=bool(config.getoption("--circuit-strict")),
         need=math.log(max(1, claims) / alpha) if alpha is not None else None,
         threads=threads,
@@ -250,16 +260,23 @@ def read_options(config: pytest.Config, *, threads: int | None, since: float, cl
     )
 
 
+def _controls(config: pytest.Config) -> dict[str, int]:
+    """How many of each control: as asked for on the command line, else by the ini file."""
+    given = {name: config.getoption(f"--circuit-{name}") for name in _CONTROLS}
+    return {
+        name: value if value is not None else int(config.getini(f"circuit_{name}")) for name, value in given.items()
+    }
+
+
 def recorded_options(config: pytest.Config) -> dict[str, Any]:
     """What of the options decides the numbers, for the record of the run: the report says from it how to repeat the run.
 
     Names of the models whose weights were given, not their places: those are the user's own.
     """
-    permuted = config.getoption("--circuit-permuted")
     return {
         "seed": config.getoption("--circuit-seed"),
         "n": config.getoption("--circuit-n"),
-        "permuted": permuted if permuted is not None else int(config.getini("circuit_permuted")),
+        **_controls(config),
         "robust": bool(config.getoption("--circuit-robust")),
         "fdr": config.getoption("--circuit-fdr"),
         "fresh": bool(config.getoption("--circuit-fresh")),

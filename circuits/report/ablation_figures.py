@@ -22,6 +22,7 @@ class AblationFigure:
     """A metric of every prompt without (``clean``) and with the ablation (``ablated``), both Float[prompt].
 
     ``before`` names the run without it: the clean model, or a circuit alone. ``meaning``: the metric in words.
+    ``others``: the mean before and after with random parts ablated instead, a pair each.
     """
 
     clean: NDArray[np.floating[Any]]
@@ -31,6 +32,7 @@ class AblationFigure:
     before: str = "clean"
     meaning: str = ""
     foot: str = ""
+    others: tuple[tuple[float, float], ...] = ()
 
 
 def ablation_canvas(figure: AblationFigure) -> Figure:
@@ -52,7 +54,7 @@ def ablation_canvas(figure: AblationFigure) -> Figure:
     name, words = one_line(figure.metric), textwrap.wrap(one_line(figure.meaning), 56)
     canvas = new_sheet(6.4, 6.3 + 0.16 * len(words), figure.foot)
     axes = canvas.add_subplot()
-    low, high = _range(np.concatenate([clean, ablated]))
+    low, high = _range(np.concatenate([clean, ablated, *map(np.array, figure.others)]))
     axes.plot([low, high], [low, high], color="#555555", linewidth=1.0, linestyle="--", label="no change", zorder=1)
     if low < 0 < high:
         axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
@@ -67,6 +69,17 @@ def ablation_canvas(figure: AblationFigure) -> Figure:
     if len(clean):
         style: Any = {"s": 70, "marker": "D", "color": CLAIMED, "edgecolors": "black", "zorder": 5}
         axes.scatter([clean.mean()], [ablated.mean()], label="mean over prompts", **style)
+    if figure.others:
+        hollow: Any = {
+            "s": 46,
+            "marker": "D",
+            "facecolors": "none",
+            "edgecolors": "black",
+            "linewidths": 1.1,
+            "zorder": 4.5,
+        }
+        told = f"mean, {len(figure.others)} random ones ablated instead"
+        axes.scatter(*np.array(figure.others).T, label=told, **hollow)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     across, up = (axes.set_xlabel(f"{name}, {one_line(figure.before)}"), axes.set_ylabel(f"{name}, ablated"))
     guard_words(across, up)
@@ -78,7 +91,7 @@ def ablation_canvas(figure: AblationFigure) -> Figure:
         canvas, figure.title, f"{len(clean)} prompts{_skipped(dropped)}; below the line: the ablation lowers it", 6.4
     )
     canvas.legend(
-        loc="lower center", ncols=3, fontsize=8.5, frameon=False
+        loc="lower center", ncols=2 if figure.others else 3, fontsize=8.5, frameon=False
     )  # below: there is data in every corner of some
     return canvas
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from circuits.report import random_parts
 from circuits.report.pages import anchor, claim_name, page_name, table
 from circuits.report.prose import prose
-from circuits.report.record import DASH, both_ends, number, unit_of
+from circuits.report.record import DASH, number, span, unit_of
 
 
 def controls(row: Mapping[str, Any]) -> list[str]:
-    """What the check comes to on the corrupted partners of the prompts and on models with shuffled weights."""
+    """What the check comes to on the corrupted partners of the prompts, on models with shuffled weights, and of other parts."""
     found: Mapping[str, Any] = row.get("controls") or {}
     percent, sentences = unit_of(row), []
     broken = found.get("broken")
@@ -29,7 +30,8 @@ def controls(row: Mapping[str, Any]) -> list[str]:
             f"{number(holding)} of {number(len(permuted))} models with shuffled weights {verb} this bound"
             f"{span([each['value'] for each in permuted], percent)}."
         )
-    return sentences
+    others = random_parts.sentence(row)
+    return sentences if others is None else [*sentences, others]
 
 
 def best_there(control: Mapping[str, Any]) -> str:
@@ -45,12 +47,6 @@ def without_structure(row: Mapping[str, Any]) -> str:
     if row.get("verdict") == "supported" and row.get("bound_low") is not None:
         return "satisfies the bound too: that it is met does not hang on what the partners change"
     return "satisfies the bound"
-
-
-def span(values: Sequence[float | None], percent: bool | str) -> str:
-    """ " (0.111 to 0.232)"; empty where none is known."""
-    known = [value for value in values if value is not None]
-    return f" ({both_ends(number(min(known), percent), number(max(known), percent))})" if known else ""
 
 
 def whole_run(entry: Mapping[str, Any]) -> list[str]:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from circuits.report import beside, words
+from circuits.report import beside, random_parts, words
 from circuits.report.check_tables import place
 from circuits.report.pages import Entry, anchor, below, claim_name, subject, table
 from circuits.report.prose import code, prose
 from circuits.report.quantities import Row
-from circuits.report.record import DASH, both_ends, number, unit_of
+from circuits.report.record import DASH, both_ends, number, span, unit_of
 from circuits.report.words import listing
 
 Intervention = tuple[object, ...]
@@ -19,7 +19,7 @@ NOTHING: Mapping[Intervention, Sequence[str]] = MappingProxyType({})
 
 
 def controls(rows: Sequence[Row]) -> str | None:
-    """What else would come to such a value: uniform attention, other heads, corrupted prompts, shuffled weights, random circuits.
+    """What else would come to such a value: uniform attention, other heads, corrupted prompts, shuffled weights, random parts.
 
     None where no check has any. A control that was not measured is a dash.
     """
@@ -30,7 +30,7 @@ def controls(rows: Sequence[Row]) -> str | None:
         "heads of the model that satisfy the bound",
         "the prompts' corrupted partners",
         "models with shuffled weights",
-        "random circuits of the same size",
+        "as many random parts",
     ]
     cells = [[_uniform(row), _no_order(row), _passing(row), _broken(row), _shuffled(row), _random(row)] for row in rows]
     if all(cell == DASH for line in cells for cell in line):
@@ -55,9 +55,7 @@ def controls(rows: Sequence[Row]) -> str | None:
         )
     apart = dict.fromkeys(place(row) for row in rows if _two_sets(row))
     if apart:
-        told += (
-            f"\n\nTwo prompt sets (check {listing(apart)}): other heads, partners and shuffled weights were not asked."
-        )
+        told += f"\n\nTwo prompt sets (check {listing(apart)}): partners and shuffled weights were not asked."
     return told
 
 
@@ -109,15 +107,21 @@ def base_rate(rows: Sequence[Row], random: Mapping[Intervention, Sequence[str]] 
     ``with_random``.
     """
     compared = {_intervention(row) for row in rows if row.get("random")}
-    rows = [row for row in rows if _alone(row) and _intervention(row) not in compared]
-    bare = dict.fromkeys(map(place, rows))
-    if not bare:
-        return None
-    hint = " A check with `top:` ablates every head alone and ranks them." if any(map(_single, rows)) else ""
-    return (
-        f"**No base rate** (check {listing(bare)}): what the same intervention on parts that the claim does not name would come to "
-        f"was not measured by this claim.{hint}{_elsewhere(rows, random)}"
-    )
+    rows = [row for row in rows if _intervention(row) not in compared]
+    alone = [row for row in rows if _alone(row)]
+    bare = dict.fromkeys(map(place, alone))
+    few = [row for row in rows if random_parts.of(row)]
+    more = _elsewhere(few, random)
+    told = [f"More random sets beside the same parts on prompts of the same set: {more}."] if more else []
+    if bare:
+        hint = " A check with `top:` ablates every head alone and ranks them." if any(map(_single, alone)) else ""
+        links = _elsewhere(alone, random)
+        hint += f" Random sets beside the same parts on prompts of the same set: {links}." if links else ""
+        told.append(
+            f"**No base rate** (check {listing(bare)}): what the same intervention on parts that the claim does not name would come "
+            f"to was not measured by this claim.{hint}"
+        )
+    return "\n\n".join(told) or None
 
 
 def with_random(suite: Sequence[Entry]) -> dict[Intervention, list[str]]:
@@ -133,7 +137,7 @@ def with_random(suite: Sequence[Entry]) -> dict[Intervention, list[str]]:
 def _elsewhere(rows: Sequence[Row], random: Mapping[Intervention, Sequence[str]]) -> str:
     """Which claims of the page set random sets beside an intervention that these rows make, too; "" where none does."""
     found = dict.fromkeys(link for asked in dict.fromkeys(map(_intervention, rows)) for link in random.get(asked, ()))
-    return f" Random sets beside the same parts on prompts of the same set: {listing(found)}." if found else ""
+    return listing(found) if found else ""
 
 
 def _intervention(row: Row) -> Intervention:
@@ -150,8 +154,8 @@ def _single(row: Row) -> bool:
 
 
 def _alone(row: Row) -> bool:
-    """Whether a row is a verdict on an intervention without a rank or random circuits, and is no comparison itself."""
-    compared = row.get("rank") or row.get("random") or row.get("heads_passing")
+    """Whether a row is a verdict on an intervention without a rank or random parts, and is no comparison itself."""
+    compared = row.get("rank") or row.get("random") or row.get("heads_passing") or random_parts.of(row)
     itself = row.get("more_than") or row.get("statistic") in _COMPARISONS
     judged = row.get("estimate") is not None and not row.get("observe")
     return row.get("kind") in ("ablate", "keep_only", "path") and judged and not compared and not itself
@@ -204,14 +208,14 @@ def _shuffled(row: Row) -> str:
     found = (row.get("controls") or {}).get("permuted") or []
     if not found:
         return DASH
-    span = beside.span([each.get("value") for each in found], unit_of(row))
-    return f"{number(sum(bool(each.get('holds')) for each in found))} of {number(len(found))} satisfy it{span}"
+    ends = span([each.get("value") for each in found], unit_of(row))
+    return f"{number(sum(bool(each.get('holds')) for each in found))} of {number(len(found))} satisfy it{ends}"
 
 
 def _random(row: Row) -> str:
     random = row.get("random") or {}
     if random.get("as_good") is None or random.get("count") is None:
-        return DASH
+        return random_parts.cell(row)
     how = {"recovers": "recover as much", "faithfulness": "come as near"}.get(str(row.get("statistic")), "do as well")
     told = f"{number(random['as_good'])} of {number(random['count'])} {how}"
     if random.get("median") is None or row.get("statistic") in ("sufficiency", "partial_necessity"):

@@ -166,7 +166,9 @@ def _options(run: Mapping[str, Any]) -> list[str]:
     found = ["--circuit-no-cache"]
     found += [f"--circuit-{key}={shlex.quote(str(run[key]))}" for key in ("device", "dtype") if run.get(key)]
     found += [
-        f"--circuit-{key}={options[key]}" for key in ("seed", "n", "permuted", "fdr") if options.get(key) is not None
+        f"--circuit-{key}={options[key]}"
+        for key in ("seed", "n", "permuted", "random", "fdr")
+        if options.get(key) is not None
     ]
     found += ["--circuit-robust"] if options.get("robust") else []
     return found + [f"--circuit-model={shlex.quote(f'{name}=DIR')}" for name in options.get("models") or []]

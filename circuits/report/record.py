@@ -10,7 +10,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from circuits.store import digest_of
 
 FORMAT = 1
 DECIDED = ("supported", "refuted")
-ASKED = ("seed", "n", "permuted", "robust", "fdr", "fresh")
+ASKED = ("seed", "n", "permuted", "random", "robust", "fdr", "fresh")
 """The options of a run that decide its numbers, by their names in the record; the models' places apart."""
 DIGITS = 6  # significant digits of a float in the file: far below any interval's width
 HOW = ("cached", "run", "status")
@@ -157,7 +157,7 @@ def _asked_alike(one: Mapping[str, Any], other: Mapping[str, Any], models: Colle
     if asked is None or again is None:
         return True
     given = [{name for name in models if name in (each.get("models") or [])} for each in (asked, again)]
-    return given[0] == given[1] and all(asked.get(key) == again.get(key) for key in ASKED)
+    return given[0] == given[1] and all(asked[key] == again[key] for key in ASKED if key in asked and key in again)
 
 
 def flips(
@@ -258,6 +258,12 @@ def number(value: Any, percent: bool | str = False, beside: Iterable[float | Non
 def both_ends(low: str, high: str, joint: str = " to ") -> str:
     """ "-36.8 to -6.9 points": two numbers of one unit, which stands once where it is a word."""
     return f"{without_points(low)}{joint}{high}"
+
+
+def span(values: Sequence[float | None], percent: bool | str) -> str:
+    """ " (0.111 to 0.232)"; empty where none is known."""
+    known = [value for value in values if value is not None]
+    return f" ({both_ends(number(min(known), percent), number(max(known), percent))})" if known else ""
 
 
 def without_points(text: str) -> str:

@@ -18,6 +18,7 @@ from circuits.report import (
     mermaid,
     methods,
     prompt_sets,
+    random_parts,
     words,
 )
 from circuits.report.concentration import concentrations
@@ -101,6 +102,7 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
         '<a id="scope"></a>\n\n' + scope(entries, models),
         CONVENTIONS + (f" The bars: {bars.LEGEND}" if drawn else "") + (_INTERVALS if made else ""),
         *([PARTNERS] if any((row.get("controls") or {}).get("broken") for row in every) else []),
+        *([others] if (others := random_parts.note(every)) is not None else []),
     ]
     for entry in entries:
         parts += _claim(entry, page)

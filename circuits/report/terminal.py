@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from circuits.report import random_parts
 from circuits.report.asides import means
 from circuits.report.record import counted, is_claim, number, suites_at_fault, unit_of, without_points
 from circuits.report.words import any_rule, never_closes, only_shown, other_tokens, remarks, top_rule, which_passing
@@ -192,6 +193,9 @@ def _row_lines(row: Mapping[str, Any]) -> Iterator[str]:
     if row.get("heads_passing"):
         passing, heads = row["heads_passing"]
         yield f"    {passing} of {heads} heads of this model satisfy this bound{which_passing(row)}"
+    others = random_parts.line(row)
+    if others is not None:
+        yield f"    {others}"
     if row.get("fell_to"):
         told = ", ".join(f"{text!r} ({count})" for text, count in row["fell_to"])
         yield f"    the answer fell to: {told}{other_tokens(row, len(row['fell_to']))}"

@@ -17,7 +17,7 @@ from circuits.measure.attention import AttentionValues
 from circuits.verdict import estimate
 from circuits.verdict.decide import Asked, Floats, NotYet, Row, decide, mean_of
 from circuits.verdict.estimate import Estimate, Inference
-from circuits.verdict.rows import MOST_REMOVED, NOTHING_MEASURED, attention_interval, not_finite
+from circuits.verdict.rows import MOST_REMOVED, NOTHING_MEASURED, attention_interval, head_means, not_finite
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,19 @@ def compared_row(
         else apart(left.values, right.values, lift, how.cycle)
     )
     return decide(row, bound, inference, how)
+
+
+def all_differences(values: AttentionValues, elsewhere: AttentionValues | None, head: tuple[int, int] | None) -> Floats:
+    """Float[layer, head]: the compared mean difference with every head of the model in place of the claimed one.
+
+    ``elsewhere``: the other prompts' values (None: the right side of ``values``, paired); ``head``: the one that all are
+    compared with (None: each with itself). NaN for a head without a value on either side.
+    """
+    first, second = values.left, values.right if elsewhere is None else elsewhere.left
+    if second is None:
+        raise ValueError("this question has no right side")
+    second = second if head is None else second[head][None, None]
+    return head_means(first - second) if elsewhere is None else head_means(first) - head_means(second)
 
 
 def apart(first: npt.ArrayLike, second: npt.ArrayLike, lift: bool, cycle: int = 1) -> Inference:

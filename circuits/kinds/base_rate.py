@@ -1,0 +1,137 @@
+"""The base rate of an intervention: what the same check comes to with random parts in place of its own.
+
+That most heads can be removed at little cost, or that any head costs something, is known only beside others: so a check
+that ablates parts or patches a path is made again with a few random sets of as many parts, on the first block of prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from circuits.claims.claim import Ablate, Path
+from circuits.claims.heads import Component
+from circuits.kinds import ablate, path
+from circuits.kinds.kind import Cell, Here, all_heads
+from circuits.measure.group import CLEAN_RUN
+from circuits.measure.metrics import Values, metric_values
+from circuits.measure.subsets import all_mlps, random_sets_among
+from circuits.verdict.decide import mean_of
+
+COMPARED = ("top", "observe")
+"""Bounds beside which no random parts stand: all heads are ranked already, or nothing is claimed."""
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """A check with random parts in place of its own. ``plan`` asks for its runs, ``value`` is what it comes to."""
+
+    parts: tuple[Component, ...]
+    cell: Cell
+
+    def plan(self, here: Here) -> None:
+        """Ask for the runs of ``value``."""
+        what = self.cell.check.what
+        if isinstance(what, Path):
+            here.series.plan_path(path.patch_of(what))
+            return
+        for run in ablate.runs(self.cell, here).values():
+            here.series.plan_ablation(run)
+
+    def value(self, here: Here) -> float | None:
+        """The check's estimate on the prompts in use; None where it is not a number."""
+        what, group = self.cell.check.what, here.prompts
+        if isinstance(what, Path):
+            return _effect(what.effect, _means(what.metric, [group.clean, group.path(path.patch_of(what))]))
+        assert isinstance(what, Ablate)
+        found = {name: group.ablated(run) for name, run in ablate.runs(self.cell, here).items()}
+        if what.effect == "interaction":
+            runs = (group.clean, *(found[name] for name in ("F(M\\A)", "F(M\\G)", "F(M\\G\\A)")))
+            return _interaction(_means(what.metric, runs))
+        pair = ("F(C)", "F(C\\A)") if what.within is not None else (CLEAN_RUN, "F(M\\A)")
+        return _effect(what.effect, _means(what.metric, [{CLEAN_RUN: group.clean, **found}[name] for name in pair]))
+
+
+def swapped(cell: Cell, here: Here, count: int) -> list[Swapped]:
+    """A cell with each of ``count`` random sets in place of its parts; none where a check has no such base rate.
+
+    Heads stand for heads and MLPs for MLPs. They are drawn from the whole model outside the check's own parts and those that are gone
+    anyway; inside a circuit (``within``) from the circuit; senders of a path from the layers below its receiver. Fewer come
+    back where fewer exist.
+    """
+    check, what = cell.check, cell.check.what
+    if check.bound.kind in COMPARED:
+        return []
+    if isinstance(what, Path):
+        among = [part for part in _model(here) if what.receiver is None or part.layer < what.receiver.layer]
+        drawn = _drawn((what.sender,), among, here, count)
+        whats: list[Any] = [replace(what, sender=parts[0]) for parts in drawn]
+    elif isinstance(what, Ablate) and what.effect != "partial_necessity":
+        within = what.within
+        among = _model(here) if within is None or within.mlps is None else list(within.components)
+        if within is not None and within.mlps is None:  # it keeps every MLP
+            among = [part for part in among if part.head is None or part in within.heads]
+        drawn = _drawn(what.components, [part for part in among if part not in what.given], here, count)
+        whats = [replace(what, components=parts, circuit=None) for parts in drawn]
+    else:
+        return []
+    return [
+        Swapped(parts, replace(cell, check=replace(check, what=what))) for parts, what in zip(drawn, whats, strict=True)
+    ]
+
+
+def plan_base_rate(cell: Cell, here: Here, count: int) -> None:
+    """Ask for what the base rate of a cell reads."""
+    for each in swapped(cell, here, count):
+        each.plan(here)
+
+
+def base_rate_of(cell: Cell, here: Here, count: int) -> dict[str, Any] | None:
+    """``count`` sets, how many of them are ``holding`` the bound, and ``each`` with its parts and value; None without any.
+
+    ``n``: how many prompts the values are means over, the first block; ``seed``: that of the draw.
+    """
+    first = here.series.first.n
+    here = replace(here, at=(first, *here.at[1:]))
+    each: list[dict[str, Any]] = []
+    for other in swapped(cell, here, count):
+        value = other.value(here)
+        holds = value is not None and cell.check.bound.holds_of_control(value)
+        each.append({"parts": [str(part) for part in other.parts], "value": value, "holds": holds})
+    if not each:
+        return None
+    holding = sum(one["holds"] for one in each)
+    return {"count": len(each), "holding": holding, "n": first, "seed": here.series.seed, "each": each}
+
+
+def _model(here: Here) -> list[Component]:
+    return [*all_heads(here), *all_mlps(here.layers)]
+
+
+def _drawn(
+    parts: tuple[Component, ...], among: Sequence[Component], here: Here, count: int
+) -> tuple[tuple[Component, ...], ...]:
+    return random_sets_among(parts, among, here.layers, here.heads, count, here.series.seed)
+
+
+def _means(metric: str, runs: Sequence[Values]) -> list[float | None]:
+    return [mean_of(metric_values(metric, run)) for run in runs]
+
+
+def _effect(effect: str, means: Sequence[float | None]) -> float | None:
+    """``drop_in``, ``change_in`` or ``after``, from the mean before and the mean after."""
+    before, after = means
+    if effect == "after" or before is None or after is None:
+        return after if effect == "after" else None
+    if effect == "change_in":
+        return after - before
+    return 1 - after / before if before else None
+
+
+def _interaction(means: Sequence[float | None]) -> float | None:
+    """From the means of F(M), F(M\\A), F(M\\G) and F(M\\G\\A)."""
+    full, less, other, least = means
+    if full is None or less is None or other is None or least is None or not full:
+        return None
+    return ((other - least) - (full - less)) / full
