@@ -29,7 +29,7 @@ def test_the_record_is_as_designed(cold: Run) -> None:
     assert (run["dtype"], run["device"], run["checkout"]) == ("float32", "cpu", False)
     assert run["counts"] == {"measured": 15, "cached": 0, "skipped": 2, "invalid": 4, "error": 0}
     assert run["options"] == {
-        "seed": None, "n": None, "permuted": 5, "robust": False, "fdr": None, "fresh": False, "models": []
+        "seed": None, "n": None, "permuted": 5, "random": 5, "robust": False, "fdr": None, "fresh": False, "models": []
     }  # fmt: skip
     assert {"digest", "source"} <= set(record["models"]["reference"])
     keys = {

@@ -19,6 +19,7 @@ from circuits.errors import CircuitsError
 from circuits.report.record import (
     clean_numbers,
     empty_record,
+    estimate_text,
     load_record,
     merge,
     newest_run,
@@ -255,6 +256,22 @@ def test_rounding_never_moves_a_limit_across_its_bound() -> None:
     assert number(2e-7, beside=[0, 1e-7]) == "2e-7"
     assert number(2e-7, beside=[0, 0.5]) == "<1e-6"
     assert number(-2e-9, True, beside=[0, None]) == "just below 0%"
+
+
+@pytest.mark.parametrize(
+    ("ends", "shown"),
+    [
+        ((-5.43457, -5.43223, -5.42988), ("-5.435", "-5.432", "-5.43")),
+        ((0.5801, 0.61, 0.6444), ("0.58", "0.61", "0.644")),
+        ((0.5, 0.5, 0.5), ("0.5", "0.5", "0.5")),  # a constant sample that is a census
+        ((0.123456781, 0.123456782, 0.123456783), ("0.123457", "0.123457", "0.123457")),
+        ((None, 0.61, 0.64), ("–", "0.61", "0.64")),
+    ],
+)
+def test_the_ends_of_an_interval_are_told_apart(ends: tuple[float | None, ...], shown: tuple[str, ...]) -> None:
+    """With more digits than three where they would look alike, up to six."""
+    row = dict(zip(("low", "estimate", "high"), ends, strict=True))
+    assert tuple(estimate_text(row, key) for key in row) == shown
 
 
 def test_reading_a_record_imports_nothing_heavy() -> None:

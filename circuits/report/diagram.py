@@ -14,7 +14,7 @@ from typing import Any
 
 from circuits.report import words
 from circuits.report.prose import code
-from circuits.report.record import number, unit_of
+from circuits.report.record import estimate_text
 
 Row = Mapping[str, Any]
 
@@ -143,7 +143,7 @@ def _verdict(row: Row) -> str:
 
 def _came_to(row: Row) -> str:
     """ "43.3%, at least 20%: SUPPORTED"; "observed" where no bound was set."""
-    value = number(row.get("estimate"), unit_of(row), (row.get("bound_low"), row.get("bound_high")))
+    value = estimate_text(row)
     if row.get("observe"):
         return f"{value}, observed"
     limit = f", {words.bound(row)}" if words.bound(row) else ""

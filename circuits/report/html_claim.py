@@ -36,7 +36,7 @@ from circuits.report.pages import (
 )
 from circuits.report.prompt_sets import more_of_prompts, prompt_facts
 from circuits.report.prose import SPACE, code, prose
-from circuits.report.record import DASH, counted, number, unit_of
+from circuits.report.record import DASH, counted, estimate_text, number, unit_of
 from circuits.report.suite_page import VACUOUS, about, expectation, headline, own_code
 
 Row = Mapping[str, Any]
@@ -147,9 +147,9 @@ def _check(row: Row, chosen: Row | None) -> str:
 
 def _numbers(row: Row) -> str:
     """The numbers of a check by name; a reported value stands right beside the measured one."""
-    percent, limits = unit_of(row), (row.get("bound_low"), row.get("bound_high"))
+    percent = unit_of(row)
     found = {
-        "estimate": number(row.get("estimate"), percent, limits), "interval": words.interval_limits(row),
+        "estimate": estimate_text(row), "interval": words.interval_limits(row),
         "bound": bound_text(row), "reported elsewhere": words.reported_value(row), "head or part": subject(row) or "",
         "prompts": code(row["prompts"]) if row.get("prompts") else "", "n": counted(row),
         "uniform": number(row.get("uniform"), percent), "effect": effect_text(row), "rank": rank_text(row),

@@ -13,7 +13,7 @@ from typing import Any
 from circuits.report import words
 from circuits.report.axis import scale_of
 from circuits.report.html_text import escape, plain, tag
-from circuits.report.record import both_ends, number, unit_of
+from circuits.report.record import both_ends, estimate_text, number, unit_of
 from circuits.report.sheet import one_line, round_up
 
 Row = Mapping[str, Any]
@@ -65,8 +65,7 @@ def interval_mark(row: Row, *, wide: bool = False) -> str:
 
 def interval_words(row: Row) -> str:
     """What an interval's drawing shows, as plain text."""
-    percent, beside = unit_of(row), (row.get("bound_low"), row.get("bound_high"))
-    parts = [f"estimate {number(row.get('estimate'), percent, beside)}", f"interval {words.interval_limits(row)}"]
+    parts = [f"estimate {estimate_text(row)}", f"interval {words.interval_limits(row)}"]
     parts += [f"bound {words.bound(row)}"] if words.bound(row) and not row.get("observe") else []
     return plain(", ".join(parts))
 

@@ -50,7 +50,7 @@ from circuits.report.pages import (
 )
 from circuits.report.provenance import how_to_reproduce, runs_and_models
 from circuits.report.ranking import deciding, strength
-from circuits.report.record import DASH, counted, is_claim, number, suites_at_fault, unit_of
+from circuits.report.record import DASH, counted, estimate_text, is_claim, number, suites_at_fault
 from circuits.report.suite_page import CONVENTIONS, PARTNERS, scope
 
 TITLE = "Claims and what they came to"
@@ -243,8 +243,7 @@ def _card(file: str, entry: Entry) -> str:
     facts = [f"evidence {evidence_text(entry)}"] if evidence(entry) > -math.inf else []
     if row.get("estimate") is not None:
         limits = words.interval_limits(row)
-        told = number(row["estimate"], unit_of(row), (row.get("bound_low"), row.get("bound_high")))
-        measured = [tag("b", escape(told)), *([inline(limits)] if limits != DASH else [])]
+        measured = [tag("b", escape(estimate_text(row))), *([inline(limits)] if limits != DASH else [])]
         far = [f"beyond it by {inline(beyond_text(row))}"] if beyond_text(row) != DASH else []
         facts = [*measured, f"bound: {inline(words.bound(row))}", *far, *facts]
     return "".join(

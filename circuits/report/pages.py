@@ -11,7 +11,7 @@ from typing import Any
 from circuits.report import words
 from circuits.report.bars import bar_of
 from circuits.report.prose import code, prose
-from circuits.report.record import DASH, number, unit_of, without_points
+from circuits.report.record import DASH, estimate_text, number, without_points
 
 MARKER = "<!-- written by pytest-circuits from results.json; the next run overwrites it -->"
 VERDICTS = ("supported", "refuted", "inconclusive", "unmeasurable", "observed", "invalid", "skipped")
@@ -155,8 +155,7 @@ def subject(row: Mapping[str, Any]) -> str:
 
 def estimate_with_interval(row: Mapping[str, Any]) -> str:
     """ "0.61 [0.58, 0.64]"; the bare value where there is no interval; a dash where nothing was measured."""
-    edges = (row.get("bound_low"), row.get("bound_high"))
-    value = number(row.get("estimate"), unit_of(row), edges)
+    value = estimate_text(row)
     limits = words.interval_limits(row)
     return value if limits == DASH else f"{value} [{without_points(limits.replace(' to ', ', '))}]"
 

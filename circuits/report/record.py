@@ -24,6 +24,7 @@ ASKED = ("seed", "n", "permuted", "random", "robust", "fdr", "fresh")
 DIGITS = 6  # significant digits of a float in the file: far below any interval's width
 HOW = ("cached", "run", "status")
 """The keys of an entry that say how it came into its run."""
+LEAST_DIGITS, MOST_DIGITS = 3, 6  # significant digits of a number in a page: as many as it needs
 DASH = "–"  # how null is shown
 TINY, TINY_TEXT = 1e-6, "1e-6"
 POINTS = "points"  # the unit of a difference of two shares
@@ -230,10 +231,12 @@ def counted(row: Mapping[str, Any]) -> str:
     return number(row.get("n")) + unit
 
 
-def number(value: Any, percent: bool | str = False, beside: Iterable[float | None] = ()) -> str:
-    """A number with 3 significant digits, or a dash for null. ``percent``: as ``unit_of`` gives it.
+def number(
+    value: Any, percent: bool | str = False, beside: Iterable[float | None] = (), least: int = LEAST_DIGITS
+) -> str:
+    """A number with ``least`` significant digits, or a dash for null. ``percent``: as ``unit_of`` gives it.
 
-    More digits (up to 6) are shown where rounding would move it onto or across one of the values
+    More digits (up to MOST_DIGITS) are shown where rounding would move it onto or across one of the values
     ``beside`` it, so that a printed limit never contradicts a verdict. What is not zero but below 1e-6 is
     said so: its digits are those of rounding errors. Below zero that is "about 0", and "just below 0" beside a limit of 0.
     """
@@ -247,12 +250,26 @@ def number(value: Any, percent: bool | str = False, beside: Iterable[float | Non
             return f"<{TINY_TEXT}{unit}"
         return f"{'just below' if 0 in beside else 'about'} 0{unit}"
     text = ""
-    for digits in (3, 4, 5, 6):
+    for digits in range(least, MOST_DIGITS + 1):
         text = _digits(value * scale, digits)
         shown = float(text.replace(",", ""))
         if all(_side(shown, edge * scale) == _side(value * scale, edge * scale) for edge in beside if edge is not None):
             break
     return text + (unit if unit != f" {POINTS}" or text not in ("1", "-1") else " point")
+
+
+def estimate_text(row: Mapping[str, Any], key: str = "estimate") -> str:
+    """The estimate of a row, or an end of its interval (``key``: low, high), with its unit; a dash for null.
+
+    With as many digits as tell the ends of the interval apart, where three would not.
+    """
+    percent, beside = unit_of(row), (row.get("bound_low"), row.get("bound_high"))
+    low, high = row.get("low"), row.get("high")
+    least = LEAST_DIGITS
+    if low is not None and high is not None and low < high:
+        while least < MOST_DIGITS and number(low, percent, beside, least) == number(high, percent, beside, least):
+            least += 1
+    return number(row.get(key), percent, beside, least)
 
 
 def both_ends(low: str, high: str, joint: str = " to ") -> str:

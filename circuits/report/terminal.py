@@ -8,7 +8,7 @@ from typing import Any
 
 from circuits.report import random_parts
 from circuits.report.asides import means
-from circuits.report.record import counted, is_claim, number, suites_at_fault, unit_of, without_points
+from circuits.report.record import counted, estimate_text, is_claim, number, suites_at_fault, without_points
 from circuits.report.words import any_rule, never_closes, only_shown, other_tokens, remarks, top_rule, which_passing
 
 Entry = Mapping[str, Any]
@@ -54,12 +54,11 @@ def compared(row: Mapping[str, Any]) -> str | None:
 
 def numbers(row: Mapping[str, Any]) -> str:
     """The estimate with its interval: "0.61 [0.58, 0.64]", "0.61 (all prompts there are)" or "not measured"."""
-    percent, beside = unit_of(row), (row.get("bound_low"), row.get("bound_high"))
     if row.get("points"):
         return f"a map of {len(row['points'])} points"
     if row.get("estimate") is None:
         return "not measured"
-    text = number(row["estimate"], percent, beside)
+    text = estimate_text(row)
     if row.get("exact"):
         return f"{text} (exact)"
     low, high = row.get("low"), row.get("high")
@@ -69,8 +68,8 @@ def numbers(row: Mapping[str, Any]) -> str:
         # An interval without ends (nothing is known) has a method, a census (all is known) has none.
         return text + (" [no limits]" if row.get("interval") else " (all prompts there are)")
     ends = (
-        "-inf" if low is None else number(low, percent, beside),
-        "inf" if high is None else number(high, percent, beside),
+        "-inf" if low is None else estimate_text(row, "low"),
+        "inf" if high is None else estimate_text(row, "high"),
     )
     return f"{text} [{', '.join(map(without_points, ends))}]"
 

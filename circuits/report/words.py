@@ -24,7 +24,7 @@ from circuits.report.asides import (
 from circuits.report.methods import divided
 from circuits.report.prose import as_sentence, code, listing, ordinal, prose
 from circuits.report.quantities import Row, head_name, metric, what
-from circuits.report.record import DASH, both_ends, number, unit_of
+from circuits.report.record import DASH, both_ends, estimate_text, number, unit_of
 
 __all__ = [
     "any_rule",
@@ -58,15 +58,14 @@ __all__ = [
 
 def interval_limits(row: Row) -> str:
     """ "0.58 to 0.64", with one-sided and missing limits said in words."""
-    percent, beside = unit_of(row), (row.get("bound_low"), row.get("bound_high"))
-    low, high = row.get("low"), row.get("high")
-    if low is None and high is None:
+    low, high = (estimate_text(row, key) for key in ("low", "high"))
+    if row.get("low") is None and row.get("high") is None:
         return DASH
-    if low is None:
-        return f"up to {number(high, percent, beside)} (no lower limit)"
-    if high is None:
-        return f"from {number(low, percent, beside)} (no upper limit)"
-    return both_ends(number(low, percent, beside), number(high, percent, beside))
+    if row.get("low") is None:
+        return f"up to {high} (no lower limit)"
+    if row.get("high") is None:
+        return f"from {low} (no upper limit)"
+    return both_ends(low, high)
 
 
 def is_census(row: Row, prompts: Mapping[str, Any] | None = None) -> bool:
@@ -82,7 +81,6 @@ def is_census(row: Row, prompts: Mapping[str, Any] | None = None) -> bool:
 
 def how_much(row: Row, prompts: Mapping[str, Any] | None = None) -> str:
     """One sentence: on what it was measured, the estimate, its interval and what the interval rests on."""
-    percent, beside = unit_of(row), (row.get("bound_low"), row.get("bound_high"))
     n, skipped = row.get("n"), row.get("skipped")
     many = "prompts" if n != 1 else "prompt"
     if row.get("estimate") is None:
@@ -90,14 +88,12 @@ def how_much(row: Row, prompts: Mapping[str, Any] | None = None) -> str:
     seed = f" (seed {row['seed']})" if row.get("seed") is not None else ""
     where = code(row.get("prompts") or "its prompts")
     if row.get("exact"):
-        return (
-            f"{number(row['estimate'], percent, beside)} over {number(n)} members, exact: a fact about these weights."
-        )
+        return f"{estimate_text(row)} over {number(n)} members, exact: a fact about these weights."
     unit = row.get("unit")
     if unit:
-        shown = f"Over {number(n)} {prose(unit)}, on the prompts of {where}{seed}: {number(row['estimate'], percent, beside)}"
+        shown = f"Over {number(n)} {prose(unit)}, on the prompts of {where}{seed}: {estimate_text(row)}"
     else:
-        shown = f"Measured on {number(n)} {many} of {where}{seed}{_stopped(row)}: {number(row['estimate'], percent, beside)}"
+        shown = f"Measured on {number(n)} {many} of {where}{seed}{_stopped(row)}: {estimate_text(row)}"
     if is_census(row, prompts):
         shown += "; these are all the prompts there are (a census), so there is no sampling interval."
     elif row.get("low") is None and row.get("high") is None:
