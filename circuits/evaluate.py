@@ -422,6 +422,10 @@ class Evaluator:
                     family = self.own.family(prompts.family, prompts.own_roles)
                     entry["prompts"][prompts.title] = describe_unseen(family, prompts)
         entry |= {"status": "skipped", "verdict": str(Verdict.UNMEASURABLE), "reason": reason, "met": None}
+        seed = self.options.seed if self.options.seed is not None else item.suite.sampling.seed
+        entry["sampling"] = {
+            "min": self._least(item), "max": self._most(item), "seed": seed, "confidence": how.confidence,
+        }  # fmt: skip
         return Outcome(entry, None, skip=reason, missing=missing)
 
     def broken(self, item: Item, error: BaseException) -> Outcome:

@@ -174,7 +174,15 @@ def test_an_answer_is_found_by_all_that_it_depends_on(tmp_path: Path) -> None:
     placed = kept(tmp_path, item, answers(tmp_path))
     assert placed is not None
     assert placed.body == body_of(placed.entry), "also where nothing moved"
-    for options in ({"seed": 3}, {"n": 8}, {"dtype": "float64"}, {"strict": True}, {"permuted": 2}, {"random": 2}, {"robust": True}):
+    for options in (
+        {"seed": 3},
+        {"n": 8},
+        {"dtype": "float64"},
+        {"strict": True},
+        {"permuted": 2},
+        {"random": 2},
+        {"robust": True},
+    ):
         assert kept(tmp_path, item, answers(tmp_path, **options)) is None, options
     for options in ({"threads": 1}, {"since": 3.0}):
         assert kept(tmp_path, item, answers(tmp_path, **options)) is not None, options

@@ -87,6 +87,23 @@ def test_token_losses_agree_with_transformers(name: str, models: dict[str, Loade
             np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_an_ablation_begun_from_the_clean_run_has_the_same_losses(name: str, models: dict[str, LoadedModel]) -> None:
+    """From the highest residual stream below it that was kept; a stream that is not that of the prompts is noticed."""
+    model, reference = models[name], reference_of(models[name])
+    run = clean_run(model, PROMPTS, [1, 2], loss=False, batch_tokens=24)
+    for method in ("mean", "zero", "resample"):
+        asked = Ablation((Component(2, 1), Component(3)), method)
+        assert run.start(asked) == 2
+        whole = measure_token_losses(model, PROMPTS, asked, reference, batch_tokens=24)
+        begun = measure_token_losses(model, PROMPTS, asked, reference, batch_tokens=24, run=run)
+        for one, other in zip(whole, begun, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    run.residuals[2] = [stream + 0.5 for stream in run.residuals[1]]
+    wrong = measure_token_losses(model, PROMPTS, asked, reference, batch_tokens=24, run=run)
+    assert max(abs(one - other).max() for one, other in zip(whole, wrong, strict=True)) > 1e-3
+
+
 def test_their_mean_is_the_loss_of_the_prompt(models: dict[str, LoadedModel]) -> None:
     """The metric ``loss`` of an ablation is the mean of its token losses, at some positions too."""
     model = models["llama"]

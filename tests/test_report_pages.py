@@ -551,7 +551,13 @@ def test_a_page_of_skipped_claims_says_what_would_be_shown(tmp_path: Path) -> No
         "reason": "no copy",
         "checks": [check(estimate=None)],
     }
-    page = pages(tmp_path, record(claim(prompts={"years": facts}, **gone)))[PAGE]
+    asked = {"min": 32, "max": 256, "seed": 0, "confidence": 0.95}
+    skipped = claim(prompts={"years": facts}, sampling=asked, **gone)
+    page = pages(tmp_path, record(skipped))[PAGE]
+    decided = "Each would be decided on 32 to 256 prompts of each set (seed 0), as soon as every 95% interval lies wholly on one side"
+    assert decided in page
+    other = claim("b", prompts={"years": facts}, sampling={**asked, "seed": 7}, **gone)
+    assert "Each would be decided" not in pages(tmp_path / "two", record(skipped, other))[PAGE]
     assert "**Prompts `years`**: family `greater_than`." in page and "- How they are drawn: A noun is drawn." in page
     assert "- Foil: The foils are tokens." in page and "- Corrupted partner: It becomes 01." in page
     assert "**Not tested**: anything" in page and "First prompt" not in page

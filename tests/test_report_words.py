@@ -413,6 +413,26 @@ UNDECIDED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "expected", "hint"),
+    [
+        (["refuted"], "supported", "`expect: refuted`"),
+        (["supported", "refuted"], "supported", "`expect: {refuted: [2]}`"),
+        (["refuted", "refuted"], "supported", None),
+        (["inconclusive"], "supported", None),
+        (["refuted"], "{xfail: later}", None),
+    ],
+)
+def test_a_refuted_claim_is_told_how_it_may_stay(verdicts: list[str], expected: str, hint: str | None) -> None:
+    """As a known negative, where one check is refuted; what is only undecided is not."""
+    rows = [row(index=number, verdict=verdict) for number, verdict in enumerate(verdicts, 1)]
+    worst = "refuted" if "refuted" in verdicts else "inconclusive"
+    told = {"status": "measured", "verdict": worst, "expected": expected, "claim": "c", "reason": None}
+    text = failure_text({**told, "file": "f", "line": 1, "yaml": "", "checks": rows})
+    assert ("as a known negative" in text) is (hint is not None)
+    assert hint is None or text.endswith(f"{hint}.")
+
+
 @pytest.mark.parametrize(("case", "expected"), UNDECIDED.values(), ids=UNDECIDED)
 def test_a_failure_says_why_a_check_is_undecided(case: dict[str, Any], expected: str) -> None:
     """An interval is blamed only where it decides: heads are compared with one another, whatever the interval of one."""

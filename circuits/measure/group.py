@@ -273,6 +273,11 @@ class Group:
         assert self._clean is not None
         return self._clean
 
+    def clean_run_for_losses(self) -> CleanRun | None:
+        """The clean run, where it is there already or serves more than one planned ablation that the loss is read of."""
+        several = sum(ablation.loss for ablation in self.plan.ablations) > 1
+        return self._clean_run() if self._clean is not None or several else None
+
     def _run_clean(self, title: str, watch: Watch | None) -> None:
         """The unablated model on the prompts, with what planned ablations start from; its metrics are kept at once."""
         loss = self._loss

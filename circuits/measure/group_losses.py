@@ -67,7 +67,7 @@ def in_context_on_partners(view: View) -> float | None:
 
 def _of_block(group: Group, ablation: Ablation | None) -> list[NDArray[np.float64]]:
     def measure() -> dict[str, NDArray[np.float64]]:
-        each = _measured(group, group.prompts, ablation, group.prompt_set.title)
+        each = _measured(group, group.prompts, ablation, group.prompt_set.title, own=True)
         return {"losses": np.concatenate(each), "lengths": np.array([len(losses) for losses in each])}
 
     found = group.arrays(losses_name(ablation), {"losses", "lengths"}, measure)
@@ -75,9 +75,12 @@ def _of_block(group: Group, ablation: Ablation | None) -> list[NDArray[np.float6
 
 
 def _measured(
-    group: Group, prompts: Sequence[TokenPrompt], ablation: Ablation | None, where: str
+    group: Group, prompts: Sequence[TokenPrompt], ablation: Ablation | None, where: str, own: bool = False
 ) -> list[NDArray[np.float64]]:
-    """Token losses of prompts with a group's model and settings, with progress; ``where`` names them in it."""
+    """Token losses of prompts with a group's model and settings, with progress; ``where`` names them in it.
+
+    ``own``: they are the group's prompts, whose clean run is begun from where there are several ablations.
+    """
     without = "" if ablation is None else f" without {', '.join(map(str, ablation.components))}"
     title = f"token losses{without} on {where}: {len(prompts)} prompts"
     group.progress(title)
@@ -89,6 +92,7 @@ def _measured(
         variables=group.prompt_set.variables,
         batch_tokens=group.settings.batch_tokens,
         progress=lambda done, total: group.progress(f"{title} ({done}/{total})"),
+        run=group.clean_run_for_losses() if own and ablation is not None else None,
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.measure.ablation import NO_VARIABLES, Ablation, Reference, replacing_hooks
+from circuits.measure.ablation import NO_VARIABLES, Ablation, CleanRun, Reference, replacing_hooks
 from circuits.measure.batches import batches
 from circuits.measure.metrics import precise
 from circuits.measure.passes import forward
@@ -46,22 +46,26 @@ def measure_token_losses(
     variables: Mapping[str, int] = NO_VARIABLES,
     batch_tokens: int,
     progress: Callable[[int, int], None] | None = None,
+    run: CleanRun | None = None,
 ) -> list[Floats]:
     """The loss of every token but the first, for each prompt: Float[pos - 1], in nats, at least 0.
 
     Entry t - 1 is token t's. ``ablation`` None: the clean model. ``reference`` is needed by ``mean`` only;
     ``resample`` needs corrupted partners; ``variables`` are the prompt set's, for ``Ablation.at``.
-    Infinite where a logit is no number. Raises ValueError where reference or partners are missing.
+    Infinite where a logit is no number. ``run``: the clean run of these very prompts, from whose residual streams an ablation is
+    run on. Raises ValueError where reference or partners are missing.
     """
     import torch
 
     found: list[Floats] = [np.empty(0)] * len(prompts)
-    chunks = list(batches(prompts, batch_tokens))
+    chunks = run.chunks if run is not None else list(batches(prompts, batch_tokens))
+    start = run.start(ablation) if run is not None and ablation is not None else 0
     for number, chunk in enumerate(chunks):
         batch = [prompts[i] for i in chunk]
         tokens = torch.tensor([prompt.ids for prompt in batch], device=model.device)
         hooks = [] if ablation is None else replacing_hooks(model, ablation, batch, reference, variables)
-        logits = forward(model, tokens, hooks, all_positions=True)
+        residual = run.residuals[start][number] if run is not None and start else None
+        logits = forward(model, tokens, hooks, all_positions=True, residual=residual, start=start)
         for row, i in enumerate(chunk):
             found[i] = _token_losses(logits[row], tokens[row])
         if progress is not None:

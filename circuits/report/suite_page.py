@@ -21,6 +21,7 @@ from circuits.report import (
     random_parts,
     words,
 )
+from circuits.report.asides import level_of
 from circuits.report.concentration import concentrations
 from circuits.report.pages import (
     MARKER,
@@ -164,7 +165,9 @@ def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
     if templates:
         lines.append(f"- **Templates**: {', '.join(map(code, templates))}.")
     nothing = all(row.get("estimate") is None and not row.get("points") for row in rows)
-    lines.append(f"- **Not tested**: {'anything: no claim of this page was measured.' if nothing else missing}")
+    lines.append(
+        f"- **Not tested**: {f'anything: no claim of this page was measured.{_would(entries)}' if nothing else missing}"
+    )
     earlier = other_versions(entries)
     if earlier:
         lines.append(f"- **Other versions**: {earlier}")
@@ -173,6 +176,20 @@ def scope(entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
         told = "\n\n  ".join(map(prose_with_code, notes.split("\n\n")))  # paragraphs of one item of the list
         lines.append(f"- **The author's notes**, from the head of the suite: {told}")
     return "\n".join(lines)
+
+
+def _would(entries: Sequence[Entry]) -> str:
+    """On how many prompts skipped claims would be decided, in a sentence; "" where that is not known or not the same for all."""
+    found = {tuple((entry.get("sampling") or {}).items()) for entry in entries if verdict_of(entry) == "skipped"}
+    asked = dict(next(iter(found))) if len(found) == 1 else {}
+    if not asked:
+        return ""
+    least, most = number(asked["min"]), number(asked["max"])
+    many = f"{least} to {most} prompts of each set" if least != most else f"{least} prompts of each set"
+    return (
+        f" Each would be decided on {many} (seed {asked['seed']}), as soon as every {level_of(asked['confidence'])} "
+        "interval lies wholly on one side of its bound."
+    )
 
 
 def other_versions(entries: Sequence[Entry]) -> str:

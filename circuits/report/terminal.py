@@ -155,7 +155,18 @@ def failure_text(entry: Entry) -> str:
         lines += _row_lines(row)
     lines += ["", f"{entry['file']}:{entry['line']}:"]
     lines += [f"    {line}" for line in str(entry["yaml"]).splitlines()]
-    return "\n".join(lines)
+    hint = _known_negative(entry)
+    return "\n".join([*lines, "", hint] if hint is not None else lines)
+
+
+def _known_negative(entry: Entry) -> str | None:
+    """How a refuted claim may stay in its suite; None for another one, or where several of its checks are refuted."""
+    rows = [row for row in entry["checks"] if not row.get("observe")]
+    refuted = sorted({row["index"] for row in rows if row["verdict"] == "refuted"})
+    if entry["verdict"] != "refuted" or entry["expected"] != "supported" or len(refuted) != 1:
+        return None
+    written = "refuted" if len({row["index"] for row in entry["checks"]}) == 1 else f"{{refuted: {refuted}}}"
+    return f"If it stays false it can stay in the suite, with its numbers, as a known negative: `expect: {written}`."
 
 
 def headline(entry: Entry) -> str:
