@@ -9,15 +9,15 @@ from statistics import median
 
 from circuits.claims.claim import Ablate, Keep
 from circuits.kinds.ablate import runs
+from circuits.kinds.base_rate import mean_before
 from circuits.kinds.keep import Runs
 from circuits.kinds.kind import Cell, Here
 from circuits.measure.cache import digest
-from circuits.measure.metrics import metric_values
 from circuits.report import random_parts
 from circuits.report.effect_figures import EffectRow, EffectsFigure
 from circuits.report.figure_words import Told, counted, foot, told_keep, told_removal
 from circuits.verdict.circuit_rows import distance
-from circuits.verdict.decide import Row, mean_of
+from circuits.verdict.decide import Row
 
 Figure = dict[str, str] | None
 
@@ -93,10 +93,10 @@ def _random(row: Row, also: str = "") -> list[EffectRow]:
 
 def others_after(row: Row, what: Ablate, here: Here) -> tuple[tuple[float, float], ...]:
     """The means of a metric before and after each ablation of random parts; none within a circuit, whose own run is the one before."""
-    before = mean_of(metric_values(what.metric, here.series.first.clean))
-    if what.within is not None or before is None:
-        return ()
     values = [one["value"] for one in random_parts.of(row).get("each", ()) if one["value"] is not None]
+    before = mean_before(here, what.metric) if values and what.within is None else None
+    if before is None:
+        return ()
     if what.effect == "drop_in":
         values = [before * (1 - value) for value in values]
     elif what.effect == "change_in":

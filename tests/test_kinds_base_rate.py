@@ -143,10 +143,12 @@ def test_a_check_that_is_compared_already_or_claims_nothing_has_none(tmp_path: P
 
 
 def test_the_base_rate_of_a_head_is_what_a_claim_about_the_other_head_measures(tmp_path: Path) -> None:
-    """On the same first block; which values satisfy the bound is counted by hand."""
+    """On the same first eight prompts; which values satisfy the bound is counted by hand."""
     asked = {"ablate": "1.3", "method": "zero", "drop_in": "logit_diff", "between": [-0.1, 0.1]}
     claim = {"claim": "c", "prompts": "numerals", "checks": [asked]}
     text = suite("reference", NUMERALS, {"c": claim}, sampling={"min": 32, "max": 32})
+    assert answer(tmp_path / "s.yaml", text, random=1)[0]["c"]["checks"][0]["controls"]["random"]["n"] == 8
+    text = suite("reference", NUMERALS, {"c": claim}, sampling={"min": 8, "max": 8})
     row = answer(tmp_path / "s.yaml", text, random=11)[0]["c"]["checks"][0]
     rate = row["controls"]["random"]
     assert (rate["count"], rate["n"]) == (11, row["n"])
@@ -155,7 +157,7 @@ def test_the_base_rate_of_a_head_is_what_a_claim_about_the_other_head_measures(t
         f"h{number}": {"claim": "c", "prompts": "numerals", "checks": [{**asked, "ablate": one["parts"][0]}]}
         for number, one in enumerate(rate["each"])
     }
-    text = suite("reference", NUMERALS, claims, sampling={"min": 32, "max": 32})
+    text = suite("reference", NUMERALS, claims, sampling={"min": 8, "max": 8})
     others = answer(tmp_path / "s.yaml", text)[0]
     for number, one in enumerate(rate["each"]):
         estimate = others[f"h{number}"]["checks"][0]["estimate"]

@@ -1,7 +1,7 @@
 """The base rate of an intervention: what the same check comes to with random parts in place of its own.
 
 That most heads can be removed at little cost, or that any head costs something, is known only beside others: so a check
-that ablates parts or patches a path is made again with a few random sets of as many parts, on the first block of prompts.
+that ablates parts or patches a path is made again with a few random sets of as many parts, on the first few prompts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from circuits.claims.heads import Component
 from circuits.kinds import ablate, path
 from circuits.kinds.kind import Cell, Here, all_heads
 from circuits.measure.group import CLEAN_RUN
-from circuits.measure.metrics import Values, metric_values
+from circuits.measure.metrics import metric_values
+from circuits.measure.series import cut_to
 from circuits.measure.subsets import all_mlps, random_sets_among
 from circuits.verdict.decide import mean_of
 
@@ -34,23 +35,27 @@ class Swapped:
         """Ask for the runs of ``value``."""
         what = self.cell.check.what
         if isinstance(what, Path):
-            here.series.plan_path(path.patch_of(what))
+            here.series.plan_few(path.patch_of(what))
             return
         for run in ablate.runs(self.cell, here).values():
-            here.series.plan_ablation(run)
+            here.series.plan_few(run)
 
     def value(self, here: Here) -> float | None:
-        """The check's estimate on the prompts in use; None where it is not a number."""
-        what, group = self.cell.check.what, here.prompts
+        """The check's estimate on the first few prompts; None where it is not a number."""
+        what, few = self.cell.check.what, here.series.few
         if isinstance(what, Path):
-            return _effect(what.effect, _means(what.metric, [group.clean, group.path(path.patch_of(what))]))
-        assert isinstance(what, Ablate)
-        found = {name: group.ablated(run) for name, run in ablate.runs(self.cell, here).items()}
+            runs = {CLEAN_RUN: few.clean, "patched": few.path(path.patch_of(what))}
+        else:
+            asked = ablate.runs(self.cell, here)
+            runs = {CLEAN_RUN: few.clean, **{name: few.ablated(run) for name, run in asked.items()}}
+        assert isinstance(what, (Ablate, Path))
+        means = {name: mean_of(metric_values(what.metric, cut_to(run, here.cut))) for name, run in runs.items()}
+        if isinstance(what, Path):
+            return _effect(what.effect, means[CLEAN_RUN], means["patched"])
         if what.effect == "interaction":
-            runs = (group.clean, *(found[name] for name in ("F(M\\A)", "F(M\\G)", "F(M\\G\\A)")))
-            return _interaction(_means(what.metric, runs))
-        pair = ("F(C)", "F(C\\A)") if what.within is not None else (CLEAN_RUN, "F(M\\A)")
-        return _effect(what.effect, _means(what.metric, [{CLEAN_RUN: group.clean, **found}[name] for name in pair]))
+            return _interaction(*(means[name] for name in (CLEAN_RUN, "F(M\\A)", "F(M\\G)", "F(M\\G\\A)")))
+        before, after = ("F(C)", "F(C\\A)") if what.within is not None else (CLEAN_RUN, "F(M\\A)")
+        return _effect(what.effect, means[before], means[after])
 
 
 def swapped(cell: Cell, here: Here, count: int) -> list[Swapped]:
@@ -90,10 +95,8 @@ def plan_base_rate(cell: Cell, here: Here, count: int) -> None:
 def base_rate_of(cell: Cell, here: Here, count: int) -> dict[str, Any] | None:
     """``count`` sets, how many of them are ``holding`` the bound, and ``each`` with its parts and value; None without any.
 
-    ``n``: how many prompts the values are means over, the first block; ``seed``: that of the draw.
+    ``n``: how many prompts the values are means over; ``seed``: that of the draw.
     """
-    first = here.series.first.n
-    here = replace(here, at=(first, *here.at[1:]))
     each: list[dict[str, Any]] = []
     for other in swapped(cell, here, count):
         value = other.value(here)
@@ -102,7 +105,12 @@ def base_rate_of(cell: Cell, here: Here, count: int) -> dict[str, Any] | None:
     if not each:
         return None
     holding = sum(one["holds"] for one in each)
-    return {"count": len(each), "holding": holding, "n": first, "seed": here.series.seed, "each": each}
+    return {"count": len(each), "holding": holding, "n": here.series.n_few, "seed": here.series.seed, "each": each}
+
+
+def mean_before(here: Here, metric: str) -> float | None:
+    """The metric's mean on the first few prompts in the clean model, beside which the values of a base rate stand."""
+    return mean_of(metric_values(metric, cut_to(here.series.few.clean, here.cut)))
 
 
 def _model(here: Here) -> list[Component]:
@@ -115,13 +123,8 @@ def _drawn(
     return random_sets_among(parts, among, here.layers, here.heads, count, here.series.seed)
 
 
-def _means(metric: str, runs: Sequence[Values]) -> list[float | None]:
-    return [mean_of(metric_values(metric, run)) for run in runs]
-
-
-def _effect(effect: str, means: Sequence[float | None]) -> float | None:
+def _effect(effect: str, before: float | None, after: float | None) -> float | None:
     """``drop_in``, ``change_in`` or ``after``, from the mean before and the mean after."""
-    before, after = means
     if effect == "after" or before is None or after is None:
         return after if effect == "after" else None
     if effect == "change_in":
@@ -129,9 +132,8 @@ def _effect(effect: str, means: Sequence[float | None]) -> float | None:
     return 1 - after / before if before else None
 
 
-def _interaction(means: Sequence[float | None]) -> float | None:
+def _interaction(full: float | None, less: float | None, other: float | None, least: float | None) -> float | None:
     """From the means of F(M), F(M\\A), F(M\\G) and F(M\\G\\A)."""
-    full, less, other, least = means
     if full is None or less is None or other is None or least is None or not full:
         return None
     return ((other - least) - (full - less)) / full

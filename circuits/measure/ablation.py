@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from circuits.models.load import LoadedModel
 
 #: The most memory that the partners' activations of one prompt set may keep, in bytes.
-PARTNER_BYTES = 2**28
+PARTNER_BYTES = 2**30
 #: A prompt set without variables.
 NO_VARIABLES: Mapping[str, int] = MappingProxyType({})
 

@@ -15,9 +15,6 @@ from circuits.measure.plan import askable
 from circuits.measure.series import Series
 from circuits.prompts.prompt import TokenPrompt
 
-FEW = 8
-"""Prompts for each shuffled model: shuffles differ far more from each other than prompts do on one of them."""
-
 
 def fill_controls(many: Sequence[Series], permuted: int) -> None:
     """Measure (or read) the controls of every planned question of series of one model, with ``permuted`` shuffles each.
@@ -132,6 +129,5 @@ def _save(series: Series, question: Question, part: int | None, values: Floats, 
 
 
 def few_of(series: Series) -> list[TokenPrompt]:
-    """The prompts that the shuffled models are shown: a whole cycle of templates, at least FEW; texts are all shown."""
-    prompts = series.first.prompts
-    return prompts if series.family.exhaustive else prompts[: -(-FEW // series.cycle) * series.cycle]
+    """The prompts that the shuffled models are shown."""
+    return series.first.prompts[: series.n_few]

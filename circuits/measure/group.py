@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 
-RESIDUAL_BYTES = 2**29
+RESIDUAL_BYTES = 2**30
 """The most memory that the clean residual streams of all blocks of a series may keep, in bytes."""
-MOST_SENDERS = 4
-"""Of how many sites of paths' senders a clean run keeps what they write; the others are read again."""
+SENDER_BYTES = 2**29
+"""The most memory that what paths' senders write in the clean runs of a series may keep, in bytes; what is not kept is read again."""
 CLEAN_RUN = "clean"
 """The name of the unablated model's metrics among what a group measured."""
 
@@ -286,7 +286,7 @@ class Group:
         run = clean_run(
             self.model(), self.prompts, layers, loss=loss, batch_tokens=self.settings.batch_tokens, watch=watch,
             progress=self._counting(title), partner_bytes=PARTNER_BYTES * self.n // max(self.total, self.n),
-            sites=sorted({site(patch.sender) for patch in self.plan.paths})[:MOST_SENDERS],
+            sites=self._senders(),
             own=tuple(each for each in self.own if isinstance(each, Metric)),
             keys_from=min((max((k for k in layers if k <= each.start), default=0) for each in self._limited), default=None),
         )  # fmt: skip
@@ -305,10 +305,18 @@ class Group:
         low = {0} if any(ablation.start == 0 for ablation in self._limited) else set()
         starts |= {last if patch.receiver is None else patch.receiver.layer for patch in self.plan.paths}
         layers = sorted(starts - {0} | low)
+        return layers[:: -(-len(layers) // self._fitting(RESIDUAL_BYTES))] if layers else []
+
+    def _senders(self) -> list[str]:
+        """The sites of the senders of paths that are still to be measured, as many as may be kept."""
+        missing = [patch for patch in self.plan.paths if self._kept(patch.key, patch.loss) is None]
+        return sorted({site(patch.sender) for patch in missing})[: self._fitting(SENDER_BYTES)]
+
+    def _fitting(self, most: int) -> int:
+        """How many activations of all blocks' prompts fit into so many bytes in float32, at least one."""
         longest = max(len(prompt.ids) for prompt in self.prompts)
-        each = max(self.total, self.n) * longest * int(self.model().bridge.cfg.d_model) * 4  # of all blocks, in float32
-        room = max(1, RESIDUAL_BYTES // each)
-        return layers[:: -(-len(layers) // room)] if layers else []
+        each = max(self.total, self.n) * longest * int(self.model().bridge.cfg.d_model) * 4
+        return max(1, most // each)
 
     @property
     def _limited(self) -> list[Ablation]:
@@ -391,6 +399,7 @@ class Group:
 
             # One pass over the reference prompts serves all mean ablations that are still to be measured.
             planned = [a for a in self.plan.ablations if a.method == "mean" and self._kept(*name_of(a)) is None]
+            planned += [a for a in self.plan.elsewhere if a.method == "mean"]
             sites = {site(part) for ablation in planned for part in (*ablation.components, *ablation.also)}
             self._reference = Reference(self.model(), rows, self.settings.batch_tokens, sites)
         return self._reference

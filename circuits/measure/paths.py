@@ -126,7 +126,8 @@ def _clean_and_delta(
         entering, wrote = clean[name], clean[place]
     read = dict(run.partners.get(number, {}))
     if place not in read:
-        read |= capture(model, partners, [place])
+        # One pass serves all senders that are planned.
+        read |= capture(model, partners, [name for name in dict.fromkeys([place, *run.writes]) if name not in read])
         run.keep_partners(number, read)
     delta = read[place] - wrote
     if sender.head is not None:

@@ -40,7 +40,8 @@ class Settings:
 class Plan:
     """What will be asked of a prompt set: shared by its blocks, and filled before anything is measured.
 
-    Pictures and profiles are asked of the first block only.
+    Pictures and profiles are asked of the first block only. ``elsewhere``: ablations of a few prompts with a plan of their own,
+    whose means the same pass over the reference prompts serves.
     """
 
     questions: set[Question] = field(default_factory=set)
@@ -48,6 +49,7 @@ class Plan:
     profiles: set[tuple[int, int]] = field(default_factory=set)
     ablations: set[Ablation] = field(default_factory=set)
     paths: set[PathPatch] = field(default_factory=set)
+    elsewhere: set[Ablation] = field(default_factory=set)
 
     def add_ablation(self, ablation: Ablation) -> str:
         """Ask for an ablation; the same one with and without the whole-prompt loss is one run. Its name."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from circuits.measure.group import Group
 
-CLEAN_BYTES = 3 * 2**28
+CLEAN_BYTES = 3 * 2**29
 """The most memory that clean runs keep together, in bytes: residual streams, end logits, what partners write."""
 
 

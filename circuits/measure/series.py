@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 CYCLED = 64
 """How many prompts are looked at for a cycle of templates."""
+FEW = 8
+"""Prompts of a control that is one of several: shuffled models, and random parts, differ far more from each other than prompts do."""
 FIRST = 32
 """The least size of the first block, in prompts."""
 BLOCK = 32
@@ -88,6 +90,7 @@ class Series:
     progress: Progress
     layers: dict[Question, int] = field(default_factory=dict)
     plan: Plan = field(default_factory=Plan)
+    few_plan: Plan = field(default_factory=Plan)
     measured: set[str] = field(default_factory=set)
     unseen: tuple[int, ...] = ()
     template: str | None = None
@@ -100,6 +103,7 @@ class Series:
     _prompts: list[TokenPrompt] | None = None
     _about: dict[str, int] | None = None
     _blocks: list[Group] = field(default_factory=list)
+    _few: Group | None = None
     _facts: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -143,6 +147,14 @@ class Series:
         """Ask for a direct path to be patched."""
         self.plan.paths.add(patch)
         return patch.key
+
+    def plan_few(self, asked: Ablation | PathPatch) -> None:
+        """Ask for an ablation or a path on the first few prompts only."""
+        if isinstance(asked, PathPatch):
+            self.few_plan.paths.add(asked)
+        else:
+            self.few_plan.add_ablation(asked)
+            self.plan.elsewhere.add(asked)
 
     @property
     def prompts(self) -> list[TokenPrompt]:
@@ -228,16 +240,15 @@ class Series:
             if first >= n:
                 break
             if number == len(self._blocks):
-                self._blocks.append(self._block(first, count))
+                self._blocks.append(self._block(first, count, self._blocks[0] if self._blocks else None, self.plan))
         found = [block for block in self._blocks if block.first < n]
         assert sum(block.n for block in found) == n, f"{n} prompts do not end with a block"
         return found
 
-    def _block(self, first: int, count: int) -> Group:
-        base = self._blocks[0] if self._blocks else None
+    def _block(self, first: int, count: int, base: Group | None, plan: Plan) -> Group:
         return Group(
             self.prompt_set, self.family, self.seed, count, self.model_digest, self.model, self.settings, self.cache,
-            self.progress, self.plan, self.measured,
+            self.progress, plan, self.measured,
             chosen=self._chosen, first=first, base=base, draw=lambda: self.prompts[first : first + count],
             total=self._whole, room=self.room, own=self.own,
         )  # fmt: skip
@@ -246,6 +257,18 @@ class Series:
     def first(self) -> Group:
         """The first block."""
         return self.blocks(next(first + count for first, count in grid(self.cycle, self._whole)))[0]
+
+    @property
+    def n_few(self) -> int:
+        """How many prompts are enough for a control: whole cycles of templates, at least FEW; texts are all taken."""
+        return self.first.n if self.family.exhaustive else min(self.first.n, -(-FEW // self.cycle) * self.cycle)
+
+    @property
+    def few(self) -> Group:
+        """The first ``n_few`` prompts, as a block of their own beside the others."""
+        if self._few is None:
+            self._few = self._block(0, self.n_few, self.first, self.few_plan)
+        return self._few
 
     @property
     def _whole(self) -> int:
@@ -276,12 +299,12 @@ class Series:
     def use(self, settings: Settings) -> None:
         """Other sizes of batches from now on; what was measured stays."""
         self.settings = settings
-        for block in self._blocks:
+        for block in (*self._blocks, *([self._few] if self._few is not None else [])):
             block.use(settings)
 
     def release(self) -> None:
         """Forget the clean runs' tensors; what was measured stays, and so do the (small) reference means."""
-        for block in self._blocks:
+        for block in (*self._blocks, *([self._few] if self._few is not None else [])):
             block.release()
 
 
@@ -357,12 +380,7 @@ class View:
         return self._values([block.path(patch) for block in self.blocks])
 
     def _values(self, parts: Sequence[Values]) -> Values:
-        found = _values(parts)
-        if self.cut is None:
-            return found
-        name, low, high = self.cut
-        # Infinite values mark numbers that are not finite; they and NaN must stay what they are.
-        return {**found, name: np.where(np.isfinite(found[name]), np.clip(found[name], low, high), found[name])}
+        return cut_to(_values(parts), self.cut)
 
     @property
     def reference_facts(self) -> dict[str, Any]:
@@ -374,6 +392,15 @@ class View:
             "n": min(facts["n"] for facts in each),
             "digest": "sha256:" + digest([facts["digest"] for facts in each]),
         }
+
+
+def cut_to(values: Values, cut: tuple[str, float, float] | None) -> Values:
+    """The values with one metric cut to a range, (name, low, high); None: as they are."""
+    if cut is None:
+        return values
+    name, low, high = cut
+    # Infinite values mark numbers that are not finite; they and NaN must stay what they are.
+    return {**values, name: np.where(np.isfinite(values[name]), np.clip(values[name], low, high), values[name])}
 
 
 def common_looks(many: Sequence[Series], least: int) -> list[tuple[int, ...]]:
