@@ -31,7 +31,7 @@ from circuits.report.pages import (
 )
 from circuits.report.prose import code, expected_words, prose
 from circuits.report.provenance import how_to_reproduce, runs_and_models
-from circuits.report.ranking import beyond, deciding, strength
+from circuits.report.ranking import DECIDES, beyond, deciding, strength
 from circuits.report.record import DASH, POINTS, counted, is_claim, number, suites_at_fault
 
 _MOST_REFUTATIONS = 8
@@ -71,10 +71,8 @@ author has the claim from, as the suite gives it; it has no part in the verdict.
 the strongest: `circuits scan MODEL` ranks all heads of a model. Where a page says **no base rate**, a large effect may
 be what any part of the model would show."""
 
-_COLUMNS = """\
-A claim may have several checks and heads. Its row shows the one that decides: of a refuted claim the strongest
-refutation, of a supported one the check whose interval lies nearest to its bound (counted in arms, the
-distance from the estimate to that end of its interval; checks that uniform attention satisfies as well are set aside); *and 3 more* counts the others, which
+_COLUMNS = f"""\
+A claim may have several checks and heads. Its row shows the one that decides: {DECIDES}; *and 3 more* counts the others, which
 stand on the suite's page. *head or part* is what that check is about, *effect* its effect size (lift: times the value
 under uniform attention; d_z, d: standardised difference; relative: relative change), *rank* the head's place among all
 heads of the model by this value, *n* the number of prompts (of random circuits or members, where a check is about those)."""

@@ -49,7 +49,7 @@ from circuits.report.pages import (
     verdict_of,
 )
 from circuits.report.provenance import how_to_reproduce, runs_and_models
-from circuits.report.ranking import deciding, strength
+from circuits.report.ranking import DECIDES, deciding, strength
 from circuits.report.record import DASH, counted, estimate_text, is_claim, number, suites_at_fault
 from circuits.report.suite_page import CONVENTIONS, PARTNERS, scope
 
@@ -70,10 +70,7 @@ _MORE_MARKS = (
     "uniform attention; a diamond a value reported elsewhere."
 )
 _ON_PAPER = "Of the claims whose sections were open when this was printed the checks follow."
-_ROWS = (
-    "A row shows the check that decides its claim: of a refuted claim the strongest refutation, of a supported one the check whose "
-    "interval lies nearest to its bound. *and 3 more* counts the others, which stand in the claim's section below."
-)
+_ROWS = f"A row shows the check that decides its claim: {DECIDES}. *and 3 more* counts the others, which stand in the claim's section below."
 
 Suites = Mapping[str, Sequence[Entry]]
 Placed = tuple[str, Entry]  # a claim with the file of its suite

@@ -13,6 +13,10 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
+DECIDES = """\
+of a refuted claim the strongest refutation, of a supported one the check whose
+interval lies nearest to its bound (counted in arms, the distance from the estimate to that end of its interval; checks that
+uniform attention satisfies as well are set aside)"""
 _ORDER = ("refuted", "unmeasurable", "inconclusive", "supported")
 
 
