@@ -15,7 +15,7 @@ from circuits.kinds.kind import Cell, Here
 from circuits.measure.cache import digest
 from circuits.report import random_parts
 from circuits.report.effect_figures import EffectRow, EffectsFigure
-from circuits.report.figure_words import Told, counted, foot, told_keep, told_removal
+from circuits.report.figure_words import Told, counted, few, foot, told_keep, told_removal
 from circuits.verdict.circuit_rows import distance
 from circuits.verdict.decide import Row
 
@@ -82,9 +82,8 @@ def _random(row: Row, also: str = "") -> list[EffectRow]:
     random = row.get("random") or {}
     values = [one["value"] for one in random_parts.of(row).get("each", ()) if one["value"] is not None]
     if values:
-        return [
-            ("other parts at random in its place (median, range)", median(values), min(values), max(values), "random")
-        ]
+        label = f"interaction of {len(values)} others in place of {few(', '.join(row['ablated']))} (median, range)"
+        return [(label, median(values), min(values), max(values), "random")]
     if random.get("median") is None:
         return []
     label = f"{also}{counted(random['count'], 'random circuit')} of as many (median, range)"
@@ -102,6 +101,12 @@ def others_after(row: Row, what: Ablate, here: Here) -> tuple[tuple[float, float
     elif what.effect == "change_in":
         values = [before + value for value in values]
     return tuple((before, value) for value in values)
+
+
+def few_words(row: Row) -> str:
+    """ ", first 8 prompts": on which prompts random parts were measured, where they are not those of the row."""
+    n = random_parts.of(row).get("n")
+    return f", first {counted(n)}" if n is not None and n != row["n"] else ""
 
 
 def _twin(row: Row, cell: Cell, among: Sequence[tuple[Cell, Row]]) -> tuple[Cell, Row] | None:

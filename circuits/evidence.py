@@ -15,7 +15,7 @@ from circuits.claims.claim import Ablate, Attends, Keep, LossMap, Score
 from circuits.claims.heads import Component
 from circuits.claims.keys import WEIGHT_SCORES
 from circuits.claims.sets import Back, walk
-from circuits.effects import Figure, as_figure, effects_of, others_after
+from circuits.effects import Figure, as_figure, effects_of, few_words, others_after
 from circuits.errors import Unmeasurable
 from circuits.kinds.ablate import alone, runs
 from circuits.kinds.attends import candidates, own_prompts, questions
@@ -286,7 +286,9 @@ def _ablation(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
         return None
     was_values, now = metric_values(what.metric, before), metric_values(what.metric, after)
     name_alone = str(what.metric)  # an own metric's name carries its functions, which no other process can have
-    drawn = AblationFigure(was_values, now, name_alone, f"{what.metric} {title}", was, words, below, others)
+    drawn = AblationFigure(
+        was_values, now, name_alone, f"{what.metric} {title}", was, words, below, others, few_words(row)
+    )
     return as_figure(here.draw(drawn, name), f"{what.metric} of every prompt {alt}, against before")
 
 

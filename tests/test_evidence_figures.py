@@ -29,7 +29,7 @@ claims:
 
 
 def drawn(
-    tmp_path: Path, claims: str, sampling: str = "{min: 8, max: 8}"
+    tmp_path: Path, claims: str, sampling: str = "{min: 8, max: 8}", random: int = 0
 ) -> tuple[list[tuple[str, Any]], list[dict[str, Any]]]:
     """Every figure of some claims with the name of its file, and the claims' rows."""
     path, found, rows = tmp_path / "s.yaml", [], []
@@ -41,7 +41,7 @@ def drawn(
         found.append((name, figure))
         return name
 
-    evaluator = Evaluator(Options(permuted=0), draw=draw)
+    evaluator = Evaluator(Options(permuted=0, random=random), draw=draw)
     for item in items_of(loaded, tmp_path):
         rows += evaluator.evaluate(item).entry["checks"]
     return found, rows
@@ -269,6 +269,33 @@ def test_effects_are_told_without_the_yaml(tmp_path: Path) -> None:
         "keep_only" not in figure.title and "ablate:" not in figure.title for figure in (plain, enough, needed, both)
     )
     assert {figure.foot for figure in (plain, enough, needed, both)} == {"reference, 8 prompts, seed 0"}
+
+
+def test_random_parts_stand_in_the_figures_of_ablations(tmp_path: Path) -> None:
+    """Where the means of the first eight prompts lie without each; none where none were asked for, or of the answer's rank."""
+    effects = ("drop_in: logit_diff", "change_in: logit_diff", "after: logit_diff")
+    asked = [f"ablate: '1.2', method: resample, {effect}, between: [-200, 200]" for effect in effects]
+    claims = checks(*asked, "ablate: '1.2', method: resample, after: top1, between: [0.1, 0.9]")
+    claims += checks(
+        "ablate: '1.2', method: zero, drop_in: logit_diff, given_ablated: '2.1', interaction: {between: [-9, 9]}", name="both"
+    )  # fmt: skip
+    found, rows = drawn(tmp_path, claims, "{min: 32, max: 32}", random=11)
+    drop, change, after = of_kind(found, "AblationFigure")
+    first = float(drop.clean[:8].mean())
+    values = [one["value"] for one in rows[0]["controls"]["random"]["each"]]
+    assert drop.others == pytest.approx(np.array([(first, first * (1 - value)) for value in values]))
+    for figure in (change, after):
+        assert np.array(figure.others) == pytest.approx(np.array(drop.others))
+        assert figure.others_on == ", first 8 prompts"
+    assert len({after for _, after in drop.others}) > 1
+    (both,) = of_kind(found, "EffectsFigure")
+    label, value, low, high, kind = both.rows[-1]
+    interactions = [one["value"] for one in rows[4]["controls"]["random"]["each"]]
+    assert label == "interaction of 10 others in place of 1.2 (median, range)"
+    middle = float(np.median(interactions))
+    assert (low, value, high, kind) == (min(interactions), pytest.approx(middle), max(interactions), "random")
+    found, _ = drawn(tmp_path, claims, "{min: 32, max: 32}")
+    assert all(figure.others == () for figure in of_kind(found, "AblationFigure"))
 
 
 def test_a_recovery_with_another_bound_has_its_own_figure(tmp_path: Path) -> None:

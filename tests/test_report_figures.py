@@ -90,6 +90,9 @@ def test_adjacent_cells_share_one_outline() -> None:
         score(),
         AblationFigure(np.arange(9.0), np.arange(9.0) / 2, "logit_diff", "t"),
         AblationFigure(np.full(9, 13.0), np.zeros(9), "logit_diff", "t"),
+        AblationFigure(
+            np.arange(9.0), np.zeros(9), "logit_diff", "t", others=((3.0, 3.1), (3.0, 9.9)), others_on=", first 8"
+        ),
         RankFigure(np.ones(9), np.arange(1.0, 10.0), "t", (("1", 8),), lost=(8, 9)),
     ],
 )

@@ -22,7 +22,7 @@ class AblationFigure:
     """A metric of every prompt without (``clean``) and with the ablation (``ablated``), both Float[prompt].
 
     ``before`` names the run without it: the clean model, or a circuit alone. ``meaning``: the metric in words.
-    ``others``: the mean before and after with random parts ablated instead, a pair each.
+    ``others``: the mean before and after with random parts ablated instead, a pair each; ``others_on``: on which prompts.
     """
 
     clean: NDArray[np.floating[Any]]
@@ -33,6 +33,7 @@ class AblationFigure:
     meaning: str = ""
     foot: str = ""
     others: tuple[tuple[float, float], ...] = ()
+    others_on: str = ""
 
 
 def ablation_canvas(figure: AblationFigure) -> Figure:
@@ -78,7 +79,7 @@ def ablation_canvas(figure: AblationFigure) -> Figure:
             "linewidths": 1.1,
             "zorder": 4.5,
         }
-        told = f"mean, {len(figure.others)} random ones ablated instead"
+        told = f"mean with random ones ablated instead ({len(figure.others)}){figure.others_on}"
         axes.scatter(*np.array(figure.others).T, label=told, **hollow)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     across, up = (axes.set_xlabel(f"{name}, {one_line(figure.before)}"), axes.set_ylabel(f"{name}, ablated"))
