@@ -234,11 +234,14 @@ def test_the_words_of_a_base_rate() -> None:
     assert random_parts.cell(row([0.1, None, 0.3], 0)) == "0 of 3 satisfy it (0.1 to 0.3)"
     told = random_parts.sentence(row([0.1, None, 0.3], 0))
     assert told == (
-        "Of 3 other heads drawn at random in its place, on the same 32 prompts, none satisfy this bound: 1.0 0.1, 1.1 no number, 1.2 0.3."
+        "Of 3 other heads, drawn at random in place of the check's own, on the same 32 prompts none satisfies this bound: 1.0 0.1, 1.1 no number, 1.2 0.3."
     )
     first = random_parts.sentence(row([0.1, 0.2], 1, n=64))
-    assert first is not None and "on the first 32 prompts, 1 satisfies this bound" in first
-    assert random_parts.line(row([0.1, 0.2], 1)) == "1 of 2 heads satisfies this bound in its place (0.1 to 0.2)"
+    assert first is not None and "on the first 32 prompts 1 satisfies this bound" in first
+    assert (
+        random_parts.line(row([0.1, 0.2], 1))
+        == "1 of 2 heads satisfies this bound in place of the check's own (0.1 to 0.2)"
+    )
 
 
 def test_a_page_says_once_how_rough_a_base_rate_is() -> None:

@@ -32,7 +32,7 @@ def sentence(row: Row) -> str | None:
         return None
     on = "the same" if found.get("n") == row.get("n") else "the first"
     return (
-        f"Of {number(found['count'])} other {_parts(found)} drawn at random in its place, on {on} {number(found['n'])} prompts, "
+        f"Of {number(found['count'])} other {_parts(found)}, drawn at random in place of the check's own, on {on} {number(found['n'])} prompts "
         f"{_satisfy(found, of_all=False)} this bound: {', '.join(_each(row, found))}."
     )
 
@@ -40,7 +40,11 @@ def sentence(row: Row) -> str | None:
 def line(row: Row) -> str | None:
     """The same for a terminal, without the single values."""
     found = of(row)
-    return f"{_satisfy(found, _parts(found) + ' ')} this bound in its place{_span(row, found)}" if found else None
+    return (
+        f"{_satisfy(found, _parts(found) + ' ')} this bound in place of the check's own{_span(row, found)}"
+        if found
+        else None
+    )
 
 
 def note(rows: Sequence[Row]) -> str | None:
@@ -63,7 +67,9 @@ def _satisfy(found: Mapping[str, Any], what: str = "", of_all: bool = True) -> s
     """ "1 of 5 heads satisfies"."""
     holding = int(found["holding"])
     total = f" of {number(found['count'])} {what}".rstrip() if of_all else ""
-    return f"{number(holding) if holding else 'none' if not of_all else '0'}{total} {'satisfies' if holding == 1 else 'satisfy'}"
+    if not of_all and not holding:
+        return "none satisfies"
+    return f"{number(holding)}{total} {'satisfies' if holding == 1 else 'satisfy'}"
 
 
 def _parts(found: Mapping[str, Any]) -> str:
