@@ -240,7 +240,7 @@ def test_the_words_of_a_base_rate() -> None:
     assert first is not None and "on the first 32 prompts 1 satisfies this bound" in first
     assert (
         random_parts.line(row([0.1, 0.2], 1))
-        == "1 of 2 heads satisfies this bound in place of the check's own (0.1 to 0.2)"
+        == "1 of 2 heads drawn at random satisfies this bound in place of the check's own (0.1 to 0.2)"
     )
 
 

@@ -41,7 +41,7 @@ def line(row: Row) -> str | None:
     """The same for a terminal, without the single values."""
     found = of(row)
     return (
-        f"{_satisfy(found, _parts(found) + ' ')} this bound in place of the check's own{_span(row, found)}"
+        f"{_satisfy(found, _parts(found) + ' drawn at random')} this bound in place of the check's own{_span(row, found)}"
         if found
         else None
     )
