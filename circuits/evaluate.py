@@ -14,8 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from circuits.claims.claim import Ablate, Attends, Keep, LossMap, PromptSet
-from circuits.claims.claim import Path as PathCheck
+from circuits.claims.claim import Attends, LossMap, PromptSet
 from circuits.claims.claim import Score as ScoreCheck
 from circuits.claims.describe import model_labels
 from circuits.claims.heads import Component
@@ -27,7 +26,7 @@ from circuits.extensions import Extensions, Metric, Score, extensions, own_of
 from circuits.items import Item, Options, Outcome, items_of, knowledge, load, model_facts, named_own
 from circuits.kinds.base_rate import plan_base_rate
 from circuits.kinds.controls import controls_of, plan_controls
-from circuits.kinds.kind import Cell, Draw, Here, Other, Quantity
+from circuits.kinds.kind import Cell, Draw, Here, Other, Quantity, cut_of
 from circuits.kinds.registry import REGISTRY
 from circuits.measure.cache import ValueCache, digest
 from circuits.measure.facts import describe_unseen
@@ -178,7 +177,7 @@ class Evaluator:
             self.ov[model_digest] = OVGroup(model_digest, model, self._settings, self.cache, self.progress)
         return Here(
             series, other, self.ov[model_digest], shape.layers, shape.heads, self.draw,
-            cut=_cut(cell), model=source.name, others=others,
+            cut=cut_of(cell), model=source.name, others=others,
         )  # fmt: skip
 
     def _others(self, item: Item, cell: Cell) -> tuple[Other, ...]:
@@ -206,6 +205,9 @@ class Evaluator:
     def _most(self, item: Item) -> int:
         return self.options.n if self.options.n is not None else item.suite.sampling.max
 
+    def _seed(self, item: Item) -> int:
+        return self.options.seed if self.options.seed is not None else item.suite.sampling.seed
+
     def _plan(self, cell: Cell, here: Here) -> list[Quantity]:
         """Plan a cell; what cannot be asked of these prompts at all is said by its row."""
         try:
@@ -220,9 +222,7 @@ class Evaluator:
     def _series(
         self, item: Item, prompts: PromptSet, own: tuple[Metric | Score, ...] = (), source: ModelSource | None = None
     ) -> Series:
-        sampling = item.suite.sampling
-        seed = self.options.seed if self.options.seed is not None else sampling.seed
-        most = self._most(item)
+        seed, most = self._seed(item), self._most(item)
         source = source or self._source(item)
         model = partial(self._model, source)
         model_digest = source.digest or model().digest
@@ -422,10 +422,8 @@ class Evaluator:
                     family = self.own.family(prompts.family, prompts.own_roles)
                     entry["prompts"][prompts.title] = describe_unseen(family, prompts)
         entry |= {"status": "skipped", "verdict": str(Verdict.UNMEASURABLE), "reason": reason, "met": None}
-        seed = self.options.seed if self.options.seed is not None else item.suite.sampling.seed
-        entry["sampling"] = {
-            "min": self._least(item), "max": self._most(item), "seed": seed, "confidence": how.confidence,
-        }  # fmt: skip
+        asked = {"min": self._least(item), "max": self._most(item), "seed": self._seed(item)}
+        entry["sampling"] = {**asked, "confidence": how.confidence}
         return Outcome(entry, None, skip=reason, missing=missing)
 
     def broken(self, item: Item, error: BaseException) -> Outcome:
@@ -494,9 +492,3 @@ class Evaluator:
     def models(self) -> dict[str, Any]:
         """The models of this run for results.json: digest, source, shape, whether verified."""
         return {name: model_facts(source) for name, source in self.sources.items()}
-
-
-def _cut(cell: Cell) -> tuple[str, float, float] | None:
-    """The metric that ``range:`` cuts, and where."""
-    what, span = cell.check.what, cell.check.range
-    return (what.metric, *span) if span is not None and isinstance(what, (Ablate, Keep, PathCheck)) else None

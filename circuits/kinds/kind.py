@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from circuits.claims.claim import Check, PromptSet
+from circuits.claims.claim import Ablate, Check, Keep, Path, PromptSet
 from circuits.claims.heads import Component
 from circuits.measure import subsets
 from circuits.measure.ov import OVGroup
@@ -110,6 +110,12 @@ class Kind:
 def all_heads(here: Here) -> tuple[Component, ...]:
     """Every head of the model, layer by layer."""
     return tuple(subsets.all_heads(here.layers, here.heads))
+
+
+def cut_of(cell: Cell) -> tuple[str, float, float] | None:
+    """The metric that the check's ``range:`` cuts, and where; None where it has none."""
+    what, span = cell.check.what, cell.check.range
+    return (what.metric, *span) if span is not None and isinstance(what, (Ablate, Keep, Path)) else None
 
 
 def task_of(cell: Cell, here: Here) -> Task:

@@ -200,7 +200,8 @@ class Group:
     @property
     def clean(self) -> Values:
         """The unablated model's metrics: Float[prompt] each (``loss`` only when planned)."""
-        return self._cached_values(CLEAN_RUN, self._loss, lambda: self._clean_run().values)
+        found = self._kept(CLEAN_RUN, self._loss)
+        return found if found is not None else self._clean_run().values
 
     def ablated(self, ablation: Ablation) -> Values:
         """The metrics of a planned ablation: Float[prompt] each."""

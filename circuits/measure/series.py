@@ -265,9 +265,10 @@ class Series:
 
     @property
     def few(self) -> Group:
-        """The first ``n_few`` prompts, as a block of their own beside the others."""
+        """The first ``n_few`` prompts, as a block of their own beside the others where they are not the first one."""
         if self._few is None:
-            self._few = self._block(0, self.n_few, self.first, self.few_plan)
+            own = self.n_few < self.first.n
+            self._few = self._block(0, self.n_few, self.first, self.few_plan) if own else self.first
         return self._few
 
     @property
