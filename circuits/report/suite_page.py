@@ -386,7 +386,7 @@ def _by_class(classes: Sequence[str], matrix: Sequence[Sequence[float | None]]) 
     if not known or len(classes) <= _MOST_CLASSES:
         rows = [[code(query), *map(number, values)] for query, values in known]
         return [
-            "Mean attention from each class of tokens (row) to each class (column); a row sums to 1:",
+            "Mean attention from each class of tokens (row) to each class (column), a token's to itself included; a row sums to 1:",
             table(["from", *map(code, classes)], rows) if rows else "not measured",
         ]
     lines = []
@@ -396,7 +396,7 @@ def _by_class(classes: Sequence[str], matrix: Sequence[Sequence[float | None]]) 
         rest = sum(value for value, _ in keys if value < FAR)
         lines.append(f"- {code(query)}: {', '.join([*large, f'all others together {number(rest)}'])}")
     return [
-        f"Mean attention from each class of tokens to the classes that get {number(FAR)} or more of it:",
+        f"Mean attention from each class of tokens (a token's to itself included) to the classes that get {number(FAR)} or more of it:",
         "\n".join(lines),
     ]
 
