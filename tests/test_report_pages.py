@@ -304,8 +304,13 @@ def test_a_suite_page_says_how_many_of_its_claims_had_other_versions(tmp_path: P
         "none of the 2 claims with a verdict here was ever decided in another version, as far as `ledger.jsonl` knows."
     )
     assert other_versions([claim("a", **told), recoded, skipped]) == none
-    assert other_versions([claim("a", **told), edited]).startswith(
-        "1 of the 2 claims with a verdict here was also decided in other"
+    said = "1 of the 2 claims with a verdict here was also decided in other versions (none with other bounds)"
+    assert other_versions([claim("a", **told), edited]).startswith(said)
+    moved = [{**versions[0], "bounds": ["at_least 0.5"]}, {**versions[1], "bounds": ["at_least 0.4"]}]
+    looser = claim("e", **told, versions=moved, history="edited once")
+    assert (
+        "2 of the 3 claims with a verdict here were also decided in other versions (1 with other bounds)"
+        in other_versions([claim("a", **told), edited, looser])
     )
     page = pages(tmp_path / "none", record())[PAGE]
     assert "**Other versions**" not in page

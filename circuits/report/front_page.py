@@ -33,6 +33,7 @@ from circuits.report.prose import code, expected_words, prose
 from circuits.report.provenance import how_to_reproduce, runs_and_models
 from circuits.report.ranking import DECIDES, beyond, deciding, strength
 from circuits.report.record import DASH, POINTS, counted, is_claim, number, suites_at_fault
+from circuits.report.suite_page import other_versions
 
 _MOST_REFUTATIONS = 8
 _NOT_TESTED = ("skipped", "invalid")
@@ -91,6 +92,8 @@ def front_page(record: Mapping[str, Any], suites: Mapping[str, Sequence[Entry]],
     suites = placed(suites)
     entries = [entry for group in suites.values() for entry in group]
     parts = [MARKER, "# Claims and what they came to", _asked(entries), counts_table(entries)]
+    edited = other_versions(entries, "on the claim's page")
+    parts += [edited[0].upper() + edited[1:]] if edited else []
     parts += not_as_expected(entries) + _refutations(entries)
     whole = beside.discoveries(entries)
     if whole is not None:

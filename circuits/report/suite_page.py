@@ -192,8 +192,11 @@ def _would(entries: Sequence[Entry]) -> str:
     )
 
 
-def other_versions(entries: Sequence[Entry]) -> str:
-    """How many claims were decided in other versions, in a sentence; "" where no ledger was kept that could tell."""
+def other_versions(entries: Sequence[Entry], where: str = "below the claim") -> str:
+    """How many claims were decided in other versions, in a sentence; "" where no ledger was kept that could tell.
+
+    ``where`` their history stands.
+    """
     tested = [
         entry
         for entry in entries
@@ -201,15 +204,15 @@ def other_versions(entries: Sequence[Entry]) -> str:
     ]
     if not tested:
         return ""
-    edited = sum(any(not version["now"] for version in entry.get("versions") or []) for entry in tested)
+    edited = [entry for entry in tested if any(not version["now"] for version in entry.get("versions") or [])]
     these = f"{number(len(tested))} claim{'' if len(tested) == 1 else 's'} with a verdict here"
     if not edited:
         none = "the claim with a verdict here was never" if len(tested) == 1 else f"none of the {these} was ever"
         return f"{none} decided in another version, as far as `ledger.jsonl` knows."
-    was = "was" if edited == 1 else "were"
-    return (
-        f"{number(edited)} of the {these} {was} also decided in other versions; *History* below the claim tells them."
-    )
+    was = "was" if len(edited) == 1 else "were"
+    moved = sum(len({tuple(map(str, version["bounds"])) for version in entry["versions"]}) > 1 for entry in edited)
+    bounds = f" ({number(moved)} with other bounds)" if moved else " (none with other bounds)"
+    return f"{number(len(edited))} of the {these} {was} also decided in other versions{bounds}; *History* {where} tells them."
 
 
 def _claim(entry: Entry, page: _Page) -> list[str]:
