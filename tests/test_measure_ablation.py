@@ -160,7 +160,13 @@ def test_a_row_says_how_many_answers_would_be_right(tiny: dict[str, Path], tmp_p
     ]
     claims = {
         "looks": {"head": "1.1", "prompts": "p", "attends": "end -> any", "at_least": 0.1},
-        "helps": {"prompts": "p", "ablate": "1.1", "method": "zero", "change_in": "logit_diff", "observe": True},
+        "helps": {
+            "prompts": "p",
+            "ablate": ["MLP0", "MLP1", "MLP2", "MLP3"],
+            "method": "zero",
+            "change_in": "logit_diff",
+            "observe": True,
+        },
     }
     text = suite({"path": str(tiny["llama"])}, {"p": {"family": "texts", "texts": texts}}, claims)
     entries, _ = answer(tmp_path / "s.yaml", text)
@@ -174,6 +180,11 @@ def test_a_row_says_how_many_answers_would_be_right(tiny: dict[str, Path], tmp_p
         assert row["clean"]["top1"] == 0.0
         told = " ".join(beside(row))
         assert ("first choice is one of up to 2 right answers on 50% of prompts, and the one" in told) == (right > 1)
+    (without,) = rows(entries["helps"])
+    gone = [WORDS[int(model.ablated(each, [(layer, None) for layer in range(4)], "zero")[-1].argmax())] for each in ids]
+    counted = [gone[0] in (wrong[0], first[0]), gone[1] == wrong[0]]
+    assert without["right_after"] == (sum(counted) / 2 if right > 1 else None)
+    assert gone != first, "what is first is another without these parts"
 
 
 def test_the_answer_is_the_token_that_falls_out(tiny: dict[str, Path], tmp_path: Path) -> None:

@@ -423,6 +423,11 @@ def test_an_ablation_says_what_became_of_the_answers(tmp_path: Path) -> None:
         "| 1<br>23.3 | 4.71<br>2.13<br>`logit_diff` | 12 of 31 | `␣4` (7), `␣5` (3), `␣6` (1) and 1 other token (1 prompt) | 2 (n = 31) |"
         in page
     )
+    assert "another right one may be first" not in page
+    several = {**row, "clean": {"top1": 0.5, "right_answers": 9, "right_first": 0.583}, "right_after": 0.25}
+    page = pages(tmp_path / "several", record(claim(checks=[several])))[PAGE]
+    assert "| 12 of 31<br>any right one first: 58.3%, then 25% |" in page
+    assert "where it was lost another right one may be first" in page
     assert "What the intervention did" not in pages(tmp_path / "none", record())[PAGE]
 
 

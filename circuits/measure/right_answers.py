@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.measure.metrics import metric_values, most_frequent
+from circuits.measure.metrics import Values, metric_values, most_frequent
 from circuits.measure.series import View
 
 RIGHT_FIRST = "any right answer is first"
@@ -41,20 +41,34 @@ def _wrong_first(view: View) -> list[list[Any]]:
     return most_frequent(wrong, MOST_TOKENS)
 
 
+def right_after(view: View, run: Values, name: str) -> float | None:
+    """The share of prompts (0 to 1) whose largest logit is that of any right answer in another run of the model.
+
+    ``run``: its metrics; ``name``: what distinguishes it from all others on the same prompts. None where no prompt has several
+    right answers, or no such share can be told.
+    """
+    if (view.facts["right_answers"] or 1) < 2:
+        return None
+    known = _right_first(view, run, f"{RIGHT_FIRST}: {name}")
+    known = known[~np.isnan(known)]
+    return float(known.mean()) if len(known) and np.isfinite(known).all() else None
+
+
 def right_first(view: View) -> NDArray[np.float64]:
-    """Whether a right answer is first on each prompt: Float[prompt] of 0 and 1.
+    """Whether a right answer is first in the clean model on each prompt: Float[prompt] of 0 and 1.
 
     NaN without an answer, infinite where the logits are no finite numbers. A tie of the first answer with another token
     counts as first, as in ``top1``.
     """
-    key = view.key_of(RIGHT_FIRST)
+    return _right_first(view, view.clean, RIGHT_FIRST)
+
+
+def _right_first(view: View, run: Values, name: str) -> NDArray[np.float64]:
+    key = view.key_of(name)
     found = view.series.cache.load(key)
     if found is None or "values" not in found:
-        clean = view.clean
-        first = metric_values("top1", clean)
-        others = [
-            float(token in prompt.answers) for token, prompt in zip(clean["top_token"], view.prompts, strict=True)
-        ]
+        first = metric_values("top1", run)
+        others = [float(token in prompt.answers) for token, prompt in zip(run["top_token"], view.prompts, strict=True)]
         found = {"values": np.where(np.isfinite(first), np.maximum(first, others), first)}
         view.series.cache.save(key, found)
     return found["values"]

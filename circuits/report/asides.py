@@ -143,6 +143,8 @@ def beside(row: Row) -> list[str]:
         found.append(
             f"Of the {number(lost[1])} prompts whose answer the {run} has there, {number(lost[0])} {verb} it{both}."
         )
+        if row.get("right_after") is not None:
+            found.append(f"Any right answer is first on {number(row['right_after'], True)} of the prompts then.")
     if row.get("fell_to"):
         tokens = listing(
             f"{code(token)} ({number(count)} {'prompt' if count == 1 else 'prompts'})"

@@ -130,6 +130,11 @@ def changed(rows: Sequence[Row]) -> str | None:
         told.append(
             "answers lost: of the prompts whose first choice was the answer before; one that ties for the first place is not lost"
         )
+        if any(map(_any_right, rows)):
+            told[-1] += (
+                ". The answer is the one that counts; where it was lost another right one may be first, so the share of prompts on "
+                "which any right one is first stands below, before and after"
+            )
     if any(line[4] != DASH for line in found):
         told.append("median rank: of the answer afterwards")
     legend = f" ({'; '.join(told)})" if told else ""
@@ -154,10 +159,18 @@ def _changes(row: Row) -> list[str]:
             number(base.get("ablated")),
             code(row["metric"]) if base and row.get("metric") else "",
         ),
-        f"{number(lost[0])} of {number(lost[1])}" if lost and lost[1] else DASH,
+        below(f"{number(lost[0])} of {number(lost[1])}", _any_right(row)) if lost and lost[1] else DASH,
         ", ".join(fell) + words.other_tokens(row, len(fell)) or DASH,
         _median(row.get("ranks") or {}),
     ]
+
+
+def _any_right(row: Row) -> str:
+    """ "any right answer first: 58.3%, then 21.9%", where several are right and it was counted; else empty."""
+    before, after = (row.get("clean") or {}).get("right_first"), row.get("right_after")
+    if before is None or after is None:
+        return ""
+    return f"any right one first: {number(before, True)}, then {number(after, True)}"
 
 
 def _median(ranks: Mapping[str, Any]) -> str:
