@@ -303,6 +303,7 @@ OTHERS = {
     "all named": (row(fell_to=FELL, lost=[20, 49]), 4, ""),
     "one left": (row(fell_to=FELL, lost=[20, 49]), 3, " and 1 other token (1 prompt)"),
     "tokens and prompts": (row(fell_to=FELL, lost=[20, 49]), 2, " and 2 other tokens (3 prompts)"),
+    "as many as prompts": (row(fell_to=FELL, lost=[21, 49]), 3, " and 2 other tokens (2 prompts)"),
     "more than recorded": (row(fell_to=FELL, lost=[32, 49]), 3, " and at least 2 other tokens (13 prompts)"),
     "old record": (row(fell_to=FELL), 1, " and 3 other tokens (7 prompts)"),
 }

@@ -54,8 +54,9 @@ def other_tokens(row: Row, shown: int) -> str:
     if not prompts:
         return ""
     left = len(fell) - shown
-    some = "" if prompts == sum(count for _, count in fell[shown:]) else "at least "
-    tokens = left + bool(some)
+    more = prompts > sum(count for _, count in fell[shown:])
+    tokens = left + more
+    some = "at least " if more and tokens < prompts else ""  # as many tokens as prompts: there cannot be more
     many = f"{number(tokens)} other token{'' if tokens == 1 else 's'}"
     return f" and {some}{many} ({number(prompts)} prompt{'' if prompts == 1 else 's'})"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from circuits.report import beside, words
+from circuits.report import beside, causal, words
 from circuits.report.pages import (
     against_bound,
     below,
@@ -235,7 +235,12 @@ def _here(row: Row) -> str:
 def asked(rows: Sequence[Row]) -> str:
     """What a skipped claim asks, and what others reported; nothing here was measured."""
     header = ["check", "head or part", "prompts", "bound", "reported elsewhere", "measured"]
-    return table(
+    meant = causal.words_of(
+        [str(row.get("check")) for row in rows],
+        [row.get("metric") for row in rows],
+        any(row.get("kind") == "path" for row in rows),
+    )
+    listed = table(
         header,
         (
             [
@@ -249,6 +254,7 @@ def asked(rows: Sequence[Row]) -> str:
             for row, label in zip(rows, _labels(rows), strict=True)
         ),
     )
+    return f"{listed}\n\n{meant}" if meant else listed
 
 
 def in_sentences(rows: Sequence[Row], prompts: Mapping[str, Any]) -> str:

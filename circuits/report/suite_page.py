@@ -187,7 +187,7 @@ def _would(entries: Sequence[Entry]) -> str:
     least, most = number(asked["min"]), number(asked["max"])
     many = f"{least} to {most} prompts of each set" if least != most else f"{least} prompts of each set"
     return (
-        f" Each would be decided on {many} (seed {asked['seed']}), as soon as every {level_of(asked['confidence'])} "
+        f" Each would be decided on {many} (seed {asked['seed']}; literal texts: all of them), as soon as every {level_of(asked['confidence'])} "
         "interval lies wholly on one side of its bound."
     )
 
