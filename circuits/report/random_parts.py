@@ -57,8 +57,8 @@ def note(rows: Sequence[Row]) -> str | None:
     return (
         f"*As many random parts*: the same check once more with up to {number(most)} sets of other parts in place of its own, heads for "
         "heads and MLPs for MLPs, drawn evenly from the rest of the model (inside a circuit: from the circuit; of a path: senders "
-        "below the receiver), on the first few prompts. Claims about as many parts are beside mostly the "
-        "same ones, among which may be those of another claim. It is a base rate, and a rough one: where none of "
+        "below the receiver), on the first few prompts. Sets of one size are mostly the "
+        "same beside all claims, and may hold a part that another claim names. It is a base rate, and a rough one: where none of "
         f"{number(most)} satisfies a bound, {number(unseen, True)} of all such sets still might ({number(_LEVEL, True)} confidence). `top: k` "
         "in a check ablates every head of the model alone and ranks them."
     )
