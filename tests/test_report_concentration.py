@@ -43,6 +43,12 @@ def test_attention_that_rests_on_the_first_of_several_is_said() -> None:
     assert "lies on one token" in claim_section("s.yaml", entry)
 
 
+def test_a_twentieth_of_the_attention_is_enough_to_say_where_it_lies() -> None:
+    """50 of 1000 for each query in the mean; of less nothing is said."""
+    assert found(pattern({2: {1: 50}, 4: {1: 50}, 6: {1: 50}})) == (1, 1.0)
+    assert found(pattern({2: {1: 50}, 4: {1: 50}, 6: {1: 49}})) is None
+
+
 @pytest.mark.parametrize(
     "one",
     [
@@ -50,6 +56,7 @@ def test_attention_that_rests_on_the_first_of_several_is_said() -> None:
         pattern({2: {1: 1000}, 4: {3: 1000}, 6: {5: 1000}}, [[2, 1], [4, 3], [6, 5]]),
         pattern({2: {1: 1000}, 4: {1: 1000}, 6: {1: 1000}}, [[2, 1], [4, 1], [6, 1]]),
         pattern({}),
+        pattern({2: {1: 14}, 4: {1: 14}, 6: {1: 13}}),
         pattern({2: {1: 1000}}, []),
     ],
     ids=[
@@ -57,6 +64,7 @@ def test_attention_that_rests_on_the_first_of_several_is_said() -> None:
         "an offset has a key of its own for each query",
         "one key by what it is",
         "no attention",
+        "hardly any attention",
         "no cells",
     ],
 )
