@@ -546,6 +546,14 @@ def test_a_comparison_of_two_prompt_sets_says_what_was_not_asked(tmp_path: Path)
         assert ("Two prompt sets (check 1): partners and shuffled weights were not asked." in page) is told
 
 
+def test_the_two_sides_of_a_comparison_stand_in_the_table(tmp_path: Path) -> None:
+    """Below the difference that the estimate is; a row with one side has none."""
+    page = pages(tmp_path, record(claim(checks=[check(sides={"left": 0.377, "right": 0.0271})])))[PAGE]
+    assert "<br>0.377 against 0.0271 |" in page
+    one = pages(tmp_path / "one", record(claim(checks=[check(sides={"left": 0.377, "right": None})])))[PAGE]
+    assert " against " not in one.partition("## three-back")[2].partition("**What was measured")[0]
+
+
 def test_a_page_of_skipped_claims_says_what_would_be_shown(tmp_path: Path) -> None:
     """Family, rules and parameters need no tokenizer; nothing of a first prompt, and no number."""
     facts = {
