@@ -27,7 +27,7 @@ from circuits.items import Item, Options, Outcome, items_of, knowledge, load, mo
 from circuits.kinds.base_rate import plan_base_rate
 from circuits.kinds.controls import controls_of, plan_controls
 from circuits.kinds.kind import Cell, Draw, Here, Other, Quantity, cut_of
-from circuits.kinds.registry import REGISTRY
+from circuits.kinds.registry import REGISTRY, asked_of_intervention
 from circuits.measure.cache import ValueCache, digest
 from circuits.measure.facts import describe_unseen
 from circuits.measure.fill_controls import fill_controls
@@ -415,7 +415,7 @@ class Evaluator:
             what, bound = cell.check.what, cell.check.bound
             asked = {"statistic": getattr(what, "effect", getattr(what, "statistic", None))}
             asked |= {"metric": getattr(what, "metric", None), "k": bound.k}
-            asked |= asked_of_attention(what) if isinstance(what, Attends) else {}
+            asked |= asked_of_attention(what) if isinstance(what, Attends) else asked_of_intervention(what)
             entry["checks"].append(decide(self._blank(item, cell) | asked, bound, None, how))
             for prompts in (cell.prompts, getattr(what, "other_prompts", None)):
                 if prompts is not None:

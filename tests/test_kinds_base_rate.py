@@ -22,7 +22,7 @@ from circuits.claims.heads import Component, parse_component
 from circuits.evaluate import Evaluator, Options
 from circuits.kinds.base_rate import base_rate_of, plan_base_rate
 from circuits.measure.subsets import all_heads, all_mlps, random_sets_among
-from circuits.report import random_parts
+from circuits.report import random_parts, words
 
 tiny = measuring.tiny
 __all__ = ["loud"]
@@ -251,3 +251,31 @@ def test_a_page_says_once_how_rough_a_base_rate_is() -> None:
     assert "where none of 5 satisfies a bound, 45.1% of all such sets still might (95% confidence)" in note
     assert float(re.findall(r"([\d.]+)% of all", note)[0]) == pytest.approx(100 * (1 - 0.05 ** (1 / 5)), abs=0.05)
     assert random_parts.note([{"controls": None}]) is None
+
+
+# --- what a check asks, measured or not ---
+
+
+def test_a_check_that_was_not_measured_says_what_the_measured_one_says(tmp_path: Path) -> None:
+    """The sentence of what is asked is the same, but for the number of reference prompts, which only a model tells."""
+    checks = [
+        {"ablate": "1.2", "method": "zero", "drop_in": "logit_diff", "at_least": 0},
+        {"ablate": ["1.2", "MLP0"], "method": "resample", "at": "end", "change_in": "answer_prob", "at_least": -0.9},
+        {"ablate": "g", "method": "zero", "after": "top1", "observe": True},
+        {"ablate": "1.2", "within": "g", "method": "zero", "drop_in": "logit_diff", "at_least": 0},
+        {"ablate": "1.2", "given_ablated": "2.1", "method": "zero", "interaction": {"at_least": 0}, "drop_in": "logit_diff"},
+        {"ablate": "g", "method": "zero", "partial_necessity": "logit_diff", "random": 4, "at_least": 0.1},
+        {"keep_only": "g", "method": "zero", "recovers": "logit_diff", "random": 2, "at_least": 0},
+        {"keep_only": "g", "method": "zero", "sufficiency": "logit_diff", "random": 4, "at_least": 0.1},
+        {"keep_only": "g", "method": "zero", "completeness": "logit_diff", "subsets": 3, "at_most": 1},
+        {"path": "1.2 -> logits", "drop_in": "logit_diff", "at_least": 0},
+    ]  # fmt: skip
+    more: dict[str, Any] = {"circuits": {"g": {"heads": ["1.2", "2.1"]}}, "sampling": {"min": 8, "max": 8}}
+    told = {}
+    for model in ("reference", "gpt2"):
+        text = suite(model, NUMERALS, {"c": {"claim": "c", "prompts": "numerals", "checks": checks}}, **more)
+        entry = answer(tmp_path / "s.yaml", text)[0]["c"]
+        assert (entry["status"] == "skipped") is (model == "gpt2")
+        told[model] = [words.what(row) for row in entry["checks"]]
+    assert told["gpt2"] == told["reference"]
+    assert len(set(told["gpt2"])) == len(checks)

@@ -574,21 +574,18 @@ def test_a_page_of_skipped_claims_says_what_would_be_shown(tmp_path: Path) -> No
     page = pages(tmp_path, record(skipped))[PAGE]
     decided = "Each would be decided on 32 to 256 prompts of each set (seed 0; literal texts: all of them), as soon as every 95% interval lies wholly on one side"
     assert decided in page
-    cost = check(check="ablate: 9.1 (mean), drop_in: prob_diff", kind="ablate", metric="prob_diff", estimate=None)
-    path = check(check="path: 9.1 -> logits, drop_in: logit_diff", kind="path", metric="logit_diff", estimate=None)
-    meant = pages(tmp_path / "metrics", record(claim(sampling=asked, **{**gone, "checks": [cost, path]})))[PAGE]
-    assert (
-        "`prob_diff` is the probability of the answers minus that of the foils; `logit_diff` is the logit difference"
-        in meant
-    )
-    assert (
-        "`mean` replaces outputs by their means over up to 128 corrupted prompts of the same template and length"
-        in meant
-    )
-    assert (
-        "; a path replaces what the sender writes, on its direct way to that input only, by what it writes on the"
-        in meant
-    )
+    cost = check(
+        check="ablate: 9.1 (mean), drop_in: prob_diff", kind="ablate", statistic="drop_in", metric="prob_diff", method="mean",
+        ablated=["9.1"], head=None, estimate=None,
+    )  # fmt: skip
+    path = check(
+        check="path: 9.1 -> logits, drop_in: logit_diff", kind="path", statistic="drop_in", metric="logit_diff",
+        path={"sender": "9.1", "receiver": None, "input": "logits"}, head=None, estimate=None, index=2,
+    )  # fmt: skip
+    meant = pages(tmp_path / "meant", record(claim(sampling=asked, **{**gone, "checks": [cost, path]})))[PAGE]
+    told = "Relative drop of the probability of the answers minus that of the foils, (clean - ablated) / clean with the means over"
+    assert f"- **Check 1.** {told} prompts, when the output of head 9.1 is replaced by its mean over" in meant
+    assert "- **Check 2.** Relative drop of the logit difference between answer and foil, (clean - patched)" in meant
     other = claim("b", prompts={"years": facts}, sampling={**asked, "seed": 7}, **gone)
     assert "Each would be decided" not in pages(tmp_path / "two", record(skipped, other))[PAGE]
     assert "**Prompts `years`**: family `greater_than`." in page and "- How they are drawn: A noun is drawn." in page

@@ -100,16 +100,21 @@ def circuit_facts(circuit: Circuit | None) -> dict[str, object] | None:
     }
 
 
-def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
-    what, group, bound, task = _what(cell), here.prompts, cell.check.bound, task_of(cell, here)
-    row |= {"statistic": what.effect, "metric": what.metric, "method": what.method, "excluding": [], "more_than": None}
-    row |= {
+def asked(what: Ablate) -> Row:
+    """What a check asks, as its row says it."""
+    return {
+        "statistic": what.effect, "metric": what.metric, "method": what.method, "excluding": [], "more_than": None,
         "ablated": [str(component) for component in what.components],
         "at": what.at,
         "within": circuit_facts(what.within),
         "given_ablated": [str(component) for component in what.given] or None,
         "circuit": circuit_facts(what.circuit),
-    }
+    }  # fmt: skip
+
+
+def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
+    what, group, bound, task = _what(cell), here.prompts, cell.check.bound, task_of(cell, here)
+    row |= asked(what)
     note_reference(row, group, what.method)
     values = {name: group.ablated(ablation) for name, ablation in runs(cell, here).items()}
     clean = group.clean

@@ -87,16 +87,17 @@ def _plan(cell: Cell, here: Here) -> list[Quantity]:
     return [(group, CLEAN_RUN), *((group, group.plan_ablation(ablation)) for ablation in Runs(cell, here).all())]
 
 
+def asked(what: Keep) -> Row:
+    """What a check asks, as its row says it."""
+    return {
+        "statistic": what.statistic, "metric": what.metric, "method": what.method, "excluding": [], "more_than": None,
+        "ablated": None, "circuit": circuit_facts(what.circuit), "normalised": what.normalised,
+    }  # fmt: skip
+
+
 def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     what, group, bound, task = _what(cell), here.prompts, cell.check.bound, task_of(cell, here)
-    row |= {
-        "statistic": what.statistic,
-        "metric": what.metric,
-        "method": what.method,
-        "excluding": [],
-        "more_than": None,
-    }
-    row |= {"ablated": None, "circuit": circuit_facts(what.circuit), "normalised": what.normalised}
+    row |= asked(what)
     note_reference(row, group, what.method)
     many = what.statistic in ("completeness", "minimality", "sufficiency")
     undone = task_reason(group.clean, task, how) if many and bound.kind != "observe" else None

@@ -25,11 +25,18 @@ def _plan(cell: Cell, here: Here) -> list[Quantity]:
     return [(here.series, CLEAN_RUN), (here.series, here.series.plan_path(patch_of(_what(cell))))]
 
 
+def asked(what: Path) -> Row:
+    """What a check asks, as its row says it."""
+    receiver = str(what.receiver) if what.receiver is not None else None
+    return {
+        "statistic": what.effect, "metric": what.metric, "method": "resample", "excluding": [], "more_than": None,
+        "ablated": None, "path": {"sender": str(what.sender), "input": what.input, "receiver": receiver},
+    }  # fmt: skip
+
+
 def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     what, group = _what(cell), here.prompts
-    row |= {"statistic": what.effect, "metric": what.metric, "method": "resample", "excluding": [], "more_than": None}
-    row |= {"ablated": None, "path": {"sender": str(what.sender), "input": what.input}}
-    row["path"]["receiver"] = str(what.receiver) if what.receiver is not None else None
+    row |= asked(what)
     # The numbers of a patched path are judged like those of an ablation of its sender.
     alike = Ablate((what.sender,), "resample", what.effect, what.metric)
     patched = group.path(patch_of(what))

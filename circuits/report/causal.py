@@ -42,25 +42,6 @@ def metric(name: Any) -> str:
     return _METRICS.get(str(name), code(name) if name is not None else "unnamed metric")
 
 
-def words_of(checks: Iterable[str], metrics: Iterable[Any], paths: bool) -> str:
-    """What the metrics and methods of checks that were not measured mean, in sentences; "" where there are none.
-
-    ``checks``: their texts, which name the method in parentheses.
-    """
-    named = [f"{code(name)} is the {metric(name)}" for name in dict.fromkeys(metrics) if name is not None]
-    methods = dict.fromkeys(found for text in checks for found in re.findall(r"\((mean|zero|resample)\)", text))
-    for method in methods:
-        _, several, tail = _METHODS[method]
-        named.append(f"{code(method)} replaces outputs {several}{tail.format(reference=' up to 128')}")
-    if paths:
-        named.append(
-            "a path replaces what the sender writes, on its direct way to that input only, by what it writes on the prompt's own "
-            "corrupted partner"
-        )
-    told = "; ".join(named)
-    return f"{told[0].upper()}{told[1:]}." if told else ""
-
-
 def _named(names: Any) -> str:
     """Components as a phrase: "head 23.3", "heads 1.5 and 4.4", "heads 1.5 and 4.4 and MLP3"."""
     found = [str(name) for name in names or []]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from circuits.report import beside, causal, words
+from circuits.report import beside, words
 from circuits.report.pages import (
     against_bound,
     below,
@@ -243,11 +243,6 @@ def _here(row: Row) -> str:
 def asked(rows: Sequence[Row]) -> str:
     """What a skipped claim asks, and what others reported; nothing here was measured."""
     header = ["check", "head or part", "prompts", "bound", "reported elsewhere", "measured"]
-    meant = causal.words_of(
-        [str(row.get("check")) for row in rows],
-        [row.get("metric") for row in rows],
-        any(row.get("kind") == "path" for row in rows),
-    )
     listed = table(
         header,
         (
@@ -262,7 +257,12 @@ def asked(rows: Sequence[Row]) -> str:
             for row, label in zip(rows, _labels(rows), strict=True)
         ),
     )
-    return f"{listed}\n\n{meant}" if meant else listed
+    meant = [
+        f"- **Check {place(row)}.** {words.what(row)}"
+        for row in rows
+        if row.get("kind") in ("ablate", "keep_only", "path")
+    ]
+    return "\n\n".join([listed, *(["\n".join(dict.fromkeys(meant))] if meant else [])])
 
 
 def in_sentences(rows: Sequence[Row], prompts: Mapping[str, Any]) -> str:
