@@ -80,7 +80,7 @@ def _beside(told: Told, row: Row) -> list[EffectRow]:
 
 def _random(row: Row, also: str = "") -> list[EffectRow]:
     random = row.get("random") or {}
-    values = [one["value"] for one in random_parts.of(row).get("each", ()) if one["value"] is not None]
+    values = random_parts.values(row)
     if values:
         label = f"interaction of {len(values)} others in place of {few(', '.join(row['ablated']))} (median, range)"
         return [(label, median(values), min(values), max(values), "random")]
@@ -92,7 +92,7 @@ def _random(row: Row, also: str = "") -> list[EffectRow]:
 
 def others_after(row: Row, what: Ablate, here: Here) -> tuple[tuple[float, float], ...]:
     """The means of a metric before and after each ablation of random parts; none within a circuit, whose own run is the one before."""
-    values = [one["value"] for one in random_parts.of(row).get("each", ()) if one["value"] is not None]
+    values = random_parts.values(row)
     before = mean_before(here, what.metric) if values and what.within is None else None
     if before is None:
         return ()

@@ -44,6 +44,7 @@ from circuits.report.rank_figures import RankFigure
 from circuits.report.sheet import unbroken
 from circuits.verdict.decide import Row, mean_of
 from circuits.verdict.ranking import harm_sign
+from circuits.verdict.rows import effect_of_means
 
 MOST_TOKENS = 128
 """A longer pattern is not kept in the record: nobody could read it token by token."""
@@ -168,12 +169,9 @@ def _ablations_map(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
     clean = mean_of(metric_values(what.metric, group.clean))
     for head in all_heads(here):
         after = mean_of(metric_values(what.metric, group.ablated(alone(what, head))))
-        if head.head is None or after is None or clean is None:
-            continue
-        change = after - clean
-        values[head.layer, head.head] = {
-            "drop_in": -change / clean if clean else np.nan, "change_in": change, "after": after,
-        }[what.effect]  # fmt: skip
+        effect = effect_of_means(what.effect, clean, after)
+        if head.head is not None and effect is not None:
+            values[head.layer, head.head] = effect
     key = group.key_of(json.dumps(["effects of all heads", what.metric, what.effect, what.method, what.at]))
     said = {"drop_in": "relative drop of ", "change_in": "change of ", "after": ""}[what.effect] + str(what.metric)
     where = f" at {what.at}" if what.at is not None else ""

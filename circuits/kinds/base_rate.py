@@ -6,7 +6,7 @@ that ablates parts or patches a path is made again with a few random sets of as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +17,9 @@ from circuits.kinds.kind import Cell, Here, all_heads
 from circuits.measure.group import CLEAN_RUN
 from circuits.measure.metrics import metric_values
 from circuits.measure.series import cut_to
-from circuits.measure.subsets import all_mlps, random_sets_among
+from circuits.measure.subsets import all_mlps, complement, random_sets_among
 from circuits.verdict.decide import mean_of
+from circuits.verdict.rows import effect_of_means
 
 COMPARED = ("top", "observe")
 """Bounds beside which no random parts stand: all heads are ranked already, or nothing is claimed."""
@@ -51,11 +52,11 @@ class Swapped:
         assert isinstance(what, (Ablate, Path))
         means = {name: mean_of(metric_values(what.metric, cut_to(run, here.cut))) for name, run in runs.items()}
         if isinstance(what, Path):
-            return _effect(what.effect, means[CLEAN_RUN], means["patched"])
+            return effect_of_means(what.effect, means[CLEAN_RUN], means["patched"])
         if what.effect == "interaction":
             return _interaction(*(means[name] for name in (CLEAN_RUN, "F(M\\A)", "F(M\\G)", "F(M\\G\\A)")))
         before, after = ("F(C)", "F(C\\A)") if what.within is not None else (CLEAN_RUN, "F(M\\A)")
-        return _effect(what.effect, means[before], means[after])
+        return effect_of_means(what.effect, means[before], means[after])
 
 
 def swapped(cell: Cell, here: Here, count: int) -> list[Swapped]:
@@ -73,11 +74,8 @@ def swapped(cell: Cell, here: Here, count: int) -> list[Swapped]:
         drawn = _drawn((what.sender,), among, here, count)
         whats: list[Any] = [replace(what, sender=parts[0]) for parts in drawn]
     elif isinstance(what, Ablate) and what.effect != "partial_necessity":
-        within = what.within
-        among = _model(here) if within is None or within.mlps is None else list(within.components)
-        if within is not None and within.mlps is None:  # it keeps every MLP
-            among = [part for part in among if part.head is None or part in within.heads]
-        drawn = _drawn(what.components, [part for part in among if part not in what.given], here, count)
+        outside = complement(what.within, here.layers, here.heads) if what.within is not None else ()
+        drawn = _drawn(what.components, set(_model(here)) - {*what.given, *outside}, here, count)
         whats = [replace(what, components=parts, circuit=None) for parts in drawn]
     else:
         return []
@@ -118,18 +116,9 @@ def _model(here: Here) -> list[Component]:
 
 
 def _drawn(
-    parts: tuple[Component, ...], among: Sequence[Component], here: Here, count: int
+    parts: tuple[Component, ...], among: Iterable[Component], here: Here, count: int
 ) -> tuple[tuple[Component, ...], ...]:
     return random_sets_among(parts, among, here.layers, here.heads, count, here.series.seed)
-
-
-def _effect(effect: str, before: float | None, after: float | None) -> float | None:
-    """``drop_in``, ``change_in`` or ``after``, from the mean before and the mean after."""
-    if effect == "after" or before is None or after is None:
-        return after if effect == "after" else None
-    if effect == "change_in":
-        return after - before
-    return 1 - after / before if before else None
 
 
 def _interaction(full: float | None, less: float | None, other: float | None, least: float | None) -> float | None:

@@ -13,7 +13,6 @@ from circuits.measure.cells import Question
 from circuits.measure.controls import Controls, Floats, means, measure_controls, permuted_weights
 from circuits.measure.plan import askable
 from circuits.measure.series import Series
-from circuits.prompts.prompt import TokenPrompt
 
 
 def fill_controls(many: Sequence[Series], permuted: int) -> None:
@@ -91,7 +90,7 @@ def _measure_shuffled(todo: dict[int, tuple[Series, list[Question]]], seed: int,
             series.progress(f"controls on {series.prompt_set.title}: shuffled weights ({seed + 1}/{permuted})")
             below = max(series.layers[question] for question in questions)
             found = measure_attention(
-                model, few_of(series), questions, series.prompt_set.variables,
+                model, series.first.prompts[: series.n_few], questions, series.prompt_set.variables,
                 batch_tokens=series.settings.batch_tokens, below=below,
             )[0]  # fmt: skip
             for question, values in found.items():
@@ -126,8 +125,3 @@ def _load(series: Series, question: Question, part: int | None) -> Floats | None
 def _save(series: Series, question: Question, part: int | None, values: Floats, below: int) -> None:
     series.control_parts[question, part] = (values, below)
     series.cache.save(_name(series, question, part), {"values": values, "below": np.array(below)})
-
-
-def few_of(series: Series) -> list[TokenPrompt]:
-    """The prompts that the shuffled models are shown."""
-    return series.first.prompts[: series.n_few]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from math import comb
 from random import Random
 from typing import Any, TypeVar
@@ -125,14 +126,23 @@ def random_sets_among(
     numbers = itertools.count()
 
     def draw() -> tuple[Component, ...]:
-        rng = _stream(seed, "random parts", (), number=next(numbers), layers=layers, heads=heads)
-        found: list[Component] = []
-        for every, wanted in ((all_heads(layers, heads), n_heads), (all_mlps(layers), n_mlps)):
-            order = sample(rng, every, len(every))
-            found += [part for part in order if part in rest and part not in inside][:wanted]
-        return _ordered(found)
+        orders = _random_order(layers, heads, seed, next(numbers))
+        sizes = zip(orders, (n_heads, n_mlps), strict=True)
+        return _ordered(
+            part for order, wanted in sizes for part in [p for p in order if p in rest and p not in inside][:wanted]
+        )
 
     return _distinct(draw, min(count, comb(left[0], n_heads) * comb(left[1], n_mlps)), [])
+
+
+@lru_cache(maxsize=64)
+def _random_order(
+    layers: int, heads: int, seed: int, number: int
+) -> tuple[tuple[Component, ...], tuple[Component, ...]]:
+    """The ``number``-th random order of all heads, and of all MLPs; drawn once, for every check of a run asks for the first few."""
+    rng = _stream(seed, "random parts", (), number=number, layers=layers, heads=heads)
+    every_head, every_mlp = (sample(rng, every, len(every)) for every in (all_heads(layers, heads), all_mlps(layers)))
+    return tuple(every_head), tuple(every_mlp)
 
 
 def _distinct(draw: Callable[[], T], count: int, first: list[T]) -> tuple[T, ...]:

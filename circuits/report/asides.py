@@ -102,6 +102,12 @@ def which_passing(row: Mapping[str, Any]) -> str:
     return f": {', '.join(names)}" + (f" and {number(more)} more" if more else "")
 
 
+def sides(row: Row) -> list[str]:
+    """The two values of a comparison, whose difference the estimate is; none of any other row."""
+    two = [(row.get("sides") or {}).get(side) for side in ("left", "right")]
+    return [] if None in two else [number(value, bool(unit_of(row))) for value in two]
+
+
 def beside(row: Row) -> list[str]:
     """What stands beside the estimate: controls, effect size, baselines, what the answer fell to, published values."""
     percent, found = unit_of(row), []
@@ -109,10 +115,8 @@ def beside(row: Row) -> list[str]:
         found.append(
             f"Under uniform attention over the visible tokens the value would be {number(row['uniform'], percent)}."
         )
-    sides = row.get("sides") or {}
-    if sides.get("left") is not None and sides.get("right") is not None:
-        two = (number(sides[side], bool(percent)) for side in ("left", "right"))
-        found.append(f"The two sides are {' and '.join(two)}.")
+    if sides(row):
+        found.append(f"The two sides are {' and '.join(sides(row))}.")
     effect = row.get("effect") or {}
     if effect.get("value") is not None and not says_itself(row):
         found.append(_effect(effect))

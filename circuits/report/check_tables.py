@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from circuits.report import beside, words
+from circuits.report.asides import sides
 from circuits.report.pages import (
     against_bound,
     below,
@@ -39,19 +40,11 @@ def _numbers_row(row: Row, label: str) -> list[str]:
     )
     return [
         below("" if words.only_shown(row) else f"**{str(row.get('verdict') or 'none').upper()}**", label),
-        nothing if row.get("estimate") is None else below(against_bound(row), _sides(row)),
+        nothing if row.get("estimate") is None else below(against_bound(row), " against ".join(sides(row))),
         subject(row) or DASH,
         below(effect_text(row), rank_text(row)),
         below(counted(row), code(row["prompts"]) if row.get("prompts") else ""),
     ]
-
-
-def _sides(row: Row) -> str:
-    """ "0.377 against 0.0271": the two values of a comparison, whose difference the estimate is; "" of any other row."""
-    sides = row.get("sides") or {}
-    if sides.get("left") is None or sides.get("right") is None:
-        return ""
-    return " against ".join(number(sides[side], bool(row.get("percent"))) for side in ("left", "right"))
 
 
 def sampling(rows: Sequence[Row]) -> str:

@@ -19,10 +19,15 @@ def of(row: Row) -> Mapping[str, Any]:
     return found if found.get("count") else {}
 
 
+def values(row: Row) -> list[float]:
+    """What the check comes to with each set, where that is a number."""
+    return [one["value"] for one in of(row).get("each", ()) if one.get("value") is not None]
+
+
 def cell(row: Row) -> str:
     """ "4 of 5 satisfy it (0% to 147%), not 1.2": the cell of a table; a dash without a base rate."""
     found = of(row)
-    return f"{_satisfy(found)} it{_span(row, found)}{_exceptions(found)}" if found else DASH
+    return f"{_satisfy(found)} it{span(values(row), unit_of(row))}{_exceptions(found)}" if found else DASH
 
 
 def sentence(row: Row) -> str | None:
@@ -41,7 +46,7 @@ def line(row: Row) -> str | None:
     """The same for a terminal, without the single values."""
     found = of(row)
     return (
-        f"{_satisfy(found, _parts(found) + ' drawn at random')} this bound in place of the check's own{_span(row, found)}"
+        f"{_satisfy(found, _parts(found) + ' drawn at random')} this bound in place of the check's own{span(values(row), unit_of(row))}"
         if found
         else None
     )
@@ -94,11 +99,6 @@ def _each(row: Row, found: Mapping[str, Any]) -> list[str]:
         named = "+".join(map(str, one["parts"])) if len(one["parts"]) <= _MOST_PARTS else ""
         told.append(f"{named} {value}".strip())
     return told
-
-
-def _span(row: Row, found: Mapping[str, Any]) -> str:
-    """ " (0% to 147%)": the least and the largest value."""
-    return span([one.get("value") for one in found["each"]], unit_of(row))
 
 
 def _exceptions(found: Mapping[str, Any]) -> str:

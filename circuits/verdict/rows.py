@@ -294,6 +294,15 @@ def effect_row(row: Row, what: Ablate, base: Values, last: Values, bound: Bound,
     return decide(row, bound, inference, how)
 
 
+def effect_of_means(effect: str, before: float | None, after: float | None) -> float | None:
+    """``drop_in``, ``change_in`` or ``after``, from a metric's mean before and after; None where it is not a number."""
+    if effect == "after" or before is None or after is None:
+        return after if effect == "after" else None
+    if effect == "change_in":
+        return after - before
+    return 1 - after / before if before else None
+
+
 def observed_rank(row: Row, effect: str, before: Floats, after: Floats, bound: Bound, how: Asked) -> Row:
     """The row of ``answer_rank``, which is only shown: a median, for a mean of ranks says nothing."""
     decided = decide(row, bound, None, how)
