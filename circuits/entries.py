@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from circuits.claims.claim import Ablate, Attends, Expect, Keep, LossMap, Suite
+from circuits.claims.claim import Ablate, Expect, Keep, LossMap, Suite
 from circuits.claims.claim import Path as PathCheck
 from circuits.claims.describe import spec_name
 from circuits.claims.heads import Component
@@ -94,18 +94,6 @@ def components_of(what: Any) -> tuple[Component, ...]:
     if isinstance(what, LossMap):
         return tuple(part for parts in what.ablations for part in parts)
     return ()
-
-
-def asked_of_attention(what: Attends) -> dict[str, Any]:
-    """What an attention check compares and leaves out, as its row says it where nothing was measured."""
-    if what.more_than is None:
-        return {"excluding": list(what.excluding), "more_than": None}
-    other = {
-        "attends": what.more_than.text,
-        "head": str(what.other_head) if what.other_head else None,
-        "prompts": what.other_prompts.title if what.other_prompts else None,
-    }
-    return {"excluding": list(what.excluding), "more_than": what.more_than.text, "other": other}
 
 
 def _head_order(name: str) -> tuple[int, int]:

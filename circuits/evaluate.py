@@ -19,7 +19,7 @@ from circuits.claims.claim import Score as ScoreCheck
 from circuits.claims.describe import model_labels
 from circuits.claims.heads import Component
 from circuits.claims.keys import WEIGHT_SCORES
-from circuits.entries import asked_of_attention, entry_of, invalid, located, model_name
+from circuits.entries import entry_of, invalid, located, model_name
 from circuits.errors import CircuitsError, ModelInvalid, ModelUnavailable, PromptFault, Unmeasurable
 from circuits.evidence import figure_of, patterns_of, profiles_of
 from circuits.extensions import Extensions, Metric, Score, extensions, own_of
@@ -27,7 +27,7 @@ from circuits.items import Item, Options, Outcome, items_of, knowledge, load, mo
 from circuits.kinds.base_rate import plan_base_rate
 from circuits.kinds.controls import controls_of, plan_controls
 from circuits.kinds.kind import Cell, Draw, Here, Other, Quantity, cut_of
-from circuits.kinds.registry import REGISTRY, asked_of_intervention
+from circuits.kinds.registry import REGISTRY
 from circuits.measure.cache import ValueCache, digest
 from circuits.measure.facts import describe_unseen
 from circuits.measure.fill_controls import fill_controls
@@ -413,9 +413,7 @@ class Evaluator:
         how = Asked(item.suite.sampling.confidence, 1)
         for cell in self._cells(item):
             what, bound = cell.check.what, cell.check.bound
-            asked = {"statistic": getattr(what, "effect", getattr(what, "statistic", None))}
-            asked |= {"metric": getattr(what, "metric", None), "k": bound.k}
-            asked |= asked_of_attention(what) if isinstance(what, Attends) else asked_of_intervention(what)
+            asked = {"statistic": None, "metric": None, "k": bound.k} | REGISTRY[type(what)].asked(what)
             entry["checks"].append(decide(self._blank(item, cell) | asked, bound, None, how))
             for prompts in (cell.prompts, getattr(what, "other_prompts", None)):
                 if prompts is not None:

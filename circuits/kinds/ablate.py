@@ -135,4 +135,8 @@ def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     return row | {"right_after": right_after(group, alone, name_of(_alone(what))[0])} if row.get("lost") else row
 
 
-ABLATE = Kind(_plan, _row)
+def _unmeasured(what: Ablate) -> Row:
+    return asked(what) | ({"random": {"count": what.random}} if what.effect == "partial_necessity" else {})
+
+
+ABLATE = Kind(_plan, _row, _unmeasured)

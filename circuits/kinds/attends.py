@@ -47,20 +47,38 @@ def questions(what: Attends) -> tuple[Question, Question | None]:
     return question(replace(what, more_than=None)), question(replace(what, selector=what.more_than, more_than=None))
 
 
+def asked(what: Attends) -> Row:
+    """What a check asks, as its row says it."""
+    return {
+        "statistic": what.statistic, "metric": None, "method": None, "ablated": None,
+        "excluding": list(what.excluding), "more_than": what.more_than.text if what.more_than else None,
+    }  # fmt: skip
+
+
+def _unmeasured(what: Attends) -> Row:
+    if what.more_than is None:
+        return asked(what)
+    other = {
+        "attends": what.more_than.text,
+        "head": str(what.other_head) if what.other_head else None,
+        "prompts": what.other_prompts.title if what.other_prompts else None,
+    }
+    return asked(what) | {"other": other}
+
+
 def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     what, group, bound = _what(cell, here), here.prompts, cell.check.bound
-    asked, elsewhere = questions(what)
-    row |= {"statistic": what.statistic, "metric": None, "method": None, "ablated": None}
-    row |= {"excluding": list(what.excluding), "more_than": what.more_than.text if what.more_than else None}
-    values = group.attention(asked)
+    own, elsewhere = questions(what)
+    row |= asked(what)
+    values = group.attention(own)
     if cell.check.any:
-        row = any_row(row, asked, values, candidates(cell, here), bound, how)
+        row = any_row(row, own, values, candidates(cell, here), bound, how)
     elif what.other_head is not None or elsewhere is not None:
-        row = _compared(row, cell, here, asked, elsewhere, values, how)
+        row = _compared(row, cell, here, own, elsewhere, values, how)
     elif bound.kind == "top":
-        row = attention_top_row(row, asked, values, cell.place, bound, how)
+        row = attention_top_row(row, own, values, cell.place, bound, how)
     else:
-        row = attention_row(row, asked, values, cell.place, bound, how)
+        row = attention_row(row, own, values, cell.place, bound, how)
     return with_clean(row, group, how)
 
 
@@ -102,4 +120,4 @@ def with_clean(row: Row, group: View, how: Asked) -> Row:
     return row
 
 
-ATTENDS = Kind(_plan, _row)
+ATTENDS = Kind(_plan, _row, _unmeasured)

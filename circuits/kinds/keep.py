@@ -140,4 +140,13 @@ def _names(components: frozenset[Component]) -> tuple[str, ...]:
     )
 
 
-KEEP = Kind(_plan, _row)
+def _unmeasured(what: Keep) -> Row:
+    counts = {
+        "sufficiency": {"random": {"count": what.random}},
+        "completeness": {"subsets": {"count": what.subsets}},
+        "minimality": {"subsets": {"count": what.subsets}},
+    }
+    return asked(what) | counts.get(what.statistic, {})
+
+
+KEEP = Kind(_plan, _row, _unmeasured)

@@ -101,10 +101,14 @@ class Here:
 
 @dataclass(frozen=True)
 class Kind:
-    """See the module. ``plan`` returns every quantity that the cell's row will read."""
+    """See the module. ``plan`` returns every quantity that the cell's row will read.
+
+    ``asked``: what a check of the kind asks, as its row says it where nothing was measured.
+    """
 
     plan: Callable[[Cell, Here], list[Quantity]]
     row: Callable[[Row, Cell, Here, Asked], Row]
+    asked: Callable[[Any], Row] = lambda what: {}
 
 
 def all_heads(here: Here) -> tuple[Component, ...]:

@@ -44,4 +44,4 @@ def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     return row | {"right_after": right_after(group, patched, patch_of(what).key)} if row.get("lost") else row
 
 
-PATH = Kind(_plan, _row)
+PATH = Kind(_plan, _row, asked)
