@@ -27,7 +27,7 @@ from circuits.measure.cells import Question, question, score_selector
 from circuits.measure.metrics import metric_values
 from circuits.measure.picture import Picture
 from circuits.measure.profile import Profile, profile_json
-from circuits.measure.series import View
+from circuits.measure.view import View
 from circuits.report.ablation_figures import AblationFigure
 from circuits.report.effect_figures import LossMapFigure
 from circuits.report.figure_words import (

@@ -16,7 +16,7 @@ from test_report_markdown import FILE, check, claim, pages, record
 from circuits.plugin.options import _FLAGS
 from circuits.report.markdown import write_reports
 from circuits.report.pages import rank_text
-from circuits.report.suite_page import other_versions
+from circuits.report.scope import other_versions
 from circuits.report.terminal import claims_section, counts_line
 from circuits.report.write import is_checkout
 

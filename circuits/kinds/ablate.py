@@ -12,8 +12,8 @@ from circuits.measure.ablation import Ablation
 from circuits.measure.group import CLEAN_RUN
 from circuits.measure.plan import name_of
 from circuits.measure.right_answers import right_after
-from circuits.measure.series import View
 from circuits.measure.subsets import complement, random_sets_outside
+from circuits.measure.view import View
 from circuits.verdict.circuit_rows import interaction_row, necessity_row, within_row
 from circuits.verdict.decide import Asked, Row
 from circuits.verdict.ranking import ablation_top_row

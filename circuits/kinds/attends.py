@@ -9,7 +9,7 @@ from circuits.claims.heads import Component
 from circuits.kinds.kind import Cell, Here, Kind, Quantity, all_heads
 from circuits.measure.attention import AttentionValues
 from circuits.measure.cells import Question, question
-from circuits.measure.series import View
+from circuits.measure.view import View
 from circuits.verdict.compare import all_differences, compared_row, side_of
 from circuits.verdict.decide import Asked, Row
 from circuits.verdict.ranking import any_row, attention_top_row

@@ -16,8 +16,8 @@ from circuits.kinds import ablate, path
 from circuits.kinds.kind import Cell, Here, all_heads
 from circuits.measure.group import CLEAN_RUN
 from circuits.measure.metrics import metric_values
-from circuits.measure.series import cut_to
 from circuits.measure.subsets import all_mlps, complement, random_sets_among
+from circuits.measure.view import cut_to
 from circuits.verdict.decide import mean_of
 from circuits.verdict.rows import effect_of_means
 

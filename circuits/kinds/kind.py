@@ -14,7 +14,8 @@ from circuits.claims.claim import Ablate, Check, Keep, Path, PromptSet
 from circuits.claims.heads import Component
 from circuits.measure import subsets
 from circuits.measure.ov import OVGroup
-from circuits.measure.series import Series, View, common_cycle, common_looks
+from circuits.measure.series import Series
+from circuits.measure.view import View, common_cycle, common_looks
 from circuits.verdict.decide import Asked, Row
 from circuits.verdict.rows import Task
 

@@ -13,7 +13,8 @@ from circuits.kinds.kind import Cell, Here, Kind, Other, Quantity
 from circuits.measure.ablation import Ablation
 from circuits.measure.group_losses import losses_name, token_losses, tokens_digest
 from circuits.measure.losses import pca_map
-from circuits.measure.series import Series, View
+from circuits.measure.series import Series
+from circuits.measure.view import View
 from circuits.verdict.decide import Asked, Row, decide, finite
 from circuits.verdict.rows import NOTHING_MEASURED
 from circuits.verdict.verdict import Verdict

@@ -14,7 +14,8 @@ from circuits.measure.cache import digest
 from circuits.measure.group import Group
 from circuits.measure.losses import InContext, in_context_learning, measure_token_losses
 from circuits.measure.plan import name_of
-from circuits.measure.series import Series, View
+from circuits.measure.series import Series
+from circuits.measure.view import View
 from circuits.prompts.prompt import TokenPrompt
 
 IN_CONTEXT = "in-context-learning score"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.measure.metrics import Values, metric_values, most_frequent
-from circuits.measure.series import View
+from circuits.measure.view import View
 
 RIGHT_FIRST = "any right answer is first"
 MOST_TOKENS = 5

@@ -33,7 +33,7 @@ from circuits.report.prose import code, expected_words, prose
 from circuits.report.provenance import how_to_reproduce, runs_and_models
 from circuits.report.ranking import DECIDES, beyond, deciding, strength
 from circuits.report.record import DASH, POINTS, counted, is_claim, number, suites_at_fault
-from circuits.report.suite_page import other_versions
+from circuits.report.scope import other_versions
 
 _MOST_REFUTATIONS = 8
 _NOT_TESTED = ("skipped", "invalid")

@@ -51,7 +51,8 @@ from circuits.report.pages import (
 from circuits.report.provenance import how_to_reproduce, runs_and_models
 from circuits.report.ranking import DECIDES, deciding, strength
 from circuits.report.record import DASH, counted, estimate_text, is_claim, number, suites_at_fault
-from circuits.report.suite_page import CONVENTIONS, PARTNERS, scope
+from circuits.report.scope import scope
+from circuits.report.suite_page import CONVENTIONS, PARTNERS
 
 TITLE = "Claims and what they came to"
 EXACT = 700.0
