@@ -25,16 +25,17 @@ from circuits.evidence import figure_of, patterns_of, profiles_of
 from circuits.extensions import Extensions, Metric, Score, extensions, own_of
 from circuits.items import Item, Options, Outcome, items_of, knowledge, load, model_facts, named_own
 from circuits.kinds.base_rate import plan_base_rate
+from circuits.kinds.by_answer import by_answer
 from circuits.kinds.controls import controls_of, plan_controls
 from circuits.kinds.kind import Cell, Draw, Here, Other, Quantity, cut_of
 from circuits.kinds.registry import REGISTRY
 from circuits.measure.cache import ValueCache, digest
 from circuits.measure.facts import describe_unseen
 from circuits.measure.fill_controls import fill_controls
+from circuits.measure.first_choices import first_choices
 from circuits.measure.memory import LEAST_BATCH, free_memory, keep_freed_memory, out_of_memory
 from circuits.measure.ov import OVGroup
 from circuits.measure.plan import Settings
-from circuits.measure.right_answers import several_right
 from circuits.measure.room import Room
 from circuits.measure.series import Series
 from circuits.models.source import ModelSource, resolve
@@ -119,7 +120,9 @@ class Evaluator:
             facts = self._facts(cells, places)
             for row, here in zip(rows, places, strict=True):
                 if row["clean"] is not None:
-                    row["clean"] = {**row["clean"], **several_right(here.prompts)}
+                    row["clean"] = {**row["clean"], **first_choices(here.prompts)}
+                if here.other is not None and (row.get("other") or {}).get("clean") is not None:
+                    row["other"]["clean"] = {**row["other"]["clean"], **first_choices(here.other)}
             profiles, patterns = profiles_of(cells, places), patterns_of(cells, places, rows)
         except ModelUnavailable as missing:
             return self._skipped(item, str(missing), missing=True)
@@ -314,6 +317,7 @@ class Evaluator:
                 row |= {"guaranteed": False, "assumption": assumption}
         row["most"] = looks[-1].at[0] if here.at else None
         row["controls"] = self._controls(row, cell, here)
+        row["by_answer"] = by_answer(cell, here) if row["estimate"] is not None else None
         for name in ("reason", "metric"):
             if row.get(name):
                 row[name] = str(row[name])  # a plain text, which also crosses to another process
@@ -400,10 +404,10 @@ class Evaluator:
             "prompts": cell.prompts.title if cell.prompts else None, "seed": None, "looks": None, "most": None, "log_e": None,
             "line": check.where.line, "warnings": [], "reason": None,
             "range": list(check.range) if check.range is not None else None,
-            "reported": dict(check.reported) if check.reported else None, "figure": None, "controls": None,
+            "reported": dict(check.reported) if check.reported else None, "figure": None, "controls": None, "by_answer": None,
             # A key that a row cannot fill is null, never absent.
             "statistic": None, "estimate": None, "low": None, "high": None, "confidence": sampling.confidence,
-            "n": None, "effect": None, "uniform": None, "heads_passing": None, "which_passing": None, "rank": None, "rank_tied": None, "clean": None, "verdict": None,
+            "n": None, "effect": None, "uniform": None, "heads_passing": None, "which_passing": None, "rank": None, "rank_tied": None, "rank_beside": None, "clean": None, "verdict": None,
         }  # fmt: skip
 
     # -- from rows to an entry -------------------------------------------------------------------

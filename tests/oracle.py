@@ -408,9 +408,15 @@ def metrics(
         "answer_prob": math.exp(end[answer]),
     }
     found |= {"answer_rank": float(rank), "top1": float(rank <= 1), "top5": float(rank <= 5)}
+    first = int(last.argmax())
+    found["right_first"] = float(rank == 1 or first in answers)
     if foils:
         difference = float(last[answer] - last[foils[0]])
-        found |= {"logit_diff": difference, "pair_prob": 1 / (1 + math.exp(-difference))}
+        found |= {
+            "logit_diff": difference,
+            "foil_first": float(first in foils),
+            "pair_prob": 1 / (1 + math.exp(-difference)),
+        }
         found["prob_diff"] = sum(math.exp(end[t]) for t in answers) - sum(math.exp(end[t]) for t in foils)
     return found
 

@@ -99,6 +99,9 @@ def test_other_models_are_points_by_their_own_losses(folders: dict[str, Path], t
         np.testing.assert_allclose(found, np.sign(found @ places) * places, atol=1e-3)
         assert row["explained"][axis] == pytest.approx(values[-1 - axis] / values.sum(), abs=1e-4)
     # Seeds differ more than one ablation does: the others lie away from the model and what was made of it.
+    apart = np.sqrt(((table - table[0]) ** 2).mean(1))
+    np.testing.assert_allclose([point["apart"] for point in row["points"]], apart, atol=1e-4)
+    assert row["points"][0]["apart"] == 0.0 and min(apart[1:]) > 0.0
     distance = [np.hypot(p["x"] - row["points"][0]["x"], p["y"] - row["points"][0]["y"]) for p in row["points"]]
     assert min(distance[1:3]) > distance[3]
     assert [each["name"] for each in entry["other_models"]] == names[1:]
@@ -261,7 +264,8 @@ def test_the_report_names_every_model_and_every_point(folders: dict[str, Path], 
     assert "It came out unmeasurable, **not as expected**." in page and "Observed only" not in page
     assert "Unmeasurable: " in page and "cannot be laid side by side." in page
     entry, _ = measured(tmp_path, text(folders, []))
-    assert "The points of the map" not in suite_page("s.yaml", [entry], {})
+    page = suite_page("s.yaml", [entry], {})
+    assert "The points of the map" in page and "another model as it is" not in page
 
 
 def test_a_figure_of_models_says_what_each_point_is(folders: dict[str, Path], tmp_path: Path) -> None:

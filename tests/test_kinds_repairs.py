@@ -102,7 +102,13 @@ def test_only_answers_that_were_there_are_lost() -> None:
     """A prompt that the clean model gets wrong already has no answer to lose."""
     clean = {"answer_rank": np.array([1.0, 1.0, 2.0])}
     ablated = {"answer_rank": np.array([1.0, 3.0, 2.0]), "top_text": np.array(["a", "b", "c"])}
-    assert lost_answers(clean, ablated, 1) == {"fell_to": [["b", 1]], "lost": [1, 2]}
+    ablated |= {"right_first": np.array([1.0, 0.0, 1.0]), "foil_first": np.array([0.0, 1.0, 0.0])}
+    found = {"fell_to": [["b", 1]], "fell_to_foil": 1, "lost": [1, 2], "right_after": 2 / 3}
+    assert lost_answers(clean, ablated, 1) == found
+    elsewhere = ablated | {"foil_first": np.array([1.0, 0.0, 1.0])}  # not where the answer was lost
+    assert lost_answers(clean, elsewhere, 1)["fell_to_foil"] == 0
+    none = ablated | {"foil_first": np.full(3, np.nan)}
+    assert lost_answers(clean, none, 1)["fell_to_foil"] is None
 
 
 @pytest.mark.parametrize(

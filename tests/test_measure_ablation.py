@@ -175,15 +175,17 @@ def test_a_row_says_how_many_answers_would_be_right(tiny: dict[str, Path], tmp_p
         assert entry["prompts"]["p"]["right_answers"] == right
         assert row["clean"].get("right_answers") == (right if right > 1 else None)
         assert row["clean"].get("right_first") == (0.5 if right > 1 else None)
-        # Right on the first prompt (its second answer); what is first on the second one is told.
-        assert row["clean"].get("wrong_first") == ([[first[1], 1]] if right > 1 else None)
+        # Right on the first prompt where its second answer counts, too; what is first elsewhere is told.
+        wrongly = first[1:] if right > 1 else first
+        assert sorted(row["clean"]["wrong_first"]) == sorted([word, wrongly.count(word)] for word in set(wrongly))
+        assert row["clean"]["wrong"] == [0, len(wrongly)]
         assert row["clean"]["top1"] == 0.0
         told = " ".join(beside(row))
         assert ("first choice is one of up to 2 right answers on 50% of prompts, and the one" in told) == (right > 1)
     (without,) = rows(entries["helps"])
     gone = [WORDS[int(model.ablated(each, [(layer, None) for layer in range(4)], "zero")[-1].argmax())] for each in ids]
-    counted = [gone[0] in (wrong[0], first[0]), gone[1] == wrong[0]]
-    assert without["right_after"] == (sum(counted) / 2 if right > 1 else None)
+    counted = [gone[0] in (wrong[0], first[0])[:right], gone[1] == wrong[0]]
+    assert without["right_after"] == sum(counted) / 2
     assert gone != first, "what is first is another without these parts"
 
 

@@ -90,6 +90,7 @@ def ablated(
     else:
         clean[metric], now[metric] = before, after
     now["top_text"] = np.array([f" t{place % 2}" for place in range(size)])
+    now |= {"right_first": (now["answer_rank"] == 1).astype(float), "foil_first": np.full(size, NAN)}
     return ablation_row({}, Ablate((Component(0, 1),), "mean", effect, metric), clean, now, bound, task, how)
 
 
@@ -212,13 +213,16 @@ def test_a_broken_model_is_never_right() -> None:
         "answer_prob",
         "answer_logprob",
         "answer_logit",
+        "right_first",
         "pair_prob",
         "prob_diff",
+        "foil_first",
     ):
         assert np.isfinite(found[name]).tolist() == [True, False, False, False]
         assert np.isinf(found[name]).tolist() == [False, True, True, False]
     assert np.isinf(found["kl"]).tolist() == [False, True, True, True]
     assert found["answer_rank"][0] == 2
+    assert (found["right_first"][0], found["foil_first"][0]) == (0, 1)
     assert np.isinf(next_token_loss(logits[:, None].expand(4, 2, 4), torch.zeros(4, 2, dtype=torch.long))).tolist() == [
         False, True, True, True,
     ]  # fmt: skip

@@ -431,6 +431,36 @@ def test_an_ablation_says_what_became_of_the_answers(tmp_path: Path) -> None:
     assert "What the intervention did" not in pages(tmp_path / "none", record())[PAGE]
 
 
+def test_claims_about_the_same_part_are_linked(tmp_path: Path) -> None:
+    """Each section names the page's other claims about its head, with their verdicts; one about many parts names none."""
+    many = [f"0.{head}" for head in range(4)]
+    page = pages(
+        tmp_path,
+        record(
+            claim("a", heads=["1.5"]),
+            claim("b", heads=["1.5", "2.0"], verdict="refuted"),
+            claim("c", heads=["3.0"]),
+            claim("d", heads=many),
+        ),
+    )[PAGE]
+    assert "Also about 1.5 on this page: [b](#b) (refuted)." in page
+    assert "Also about 1.5 and 2.0 on this page: [a](#a) (supported)." in page
+    assert page.count("Also about") == 2
+
+
+def test_the_points_of_a_map_of_losses_stand_in_a_table(tmp_path: Path) -> None:
+    """Mean loss and how far each lies from the first point, whatever the plane shows; no interval is pretended."""
+    points = [
+        {"name": "clean", "kind": "clean", "x": 0.0, "y": 0.0, "loss": 3.0, "apart": 0.0},
+        {"name": "23.3", "kind": "ablation", "x": 1.0, "y": 0.5, "loss": 3.1, "apart": 0.25},
+    ]
+    row = check(kind="loss_map", points=points, explained=[0.7, 0.2], estimate=None, low=None, high=None, verdict=None)
+    page = pages(tmp_path, record(claim(checks=[row])))[PAGE]
+    assert "| check | point | what it is | mean loss | apart | PC1 | PC2 |" in page
+    assert "| 1 | `23.3` | the model without it | 3.1 | 0.25 | 1 | 0.5 |" in page
+    assert "they are shown, not judged, and have no interval" not in page and "have no interval" in page
+
+
 def test_the_words_above_an_interventions_table_are_about_its_columns(tmp_path: Path) -> None:
     """What "answers lost" and "median rank" mean is said where the table has such a column, and only there."""
     base = {"kind": "ablate", "ablated": ["23.3"], "head": None, "statistic": "drop_in", "metric": "prob_diff",

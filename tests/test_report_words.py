@@ -482,8 +482,8 @@ BESIDE = {
         row(clean={"top1": 0.97, "top1_low": 0.9, "top1_confidence": 0.95, "logit_diff": 4.7}, baseline={"clean": 4.7, "ablated": 2.1}),
         [
             "Mean clean value 4.7, mean ablated value 2.1.",
-            "Unablated, the model's first choice is the answer on 97% of prompts (95% interval from 90%), with a mean logit "
-            "difference of 4.7.",
+            "Unablated, the model's first choice is the answer on 97% of prompts (95% interval from 90%).",
+            "Its mean logit difference is 4.7 then.",
         ],
     ),
     "fell to": (
@@ -721,6 +721,71 @@ def test_the_subsets_that_were_removed_are_listed_where_they_are_few() -> None:
     told = " ".join(
         words.beside(row(kind="keep_only", statistic="completeness", subsets={"count": 3, "removed": removed}))
     )
-    assert "The subsets K that were removed: nothing; 6.1; 6.1, 23.3." in told
+    assert "The subsets K: nothing; 6.1; 6.1+23.3." in told
     many = {"count": 13, "removed": [[str(k)] for k in range(13)]}
-    assert "that were removed:" not in " ".join(words.beside(row(kind="keep_only", subsets=many)))
+    assert "The subsets K:" not in " ".join(words.beside(row(kind="keep_only", subsets=many)))
+
+
+def test_a_rank_names_the_runner_up_or_who_leads() -> None:
+    """Its value in the check's unit; nothing where no other head has one."""
+    first = row(rank=[1, 270], rank_tied=0, rank_beside=["5.8", 0.67])
+    assert "It ranks 1st of the model's 270 heads by this value; the next is 5.8 with 0.67." in words.beside(first)
+    assert words.other_ranked(first, short=True) == "next 5.8: 0.67"
+    third = row(rank=[3, 270], rank_tied=0, rank_beside=["0.1", 0.87], percent=True)
+    assert words.other_ranked(third) == "the first is 0.1 with 87%"
+    assert words.other_ranked(row(rank=[1, 1], rank_beside=None)) == ""
+    assert words.other_ranked(row(rank=None, rank_beside=["0.1", 0.87])) == ""
+    placed = ablation(k=2, percent=True, bound="top 2", rank=[1, 270], rank_beside=["20.5", 0.2], bound_low=None)
+    assert "It ranks 1st of 270; the next is 20.5 with 20%. Supported" in words.why(placed)
+
+
+def test_who_is_first_instead_of_the_answer_is_said_to_be_the_foil_or_not() -> None:
+    """In the clean model and after an ablation; not where the prompts have no foils."""
+    clean = {"top1": 0.9, "wrong_first": [[" 4", 3]], "wrong": [1, 3]}
+    assert str(words.first_choice(row(clean=clean))).endswith(
+        "; where it is not, most often first (prompts): `␣4` (3), a foil on 1 of the 3"
+    )
+    assert "foil" not in str(words.first_choice(row(clean={**clean, "wrong": [None, 3]})))
+    lost = ablation(lost=[7, 31], fell_to=[[" 1", 7]], fell_to_foil=0)
+    told = "Where the answer was lost, the first choices are now: `␣1` (7 prompts), a foil on none of the 7."
+    assert told in words.beside(lost)
+    assert "| 7 of 31 | `␣1` (7), a foil on none of the 7 |" in str(check_tables.changed([lost]))
+    assert "foil" not in " ".join(words.beside({**lost, "fell_to_foil": None}))
+
+
+@pytest.mark.parametrize(("metric", "after", "leads"), [("logit_diff", -0.35, True), ("logit_diff", 0.1, False), ("answer_logprob", -0.35, False)])  # fmt: skip
+def test_more_than_all_of_a_logit_difference_is_lost_where_the_foil_leads(
+    metric: str, after: float, leads: bool
+) -> None:
+    """A drop above 100% is explained where it stands."""
+    gone = ablation(metric=metric, baseline={"clean": 4.62, "ablated": after})
+    assert any(text.startswith("Below zero the foil leads") for text in words.beside(gone)) is leads
+    assert ("<br>the foil leads |" in str(check_tables.changed([gone]))) is leads
+
+
+def test_what_each_subset_came_to_stands_beside_the_worst() -> None:
+    """Completeness names every K with its distance, the largest first and at most twelve; minimality every component."""
+    removed: list[list[str]] = [[], ["0.1"], ["0.1", "1.0"]]
+    complete = row(kind="keep_only", statistic="completeness", subsets={"removed": removed, "values": [0.1, 0.4, 0.2]})
+    told = "The distance with each K removed: 0.1 0.4; 0.1+1.0 0.2; nothing 0.1."
+    assert words.of_subsets(complete) == told and told in words.beside(complete)
+    assert told in check_tables.decided([complete], {})
+    many = {"removed": [[f"0.{n}"] for n in range(14)], "values": [n / 10 for n in range(14)]}
+    text = str(words.of_subsets(row(subsets=many)))
+    assert text.startswith("The distance with each K removed: 0.13 1.3;") and text.endswith("; 2 more are smaller.")
+    least = row(statistic="minimality", subsets={"removed": removed[:2], "components": [["0.1", 0.3], ["1.0", 0.7]]})
+    assert (
+        words.of_subsets(least)
+        == "Of each component the largest change: 1.0 0.7; 0.1 0.3. The subsets K: nothing; 0.1."
+    )
+    assert words.of_subsets(row()) is None
+
+
+def test_the_other_prompts_of_a_comparison_have_a_task_of_their_own() -> None:
+    """The model's accuracy on both prompt sets, each with its number of prompts."""
+    clean = {"top1": 0.969, "wrong_first": [], "wrong": [0, 0]}
+    other = {"attends": "end -> any", "head": "4.4", "prompts": "months", "n": 32, "clean": {**clean, "top1": 0.5}}
+    told = str(control_tables.tasks([row(clean=clean, other=other)]))
+    assert "- check 1: on the 64 prompts of `numerals` it is the answer on 96.9% of prompts" in told
+    assert "- check 1: on the 32 prompts of `months` it is the answer on 50% of prompts" in told
+    assert "months" not in str(control_tables.tasks([row(clean=clean, other={**other, "clean": None})]))

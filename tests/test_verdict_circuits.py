@@ -53,7 +53,7 @@ def run(
     """The values of a run whose metric has exactly this mean; prompts differ alike in every run, but for noise."""
     noise = np.zeros(N) if seed is None else np.random.default_rng(seed).normal(0, spread, N)
     values: dict[str, Any] = {"answer_rank": np.ones(N) if ranks is None else np.array(ranks, dtype=float)}
-    values["top_text"] = np.array([" five"] * N)
+    values |= {"top_text": np.array([" five"] * N), **dict.fromkeys(("right_first", "foil_first"), np.full(N, NAN))}
     values["logit_diff"] = np.full(N, 2.0)
     values[metric] = mean + BASE + noise - noise.mean()
     return values
@@ -61,9 +61,14 @@ def run(
 
 def only(values: Any, metric: str = "logit_diff") -> Any:
     values = np.asarray(values, dtype=float)
-    return {metric: values, "answer_rank": np.ones(len(values)), "top_text": np.array(["x"] * len(values))} | (
-        {} if metric == "logit_diff" else {"logit_diff": np.ones(len(values))}
-    )
+    ones = np.ones(len(values))
+    found = {
+        "answer_rank": ones,
+        "right_first": ones,
+        "foil_first": 0 * ones,
+        "top_text": np.array(["x"] * len(values)),
+    }
+    return found | {"logit_diff": ones, metric: values}
 
 
 def ablate(effect: str, metric: str = "logit_diff") -> Ablate:
@@ -296,7 +301,9 @@ def test_completeness_is_the_largest_distance_over_subsets() -> None:
     row = completeness_row({}, keep("completeness"), FULL, KEPT, COMPLETE, at_most(1.5), DONE, HOW, 3)
     assert row["estimate"] == pytest.approx(1.2)
     assert row["worst"] == {"removed": ["0.1"], "value": pytest.approx(1.2), "component": None}
-    assert row["subsets"] == {"count": 3, "seed": 3, "removed": [[], ["0.1"], ["1.0"]]}
+    assert row["subsets"] == {
+        "count": 3, "seed": 3, "removed": [[], ["0.1"], ["1.0"]], "values": pytest.approx([1.0, 1.2, 0.5]),
+    }  # fmt: skip
     assert row["parts"] == {
         "F(M)": pytest.approx(5.0), "F(C)": pytest.approx(4.0), "F(C\\K)": pytest.approx(3.0),
         "F(M\\K)": pytest.approx(4.2),
@@ -323,7 +330,10 @@ def test_minimality_is_the_least_of_the_largest() -> None:
     assert row["worst"] == {"removed": ["0.1"], "value": pytest.approx(0.4), "component": "1.0"}
     assert row["parts"]["F(C\\K)"] == pytest.approx(2.0)
     assert row["parts"]["F(C\\(K+v))"] == pytest.approx(1.6)
-    assert row["subsets"] == {"count": 2, "seed": 5, "removed": [[], ["0.1"], ["1.0"]]}
+    assert row["subsets"] == {
+        "count": 2, "seed": 5, "removed": [[], ["0.1"], ["1.0"]],
+        "components": [["0.1", pytest.approx(2.0)], ["1.0", pytest.approx(0.4)]],
+    }  # fmt: skip
     ends = [folded(each.one, each.other, corrected(0.95, 2)) for each in pairs]
     expected = (
         min(max(ends[0][0], ends[1][0]), max(ends[2][0], ends[3][0])),

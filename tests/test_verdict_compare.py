@@ -58,7 +58,7 @@ def test_two_heads_on_the_same_prompts_are_paired(least: float, verdict: str) ->
     difference = HIGH - LOW
     assert row["effect"] == {"kind": "d_z", "value": pytest.approx(difference.mean() / difference.std(ddof=1))}
     assert row["sides"] == {"left": pytest.approx(HIGH.mean()), "right": pytest.approx(LOW.mean())}
-    assert row["other"] == {"attends": "any -> 4.4", "head": "4.4", "prompts": "b", "n": 80}
+    assert row["other"] == {"attends": "any -> 4.4", "head": "4.4", "prompts": "b", "n": 80, "clean": None}
     assert (row["more_than"], row["heads_passing"], row["rank"]) == ("any -> 4.4", None, None)
     assert row["uniform"] == pytest.approx(0.04)
     unpaired = row_of(HIGH, LOW[::-1], by(least))

@@ -38,6 +38,7 @@ HOW, CENSUS = Asked(0.95, 1), Asked(0.95, 1, census=True)
 A = 0.025
 RUNS = 300
 ALLOWED = A + 3 * math.sqrt(A * (1 - A) / RUNS)  # three standard errors of a rate
+RIGHT = {"answer_rank": np.ones(48), "right_first": np.ones(48), "foil_first": np.zeros(48)}
 FILLED = {"estimate": 0.5, "corrected": None}  # a row with its numbers, so that only the verdict is computed
 
 
@@ -146,6 +147,8 @@ def test_the_k_highest_of_five_heads(k: int, head: int, verdict: str) -> None:
     assert row["verdict"] == verdict
     assert row["rank"] == [min(head, 3) + 1, 5]
     assert row["rank_tied"] == (head >= 3), "the last two have the same value"
+    highest = 1 if head == 0 else 0  # of the others
+    assert row["rank_beside"] == [f"0.{highest}", pytest.approx(values[0, highest].mean())]
     assert (row["bound"], row["bound_low"], row["bound_high"], row["k"]) == (f"top {k}", None, None, k)
     assert (row["heads_passing"], row["guaranteed"], row["observe"]) == (None, True, False)
     own = bounded_mean(values[0, head])
@@ -264,7 +267,7 @@ def test_degenerate_data_places_no_head(values: Any, span: Any) -> None:
 
 def test_a_row_made_with_a_top_bound_waits_for_its_place() -> None:
     """Before it is compared with the others a row has its numbers and no verdict, but UNMEASURABLE with a reason."""
-    clean = {"logit_diff": around(5.0), "answer_rank": np.ones(48), "top_text": np.array([" a"] * 48)}
+    clean = {"logit_diff": around(5.0), "top_text": np.array([" a"] * 48), **RIGHT}
     what = Ablate((Component(0, 0),), "mean", "drop_in", "logit_diff")
     row = ablation_row({}, what, clean, clean | {"logit_diff": around(2.0, seed=1)}, top(1), Task({"top1": 0.5}), HOW)
     assert (row["verdict"], row["estimate"]) == (None, pytest.approx(0.6))
@@ -326,9 +329,7 @@ def test_top_of_ablations_is_by_harm(metric: str, clean: float, after: list[floa
     """The head whose ablation does the most harm is first; its own numbers are those of its ablation row."""
 
     def run(mean: float, seed: int) -> dict[str, Any]:
-        return {metric: around(mean, seed=seed), "answer_rank": np.ones(48), "logit_diff": around(5.0)} | {
-            metric: around(mean, seed=seed)
-        }
+        return {"top_text": np.array(["x"] * 48), "logit_diff": around(5.0), **RIGHT, metric: around(mean, seed=seed)}
 
     each = {(0, head): run(mean, head) for head, mean in enumerate(after)}
     for head in range(3):
@@ -337,6 +338,8 @@ def test_top_of_ablations_is_by_harm(metric: str, clean: float, after: list[floa
         assert row["verdict"] == ("supported" if head == highest else "refuted")
         assert row["estimate"] == pytest.approx(after[head] - clean)
         assert row["baseline"]["ablated"] == pytest.approx(after[head])
+        beside = max((other for other in range(3) if other != head), key=lambda other: abs(after[other] - clean))
+        assert row["rank_beside"] == [f"0.{beside}", pytest.approx(after[beside] - clean)]
     unsure = run(clean, 7) | {"answer_rank": np.full(48, 2.0)}
     row = ablation_top_row({}, what, unsure, each, (0, highest), top(1), Task({"top1": 0.5}), HOW)
     assert row["verdict"] == "unmeasurable"
@@ -348,8 +351,10 @@ def test_every_row_has_its_place_or_its_ranks() -> None:
     values = heads(around(0.6, seed=1), around(0.2, seed=2), right=[around(0.5, seed=3), around(0.05, seed=4)])
     row = attention_row({}, asked(right=True), values, (0, 1), at_least(0.0), HOW)
     assert row["rank"] == [1, 2]  # .15 more than its right side, the other only .1
+    assert row["rank_beside"] == ["0.0", pytest.approx(0.1, abs=0.02)]
+    assert attention_row({}, asked(), heads([0.5] * 3, [NAN] * 3), (0, 0), at_least(0.1), HOW)["rank_beside"] is None
     assert attention_row({}, asked(), heads([NAN] * 3, [0.5] * 3), (0, 0), at_least(0.1), HOW)["rank"] is None
-    clean = {"logit_diff": around(5.0), "answer_rank": np.ones(48), "loss": around(2.0)}
+    clean = {"logit_diff": around(5.0), "loss": around(2.0), **RIGHT}
     ranks = np.array([1.0] * 40 + [2.0] * 5 + [7.0] * 3)
     after = clean | {"answer_rank": ranks, "top_text": np.array([" six"] * 44 + [" the"] * 4)}
     for effect, metric in (("drop_in", "logit_diff"), ("change_in", "loss"), ("after", "top5")):

@@ -10,8 +10,6 @@ from circuits.errors import Unmeasurable
 from circuits.kinds.kind import Cell, Here, Kind, Quantity, all_heads, task_of
 from circuits.measure.ablation import Ablation
 from circuits.measure.group import CLEAN_RUN
-from circuits.measure.plan import name_of
-from circuits.measure.right_answers import right_after
 from circuits.measure.subsets import complement, random_sets_outside
 from circuits.measure.view import View
 from circuits.verdict.circuit_rows import interaction_row, necessity_row, within_row
@@ -131,8 +129,7 @@ def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
         only = what.components[0]
         assert only.head is not None
         return ablation_top_row(row, what, clean, each, (only.layer, only.head), bound, task, how)
-    row = ablation_row(row, what, clean, alone, bound, task, how)
-    return row | {"right_after": right_after(group, alone, name_of(_alone(what))[0])} if row.get("lost") else row
+    return ablation_row(row, what, clean, alone, bound, task, how)
 
 
 def _unmeasured(what: Ablate) -> Row:

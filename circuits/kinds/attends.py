@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from circuits.claims.claim import Attends
 from circuits.claims.heads import Component
@@ -101,6 +102,8 @@ def _compared(
         right = side_of(there, other, selector, what.other_prompts.title)
     excluded = " and ".join(asked.excluding)
     row = compared_row(row, left, right, what.statistic, there is None, cell.check.bound, how, excluded)
+    if here.other is not None and elsewhere is not None:
+        row["other"]["clean"] = _clean(here.other, how)
     if row["estimate"] is None:
         return row
     means = all_differences(values, there, other if what.other_head is not None else None)
@@ -115,9 +118,11 @@ def candidates(cell: Cell, here: Here) -> list[tuple[int, int]]:
 
 def with_clean(row: Row, group: View, how: Asked) -> Row:
     """The clean accuracy beside a row of attention, where the prompts have answers."""
-    if group.facts["answers"]:
-        row["clean"] = clean_facts(group.clean, how)
-    return row
+    return row | {"clean": _clean(group, how)}
+
+
+def _clean(group: View, how: Asked) -> dict[str, Any] | None:
+    return clean_facts(group.clean, how) if group.facts["answers"] else None
 
 
 ATTENDS = Kind(_plan, _row, _unmeasured)

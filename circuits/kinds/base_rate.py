@@ -6,7 +6,7 @@ that ablates parts or patches a path is made again with a few random sets of as 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,10 +14,10 @@ from circuits.claims.claim import Ablate, Path
 from circuits.claims.heads import Component
 from circuits.kinds import ablate, path
 from circuits.kinds.kind import Cell, Here, all_heads
-from circuits.measure.group import CLEAN_RUN
-from circuits.measure.metrics import metric_values
+from circuits.measure.group import CLEAN_RUN, Group
+from circuits.measure.metrics import Values, metric_values
 from circuits.measure.subsets import all_mlps, complement, random_sets_among
-from circuits.measure.view import cut_to
+from circuits.measure.view import View, cut_to
 from circuits.verdict.decide import mean_of
 from circuits.verdict.rows import effect_of_means
 
@@ -43,20 +43,30 @@ class Swapped:
 
     def value(self, here: Here) -> float | None:
         """The check's estimate on the first few prompts; None where it is not a number."""
-        what, few = self.cell.check.what, here.series.few
-        if isinstance(what, Path):
-            runs = {CLEAN_RUN: few.clean, "patched": few.path(path.patch_of(what))}
-        else:
-            asked = ablate.runs(self.cell, here)
-            runs = {CLEAN_RUN: few.clean, **{name: few.ablated(run) for name, run in asked.items()}}
+        what = self.cell.check.what
         assert isinstance(what, (Ablate, Path))
-        means = {name: mean_of(metric_values(what.metric, cut_to(run, here.cut))) for name, run in runs.items()}
-        if isinstance(what, Path):
-            return effect_of_means(what.effect, means[CLEAN_RUN], means["patched"])
-        if what.effect == "interaction":
-            return _interaction(*(means[name] for name in (CLEAN_RUN, "F(M\\A)", "F(M\\G)", "F(M\\G\\A)")))
-        before, after = ("F(C)", "F(C\\A)") if what.within is not None else (CLEAN_RUN, "F(M\\A)")
-        return effect_of_means(what.effect, means[before], means[after])
+        runs = runs_on(here.series.few, self.cell, here)
+        return value_of(
+            what, {name: mean_of(metric_values(what.metric, cut_to(run, here.cut))) for name, run in runs.items()}
+        )
+
+
+def runs_on(prompts: View | Group, cell: Cell, here: Here) -> dict[str, Values]:
+    """What an ablation or a path is made of on some prompts, by its name in the formula: the clean run and the others."""
+    what = cell.check.what
+    if isinstance(what, Path):
+        return {CLEAN_RUN: prompts.clean, "F(M\\A)": prompts.path(path.patch_of(what))}
+    others = {name: prompts.ablated(run) for name, run in ablate.runs(cell, here).items()}
+    return {CLEAN_RUN: prompts.clean, **others}
+
+
+def value_of(what: Ablate | Path, means: Mapping[str, float | None]) -> float | None:
+    """The estimate of an ablation or a path from the means of its runs (``runs_on``); None where it is not a number."""
+    if what.effect == "interaction":
+        return _interaction(*(means[name] for name in (CLEAN_RUN, "F(M\\A)", "F(M\\G)", "F(M\\G\\A)")))
+    within = isinstance(what, Ablate) and what.within is not None
+    before, after = ("F(C)", "F(C\\A)") if within else (CLEAN_RUN, "F(M\\A)")
+    return effect_of_means(what.effect, means[before], means[after])
 
 
 def swapped(cell: Cell, here: Here, count: int) -> list[Swapped]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from circuits.claims.claim import LossMap
 from circuits.errors import PromptFault, Unmeasurable
@@ -94,10 +95,17 @@ def _map(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
             "x": finite(x),
             "y": finite(y),
             "loss": finite(float(each.mean())) if each.size else None,
+            "apart": _apart(each, losses[0]),
         }
         for run, (x, y), each in zip(found, places.tolist(), losses, strict=True)
     ]
     return decide(row, cell.check.bound, None, how)
+
+
+def _apart(losses: NDArray[np.float64], clean: NDArray[np.float64]) -> float | None:
+    """How far the losses of a run, Float[token], lie from the clean model's: the root of the mean squared difference, in nats."""
+    each = losses - clean
+    return finite(float(np.sqrt(np.mean(each**2)))) if each.size else None
 
 
 LOSS_MAP = Kind(_plan, _row)

@@ -6,7 +6,6 @@ from circuits.claims.claim import Ablate, Path
 from circuits.kinds.kind import Cell, Here, Kind, Quantity, task_of
 from circuits.measure.group import CLEAN_RUN
 from circuits.measure.paths import PathPatch
-from circuits.measure.right_answers import right_after
 from circuits.verdict.decide import Asked, Row
 from circuits.verdict.rows import ablation_row
 
@@ -40,8 +39,7 @@ def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     # The numbers of a patched path are judged like those of an ablation of its sender.
     alike = Ablate((what.sender,), "resample", what.effect, what.metric)
     patched = group.path(patch_of(what))
-    row = ablation_row(row, alike, group.clean, patched, cell.check.bound, task_of(cell, here), how)
-    return row | {"right_after": right_after(group, patched, patch_of(what).key)} if row.get("lost") else row
+    return ablation_row(row, alike, group.clean, patched, cell.check.bound, task_of(cell, here), how)
 
 
 PATH = Kind(_plan, _row, asked)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 Values = dict[str, NDArray[np.float64]]
 
-_OF_ANSWER = ("answer_logit", "answer_logprob", "answer_prob", "answer_rank")
-_OF_FOIL = ("logit_diff", "pair_prob", "prob_diff")
+_OF_ANSWER = ("answer_logit", "answer_logprob", "answer_prob", "answer_rank", "right_first")
+_OF_FOIL = ("logit_diff", "pair_prob", "prob_diff", "foil_first")
 ROUNDING = 1e-6
 """How far outside its range a project's own number may lie through rounding; it is clipped."""
 END_METRICS = (*_OF_ANSWER, *_OF_FOIL, "kl", "top_token")
@@ -42,8 +42,9 @@ def end_metrics(
     logits, for ``kl`` = KL(clean || these); without it kl is 0 by definition. Metrics that need an
     answer or a foil are NaN for prompts without one. Where the logits hold no numbers (NaN or +inf),
     every metric of the prompt is infinite, so that it is never taken for one without a value (nor for
-    a right answer: no logit is larger than NaN). ``top_token`` is the id of the largest logit. ``own``: metrics of the
-    project's, by their names; raises Unmeasurable where one fails or leaves its range.
+    a right answer: no logit is larger than NaN). ``top_token`` is the id of the largest logit; ``right_first``
+    and ``foil_first`` are whether it is that of any answer (the first of them counts where it ties, too) and of any foil: 0 or
+    1. ``own``: metrics of the project's, by their names; raises Unmeasurable where one fails or leaves its range.
 
     - logit_diff = logit[answer] - logit[foil]; pair_prob = sigmoid(logit_diff)
     - answer_rank = 1 + the number of tokens with a strictly larger logit
@@ -86,7 +87,10 @@ def end_metrics(
         found["answer_logprob"][row] = float(logprobs[row, answer])
         found["answer_prob"][row] = float(probs[row, answer])
         found["answer_rank"][row] = 1 + int((logits[row] > logits[row, answer]).sum())
+        top = found["top_token"][row]
+        found["right_first"][row] = float(top in prompt.answers or found["answer_rank"][row] == 1)
         if prompt.foils:
+            found["foil_first"][row] = float(top in prompt.foils)
             difference = float(logits[row, answer] - logits[row, prompt.foils[0]])
             found["logit_diff"][row] = difference
             found["pair_prob"][row] = 1 / (1 + np.exp(-np.clip(difference, -700, 700)))

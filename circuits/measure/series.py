@@ -292,6 +292,16 @@ class Series:
             self._facts[n] = known
         return self._facts[n]
 
+    def answers(self, n: int) -> list[str | None]:
+        """The answer of each of the first ``n`` prompts as text; None where a prompt has none."""
+        key = digest([self.key, "answers", n])
+        known: list[str | None] | None = self.cache.load_json(key)
+        if known is None:
+            decode = self.model().tokenizer.decode
+            known = [decode(prompt.answers[0]) if prompt.answers else None for prompt in self.prompts[:n]]
+            self.cache.save_json(key, known)
+        return known
+
     def use(self, settings: Settings) -> None:
         """Other sizes of batches from now on; what was measured stays."""
         self.settings = settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from circuits.report.causal import how_drawn, nothing_kept
@@ -28,19 +28,27 @@ def first_choice(row: Row) -> str | None:
         return None
     one = f"on {number(clean['top1'], True)} of prompts{task_limit(row)}"
     if not clean.get("right_answers"):
-        return f"the answer {one}"
+        return f"the answer {one}{_wrong_first(clean, 'it is not')}"
     if clean.get("right_first") is None:
         return f"the first of up to {number(clean['right_answers'])} right answers {one}"
     return (
         f"one of up to {number(clean['right_answers'])} right answers on {number(clean['right_first'], True)} of prompts, and the one of "
-        f"them that counts as the answer {one}{_wrong_first(clean)}"
+        f"them that counts as the answer {one}{_wrong_first(clean, 'none is')}"
     )
 
 
-def _wrong_first(clean: Mapping[str, Any]) -> str:
-    """ "; where none is, it is `0` (12 prompts) or `1` (3)": what is first instead of a right answer; "" where not known."""
+def _wrong_first(clean: Mapping[str, Any], where: str) -> str:
+    """ "; where it is not, most often first (prompts): `0` (12) and `1` (3), a foil on 12 of the 15"; "" where not known."""
     found = [f"{code(token)} ({number(count)})" for token, count in clean.get("wrong_first") or []]
-    return f"; where none is, most often first (prompts): {listing(found)}" if found else ""
+    foil = on_foil(*(clean.get("wrong") or (None, None)))
+    return f"; where {where}, most often first (prompts): {listing(found)}{foil}" if found else ""
+
+
+def on_foil(foil: int | None, of: int | None) -> str:
+    """ ", a foil on 12 of the 15": on how many of the prompts without the answer in front a foil is; "" where not known."""
+    if foil is None or not of:
+        return ""
+    return f", a foil on {number(foil) if foil else 'none'} of the {number(of)}"
 
 
 def other_tokens(row: Row, shown: int) -> str:
@@ -102,6 +110,26 @@ def which_passing(row: Mapping[str, Any]) -> str:
     return f": {', '.join(names)}" + (f" and {number(more)} more" if more else "")
 
 
+def other_ranked(row: Row, short: bool = False) -> str:
+    """ "the next is 5.8 with 0.592", of a head that is not the first "the first is 5.8 with 0.592"; "" where it is not known.
+
+    ``short``: "next 5.8: 0.592".
+    """
+    name, value = row.get("rank_beside") or (None, None)
+    place = (row.get("rank") or (None,))[0]
+    if name is None or value is None or place is None:
+        return ""
+    which, told = "next" if place == 1 else "first", number(value, unit_of(row))
+    return f"{which} {prose(name)}: {told}" if short else f"the {which} is {prose(name)} with {told}"
+
+
+def foil_leads(row: Row) -> bool:
+    """Whether the mean logit difference turned its sign: more than all of it is lost, the foil is ahead."""
+    base = {} if row.get("parts") else row.get("baseline") or {}
+    before, after = base.get("clean"), base.get("ablated")
+    return row.get("metric") == "logit_diff" and before is not None and after is not None and after < 0 < before
+
+
 def sides(row: Row) -> list[str]:
     """The two values of a comparison, whose difference the estimate is; none of any other row."""
     two = [(row.get("sides") or {}).get(side) for side in ("left", "right")]
@@ -124,7 +152,8 @@ def beside(row: Row) -> list[str]:
     if rank and rank[0] is not None and row.get("k") is None:
         tied = row.get("rank_tied")
         tail = f", a place that it shares with {number(tied)} {'other' if tied == 1 else 'others'}" if tied else ""
-        found.append(f"It ranks {ordinal(rank[0])} of the model's {number(rank[1])} heads by this value{tail}.")
+        other = f"; {other_ranked(row)}" if other_ranked(row) else ""
+        found.append(f"It ranks {ordinal(rank[0])} of the model's {number(rank[1])} heads by this value{tail}{other}.")
     found += _made_of(row)
     passing = row.get("heads_passing")
     if passing:
@@ -137,10 +166,13 @@ def beside(row: Row) -> list[str]:
     base = row.get("baseline") or {}
     if not row.get("parts") and (base.get("clean") is not None or base.get("ablated") is not None):
         found.append(f"Mean clean value {number(base.get('clean'))}, mean ablated value {number(base.get('ablated'))}.")
+    if foil_leads(row):
+        found.append("Below zero the foil leads the answer on average: more than 100% is lost.")
     if first_choice(row):
         difference = (row.get("clean") or {}).get("logit_diff")
-        diff = f", with a mean logit difference of {number(difference)}" if difference is not None else ""
-        found.append(f"Unablated, the model's first choice is {first_choice(row)}{diff}.")
+        found.append(f"Unablated, the model's first choice is {first_choice(row)}.")
+        if difference is not None:
+            found.append(f"Its mean logit difference is {number(difference)} then.")
     lost = row.get("lost")
     if lost and lost[1]:
         verb, run = "loses" if lost[0] == 1 else "lose", "circuit alone" if row.get("within") else "clean model"
@@ -148,18 +180,24 @@ def beside(row: Row) -> list[str]:
         found.append(
             f"Of the {number(lost[1])} prompts whose answer the {run} has there, {number(lost[0])} {verb} it{both}."
         )
-        if row.get("right_after") is not None:
+        if row.get("right_after") is not None and (row.get("clean") or {}).get("right_answers"):
             found.append(f"Any right answer is first on {number(row['right_after'], True)} of the prompts then.")
     if row.get("fell_to"):
         tokens = listing(
             f"{code(token)} ({number(count)} {'prompt' if count == 1 else 'prompts'})"
             for token, count in row["fell_to"]
         )
-        tokens += other_tokens(row, len(row["fell_to"]))
+        tokens += other_tokens(row, len(row["fell_to"])) + on_foil(row.get("fell_to_foil"), (lost or [None])[0])
         found.append(f"Where the answer was lost, the first choices are now: {tokens}.")
     ranks = row.get("ranks") or {}
     if ranks:
         found.append(_ranks(ranks))
+    if row.get("by_answer"):
+        each = [
+            f"{code(one['answer'])} {number(one['value'], percent)} (n = {number(one['n'])})"
+            for one in row["by_answer"]
+        ]
+        found.append(f"By answer: {', '.join(each)}.")
     if reported_value(row):
         found.append(_reported(row))
     return found
@@ -192,6 +230,31 @@ def means(parts: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{prose(name.replace(chr(92), ' less '))} {number(parts[name])}" for name in _ordered(parts, _RUNS)
     )
+
+
+def of_subsets(row: Row) -> str | None:
+    """What completeness came to with each subset, or minimality for each component, as a sentence; None for other rows."""
+    subsets = row.get("subsets") or {}
+    removed = ["+".join(map(prose, each)) or "nothing" for each in subsets.get("removed") or []]
+    told = f" The subsets K: {'; '.join(removed)}." if removed and len(removed) <= _MOST_SUBSETS else ""
+    if subsets.get("components"):
+        each = [f"{prose(name)} {number(value)}" for name, value in _largest(subsets["components"])]
+        return f"Of each component the largest change: {'; '.join(each)}{_fewer(subsets['components'])}.{told}"
+    if subsets.get("values"):
+        known = list(zip(removed, subsets["values"], strict=True))
+        each = [f"{name} {number(value)}" for name, value in _largest(known)]
+        return f"The distance with each K removed: {'; '.join(each)}{_fewer(known)}."
+    return told.strip() or None
+
+
+def _largest(values: Sequence[Any]) -> list[Any]:
+    """The pairs of a name and a value with the largest values, as many as are told."""
+    return sorted(values, key=lambda pair: -pair[1])[:_MOST_SUBSETS]
+
+
+def _fewer(values: Sequence[Any]) -> str:
+    left = len(values) - _MOST_SUBSETS
+    return f"; {number(left)} more are smaller" if left > 0 else ""
 
 
 def says_itself(row: Row) -> bool:
@@ -228,11 +291,7 @@ def _made_of(row: Row) -> list[str]:
         removed = listing(map(prose, worst.get("removed") or [])) or "nothing"
         of = f" of component {prose(worst['component'])}" if worst.get("component") else ""
         found.append(f"The deciding case{of} is with {removed} removed: {number(worst['value'])}.")
-    drawn = (row.get("subsets") or {}).get("removed")
-    if drawn and len(drawn) <= _MOST_SUBSETS:
-        told = "; ".join(", ".join(map(prose, each)) or "nothing" for each in drawn)
-        each_way = ", over all components" if row.get("statistic") == "minimality" else ""
-        found.append(f"The subsets K that were removed{each_way}: {told}.")
+    found += filter(None, [of_subsets(row)])
     profile = row.get("profile") or {}
     if profile:
         keys = _ordered(profile, tuple(_PROFILE))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from circuits.report import beside, words
-from circuits.report.asides import sides
+from circuits.report.asides import foil_leads, on_foil, sides
 from circuits.report.pages import (
     against_bound,
     below,
@@ -42,7 +42,7 @@ def _numbers_row(row: Row, label: str) -> list[str]:
         below("" if words.only_shown(row) else f"**{str(row.get('verdict') or 'none').upper()}**", label),
         nothing if row.get("estimate") is None else below(against_bound(row), " against ".join(sides(row))),
         subject(row) or DASH,
-        below(effect_text(row), rank_text(row)),
+        below(effect_text(row), rank_text(row), words.other_ranked(row, short=True)),
         below(counted(row), code(row["prompts"]) if row.get("prompts") else ""),
     ]
 
@@ -98,18 +98,19 @@ _POINTS = {"clean": "the claim's model as it is", "model": "another model as it 
 
 
 def points(rows: Sequence[Row]) -> str | None:
-    """The points of maps that other models stand in: what each is, its mean loss, where it lies; None without such a map.
-
-    A map of one model's ablations says the same in its figure and its sentence.
-    """
-    maps = [row for row in rows if any(point.get("kind") == "model" for point in row.get("points") or [])]
+    """The points of maps: what each is, its mean loss, how far from the first one, where it lies; None without a map."""
+    maps = [row for row in rows if row.get("points")]
     lines = [
         [place(row), code(point["name"]), _POINTS.get(str(point.get("kind")), "the model without it"),
-         number(point.get("loss")), number(point.get("x")), number(point.get("y"))]
+         number(point.get("loss")), number(point.get("apart")), number(point.get("x")), number(point.get("y"))]
         for row in maps for point in row["points"]
     ]  # fmt: skip
-    header = ["check", "point", "what it is", "mean loss (nats)", "PC1", "PC2"]
-    return f"**The points of the map**\n\n{table(header, lines)}" if lines else None
+    header = ["check", "point", "what it is", "mean loss", "apart", "PC1", "PC2"]
+    legend = (
+        "mean loss: over all tokens, in nats; apart: the root of the mean squared difference of a token's loss from that of the first "
+        "point, in nats, over all components; these are shown, not judged, and have no interval"
+    )
+    return f"**The points of the map** ({legend})\n\n{table(header, lines)}" if lines else None
 
 
 def changed(rows: Sequence[Row]) -> str | None:
@@ -154,14 +155,16 @@ def _removed(row: Row) -> str:
 def _changes(row: Row) -> list[str]:
     base, lost = {} if row.get("parts") else row.get("baseline") or {}, row.get("lost")
     fell = [f"{code(token)} ({number(count)})" for token, count in (row.get("fell_to") or [])[:_MOST_TOKENS]]
+    fallen = ", ".join(fell) + words.other_tokens(row, len(fell))
     return [
         below(
             number(base.get("clean")),
             number(base.get("ablated")),
             code(row["metric"]) if base and row.get("metric") else "",
+            "the foil leads" if foil_leads(row) else "",
         ),
         below(f"{number(lost[0])} of {number(lost[1])}", _any_right(row)) if lost and lost[1] else DASH,
-        ", ".join(fell) + words.other_tokens(row, len(fell)) or DASH,
+        fallen + on_foil(row.get("fell_to_foil"), lost[0]) if fallen and lost else DASH,
         _median(row.get("ranks") or {}),
     ]
 
@@ -197,8 +200,9 @@ def _decided_line(group: Sequence[Row], general: str, why: str) -> str:
     about = _listed(subject(each) for each in group)
     label = f"Check {place(row)}" if row.get("index") is not None else "Check"
     what = words.what(row) if len(group) == 1 else general
-    made = f" {words.made_of_means(row)}" if len(group) == 1 and row.get("parts") else ""
-    return f"- **{label}**{f' ({about})' if about else ''}. {what} {why}{made}"
+    made = [words.made_of_means(row)] if len(group) == 1 and row.get("parts") else []
+    made += filter(None, [words.of_subsets(row)]) if len(group) == 1 else []
+    return f"- **{label}**{f' ({about})' if about else ''}. {' '.join([what, why, *made])}"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -88,16 +88,33 @@ def tasks(rows: Sequence[Row]) -> str | None:
     """Whether the clean model does the task, said once for all checks on the same prompts; None where there is none."""
     found: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        first = words.first_choice(row)
-        if first is not None:
-            many = f" {number(row['n'])}" if row.get("n") is not None and not row.get("unit") else ""
-            on = f"on the{many} prompts" + (f" of {code(row['prompts'])}" if row.get("prompts") else "")
-            found.setdefault((on, first), []).append(place(row))
+        for side in (row, row.get("other") or {}):  # the other prompts of a comparison have a task of their own
+            first = words.first_choice(side)
+            if first is not None:
+                many = f" {number(side['n'])}" if side.get("n") is not None and not row.get("unit") else ""
+                on = f"on the{many} prompts" + (f" of {code(side['prompts'])}" if side.get("prompts") else "")
+                found.setdefault((on, first), []).append(place(row))
     title, said = "**The model's own task**", "unablated, the model's first choice is"
     if len(found) == 1:
         return "".join(f"{title}: {on}, {said} {first}." for on, first in found)
     lines = [f"- check {listing(dict.fromkeys(who))}: {on} it is {first}" for (on, first), who in found.items()]
     return "\n".join([f"{title}: {said}", "", *lines]) if lines else None
+
+
+def by_answer(rows: Sequence[Row]) -> str | None:
+    """Every check's value on the prompts of each answer, a table for checks on the same prompts; None where there is none."""
+    found: dict[tuple[str, ...], list[list[str]]] = {}
+    for row in rows:
+        each = row.get("by_answer") or []
+        header = tuple(f"{code(one['answer'])} (n = {number(one['n'])})" for one in each)
+        values = [number(one["value"], unit_of(row)) for one in each]
+        if each:
+            found.setdefault(header, []).append(
+                [below(place(row), subject(row)), number(row["estimate"], unit_of(row)), *values]
+            )
+    tables = [table(["check, head or part", "all", *header], lines) for header, lines in found.items()]
+    legend = "**By answer**: each check's value on the prompts of one answer, which are too few for an interval"
+    return "\n\n".join([legend, *tables]) if tables else None
 
 
 def base_rate(rows: Sequence[Row], random: Mapping[Intervention, Sequence[str]] = NOTHING) -> str | None:

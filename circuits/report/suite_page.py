@@ -48,6 +48,8 @@ from circuits.report.scope import scope
 
 _MOST_OFFSETS = 16
 _MOST_CLASSES = 7
+_MOST_PARTS = 3  # a claim about more, a circuit, is not about each of them
+_MOST_RELATED = 6
 FAR = 0.05
 """The least attention that is told of distances further than the first ones, and of single classes of many."""
 
@@ -55,7 +57,8 @@ CONVENTIONS = (
     "In `QUERY -> KEY` the query token attends to the key token. The value of a prompt is the mean over its query tokens that have such "
     "a key (the first token has no `n-1`: BOS is a key only where it is named), the estimate is the mean over prompts, and intervals are "
     "for that mean. `␣` shows a space at the edge of a text; BOS is the special token in front of a prompt. *Without* a head or "
-    "*removed* means that its output is replaced as the check says; nothing is cut out. A dash means not measured or not applicable."
+    "*removed* means that its output is replaced as the check says; nothing is cut out. A dash means not measured or not applicable. "
+    "Beside a rank, *next* is the runner-up with its value, and *first*, where another head leads, the one that does."
 )
 PARTNERS = (
     "A bound that is met on the prompts and missed on the *corrupted partners* hangs on what they change; one that is met there, too, does "
@@ -78,11 +81,12 @@ _INTERVALS = (
 @dataclass(frozen=True)
 class _Page:
     """What the section of a claim says of the whole page, found once: the reason for which all were skipped (None: not so),
-    the names of equal prompt sets by digest, and the claims with random sets by intervention."""
+    the names of equal prompt sets by digest, the claims with random sets by intervention, and all claims by their parts."""
 
     skipped: str | None
     sets: Mapping[str, set[str]]
     random: Mapping[control_tables.Intervention, Sequence[str]]
+    about: Mapping[str, Sequence[Entry]]
 
 
 def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
@@ -91,7 +95,12 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
     made = methods.how_made(entries)
     every = [row for entry in entries for row in entry.get("checks") or []]
     drawn = any(row.get("estimate") is not None for row in every)
-    page = _Page(skipped_alike(entries), prompt_sets.names_of_sets(entries), control_tables.with_random(entries))
+    page = _Page(
+        skipped_alike(entries),
+        prompt_sets.names_of_sets(entries),
+        control_tables.with_random(entries),
+        _by_part(entries),
+    )
     parts = [
         MARKER,
         f"# {prose(title)}",
@@ -108,6 +117,29 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
     if made:
         parts += ['<a id="intervals"></a>', details(methods.TITLE, made)]
     return "\n\n".join(parts) + "\n"
+
+
+def _by_part(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """The claims of a page by the heads and MLPs that they are about."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        for part in entry.get("heads") or []:
+            found.setdefault(str(part), []).append(entry)
+    return found
+
+
+def _related(entry: Entry, page: _Page) -> str | None:
+    """Links to the other claims of the page about one of a claim's parts; None without any, or where most would be named."""
+    parts = [str(part) for part in entry.get("heads") or []]
+    if len(parts) > _MOST_PARTS:
+        return None
+    others = {id(each): each for part in parts for each in page.about.get(part, ()) if each is not entry}
+    if not others:
+        return None
+    links = [f"[{prose(claim_name(each))}](#{anchor(each)}) ({verdict_of(each)})" for each in others.values()]
+    shown, left = links[:_MOST_RELATED], len(links) - _MOST_RELATED
+    more = [f"{number(left)} more"] if left > 0 else []
+    return f"Also about {words.listing(map(prose, parts))} on this page: {words.listing([*shown, *more])}."
 
 
 def _contents(entries: Sequence[Entry]) -> str:
@@ -150,7 +182,9 @@ def _claim(entry: Entry, page: _Page) -> list[str]:
         parts.append(
             prompt_sets.prompt_set(name, facts, sorted(page.sets.get(str(facts.get("digest")), set()) - {name}))
         )
-    return parts + _closed(entry, rows, prompts)
+    parts += _closed(entry, rows, prompts)
+    parts += filter(None, [_related(entry, page)])
+    return [*parts, f"{entry['again']} [Contents](#contents)"] if entry.get("again") else parts
 
 
 def _head_of_section(entry: Entry, rows: Sequence[Mapping[str, Any]], told_above: bool) -> list[str]:
@@ -203,6 +237,7 @@ def _evidence(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[
         check_tables.points(rows),
         check_tables.changed(rows),
         control_tables.controls(rows),
+        control_tables.by_answer(rows),
         *concentrations(entry),
         control_tables.base_rate(rows, page.random),
         control_tables.tasks(rows),
@@ -215,14 +250,14 @@ def _evidence(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[
 
 
 def _closed(entry: Entry, rows: Sequence[Mapping[str, Any]], prompts: Mapping[str, Any]) -> list[str]:
-    """What is looked up rather than read: sentences, profiles, the YAML; and how to measure it again."""
+    """What is looked up rather than read: sentences, profiles, the YAML."""
     parts = []
     if rows and verdict_of(entry) != "skipped":
         parts.append(details("Every check in full sentences", check_tables.in_sentences(rows, prompts)))
     parts += [_profile(profile) for profile in entry.get("profiles") or []]
     if entry.get("yaml"):
         parts.append(details("The claim as written", _fenced(str(entry["yaml"]), "yaml")))
-    return [*parts, f"{entry['again']} [Contents](#contents)"] if entry.get("again") else parts
+    return parts
 
 
 def _figure(figure: Mapping[str, Any]) -> str:

@@ -7,9 +7,18 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from circuits.report import random_parts
-from circuits.report.asides import means
+from circuits.report.asides import means, on_foil, sides
 from circuits.report.record import counted, estimate_text, is_claim, number, suites_at_fault, without_points
-from circuits.report.words import any_rule, never_closes, only_shown, other_tokens, remarks, top_rule, which_passing
+from circuits.report.words import (
+    any_rule,
+    never_closes,
+    only_shown,
+    other_ranked,
+    other_tokens,
+    remarks,
+    top_rule,
+    which_passing,
+)
 
 Entry = Mapping[str, Any]
 Line = tuple[tuple[str, str | None], ...]
@@ -189,15 +198,16 @@ def _row_lines(row: Mapping[str, Any]) -> Iterator[str]:
         yield f"    {row['reason']}"
     if row.get("verdict") == "inconclusive":
         yield f"    {_undecided(row)}"
-    if row.get("sides"):
-        yield f"    sides: {number(row['sides']['left'])} against {number(row['sides']['right'])}"
+    if sides(row):
+        yield f"    sides: {' against '.join(sides(row))}"
     if row.get("baseline"):
         clean, ablated = number(row["baseline"]["clean"]), number(row["baseline"]["ablated"])
         yield f"    {row['metric']}: clean {clean}, ablated {ablated}"
     if row.get("parts"):
         yield f"    means: {means(row['parts'])}"
     if row.get("rank") and row.get("k") is not None:
-        yield f"    rank {row['rank'][0]} of {row['rank'][1]} heads"
+        other = f"; {other_ranked(row)}" if other_ranked(row) else ""
+        yield f"    rank {row['rank'][0]} of {row['rank'][1]} heads{other}"
     if row.get("uniform") is not None:
         yield f"    under uniform attention: {number(row['uniform'])}"
     if row.get("heads_passing"):
@@ -208,7 +218,8 @@ def _row_lines(row: Mapping[str, Any]) -> Iterator[str]:
         yield f"    {others}"
     if row.get("fell_to"):
         told = ", ".join(f"{text!r} ({count})" for text, count in row["fell_to"])
-        yield f"    the answer fell to: {told}{other_tokens(row, len(row['fell_to']))}"
+        foil = on_foil(row.get("fell_to_foil"), (row.get("lost") or [None])[0])
+        yield f"    the answer fell to: {told}{other_tokens(row, len(row['fell_to']))}{foil}"
     for _, text in remarks(row):
         yield f"    note: {text}"
 

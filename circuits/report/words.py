@@ -14,6 +14,8 @@ from circuits.report.asides import (
     first_choice,
     level_of,
     made_of_means,
+    of_subsets,
+    other_ranked,
     other_tokens,
     remarks,
     reported_value,
@@ -40,8 +42,10 @@ __all__ = [
     "listing",
     "made_of_means",
     "metric",
+    "of_subsets",
     "only_shown",
     "ordinal",
+    "other_ranked",
     "other_tokens",
     "prose",
     "remarks",
@@ -283,7 +287,8 @@ def never_closes(row: Row) -> str:
 
 def _why_top(row: Row) -> str:
     verdict, (place, heads) = str(row.get("verdict")), row.get("rank") or (None, None)
-    ranked = f"It ranks {ordinal(place)} of {number(heads)}. " if place is not None else ""
+    other = f"; {other_ranked(row)}" if other_ranked(row) else ""
+    ranked = f"It ranks {ordinal(place)} of {number(heads)}{other}. " if place is not None else ""
     if row.get("exact"):
         fewer = f"fewer than {number(row['k'])} heads have" if row["k"] != 1 else "no head has"
         rule = f"the scores are exact, so it is supported when {fewer} a higher one (a tie is no harm), else refuted"

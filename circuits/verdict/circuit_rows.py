@@ -289,8 +289,13 @@ def _extreme_row(
     if not by or not all(by.values()):
         raise ValueError(f"{what.statistic} needs at least one subset of each component")
     name = what.metric
+    # ``values``: the distance without each of ``removed``; ``components``: of each v the largest over its subsets.
     drawn = sorted({pair.removed for pairs in by.values() for pair in pairs}, key=lambda each: (len(each), each))
-    facts = {"count": max(map(len, by.values())), "seed": seed, "removed": [list(each) for each in drawn]}
+    facts: dict[str, Any] = {
+        "count": max(map(len, by.values())),
+        "seed": seed,
+        "removed": [list(each) for each in drawn],
+    }
     row |= {"worst": None, "subsets": facts}
     row["parts"] = _means(name, {"F(M)": full, "F(C)": kept})
     every = [run for pairs in by.values() for pair in pairs for run in (pair.one, pair.other)]
@@ -301,6 +306,11 @@ def _extreme_row(
     at = int(np.argmax([each.value for each in folded[worst]]))
     pair, found, groups = by[worst][at], folded[worst][at], list(folded.values())
     row["worst"] = {"removed": list(pair.removed), "value": found.value, "component": pair.component}
+    if None in by:
+        value = {pair.removed: each.value for pair, each in zip(by[None], folded[None], strict=True)}
+        facts["values"] = [value[each] for each in drawn]
+    else:
+        facts["components"] = [[v, max(each.value for each in group)] for v, group in folded.items()]
     row["parts"] |= _means(name, dict(zip(names, (pair.one, pair.other), strict=True)))
     row["effect"] = {"kind": "d_z", "value": found.effect}
 

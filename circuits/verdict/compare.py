@@ -66,7 +66,13 @@ def compared_row(
     counts = [int(each.sum()) for each in there]
     row |= {
         "more_than": right.attends,
-        "other": {"attends": right.attends, "head": right.head, "prompts": right.prompts, "n": counts[1]},
+        "other": {
+            "attends": right.attends,
+            "head": right.head,
+            "prompts": right.prompts,
+            "n": counts[1],
+            "clean": None,
+        },
         "n": counts[0],
         "removed_mass": left.removed,
     }

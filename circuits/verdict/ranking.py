@@ -43,6 +43,7 @@ from circuits.verdict.rows import (
     attention_row,
     bounded_span,
     differences,
+    effect_of_means,
     head_means,
     heads_passing,
     not_finite,
@@ -90,7 +91,12 @@ def ablation_top_row(
     span = bounded_span(what.metric, how)
     ends = (min(sign * end for end in span), max(sign * end for end in span)) if span else None
     filled = ablation_row(row, what, clean, each[head], OBSERVED, task, how)
-    return top_row(filled, stacked, head, bound, how, ends, observed_range(metric_values(what.metric, clean)))
+    row = top_row(filled, stacked, head, bound, how, ends, observed_range(metric_values(what.metric, clean)))
+    if row["rank_beside"]:  # heads are ordered by the metric afterwards, and told by what the check asks for
+        name, harm = row["rank_beside"]
+        value = effect_of_means(what.effect, mean_of(metric_values(what.metric, clean)), sign * harm)
+        row["rank_beside"] = [name, value] if value is not None else None
+    return row
 
 
 def harm_sign(metric: str) -> float:
@@ -138,7 +144,9 @@ def top_row(
         row = decide({**NOTHING_MEASURED, **row}, OBSERVED, interval, how)
     elif "corrected" not in row:
         row = decide({**NOTHING_MEASURED, **row}, OBSERVED, None, how)
-    place: Row = place_of(means, head) if not np.isnan(means[head]) else {"rank": None, "rank_tied": None}
+    place: Row = (
+        place_of(means, head) if not np.isnan(means[head]) else dict.fromkeys(("rank", "rank_tied", "rank_beside"))
+    )
     row |= {**place, "k": k, **NONE_COUNTED}
     row |= {"bound": bound.text, "bound_low": None, "bound_high": None, "observe": False}
     others = [index for index in np.ndindex(means.shape) if index != head]

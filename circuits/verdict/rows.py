@@ -34,7 +34,7 @@ NONE_COUNTED: Mapping[str, None] = MappingProxyType({"heads_passing": None, "whi
 """What a row says of the heads that satisfy its bound, where they are not counted."""
 NOTHING_MEASURED: Mapping[str, Any] = MappingProxyType(
     {
-        **dict.fromkeys(("uniform", "effect", "rank", "rank_tied", "sides", "removed_mass")),
+        **dict.fromkeys(("uniform", "effect", "rank", "rank_tied", "rank_beside", "sides", "removed_mass")),
         **NONE_COUNTED,
         "n": 0,
         "skipped": 0,
@@ -140,9 +140,21 @@ def rank_of(means: Floats, head: tuple[int, int]) -> list[int]:
 
 
 def place_of(means: Floats, head: tuple[int, int]) -> dict[str, Any]:
-    """``rank``, and ``rank_tied``: how many other heads have the very same value, and so the same place."""
+    """``rank``; ``rank_tied``: how many other heads have the very same value, and so the same place; ``rank_beside``.
+
+    ``rank_beside``: [head, mean] of the highest other head: of the first the runner-up, of any other the first.
+    """
     same = np.isnan(means) if np.isnan(means[head]) else means == means[head]
-    return {"rank": rank_of(means, head), "rank_tied": int(same.sum()) - 1}
+    return {"rank": rank_of(means, head), "rank_tied": int(same.sum()) - 1, "rank_beside": _highest_other(means, head)}
+
+
+def _highest_other(means: Floats, head: tuple[int, int]) -> list[Any] | None:
+    """[name, mean] of the highest of ``means`` Float[layer, head] without ``head``; None where no other has a value."""
+    others = np.where(np.isnan(means), -np.inf, means)
+    others[head] = -np.inf
+    layer, index = (int(axis) for axis in np.unravel_index(others.argmax(), others.shape))
+    highest = float(others[layer, index])
+    return [f"{layer}.{index}", highest] if math.isfinite(highest) else None
 
 
 def differences(values: AttentionValues) -> Floats:
@@ -393,9 +405,16 @@ def lost_answers(base: Values, ablated: Values, k: int, most: int = 8) -> dict[s
     """``fell_to``: the most likely tokens, with counts, on the prompts whose answer fell out of the first k.
 
     ``lost``: [m, n], m of the n prompts whose answer had been among the first k of ``base``, the run that is compared
-    with: that of the clean model, or of a circuit alone.
+    with: that of the clean model, or of a circuit alone. ``fell_to_foil``: on how many of those m a foil is first now, None
+    without foils. ``right_after``: the share of prompts (0 to 1) on which any right answer is first now.
     """
     had = base["answer_rank"] <= k
     lost = had & (ablated["answer_rank"] > k)
     told = most_frequent(np.asarray(ablated["top_text"])[lost], most) if lost.any() else []
-    return {"fell_to": told, "lost": [int(lost.sum()), int(had.sum())]}
+    foil = ablated["foil_first"][lost]
+    return {
+        "fell_to": told,
+        "fell_to_foil": int(foil.sum()) if np.isfinite(foil).all() else None,
+        "lost": [int(lost.sum()), int(had.sum())],
+        "right_after": mean_of(ablated["right_first"]),
+    }
