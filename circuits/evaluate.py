@@ -21,7 +21,7 @@ from circuits.claims.heads import Component
 from circuits.claims.keys import WEIGHT_SCORES
 from circuits.entries import entry_of, invalid, located, model_name
 from circuits.errors import CircuitsError, ModelInvalid, ModelUnavailable, PromptFault, Unmeasurable
-from circuits.evidence import figure_of, patterns_of, profiles_of
+from circuits.evidence import figure_of
 from circuits.extensions import Extensions, Metric, Score, extensions, own_of
 from circuits.items import Item, Options, Outcome, items_of, knowledge, load, model_facts, named_own
 from circuits.kinds.base_rate import plan_base_rate
@@ -39,6 +39,7 @@ from circuits.measure.plan import Settings
 from circuits.measure.room import Room
 from circuits.measure.series import Series
 from circuits.models.source import ModelSource, resolve
+from circuits.patterns import patterns_of, profiles_of
 from circuits.prompts.own import functions_of
 from circuits.robust import strip
 from circuits.verdict.decide import Asked, Row, decide

@@ -1,4 +1,4 @@
-"""The figures, profiles and patterns beside a claim's rows.
+"""The figures beside a claim's rows.
 
 A figure's name holds a digest of its values and of every word on it, so that equal ones are drawn once and no two share a file.
 """
@@ -7,27 +7,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from circuits.claims.claim import Ablate, Attends, Keep, LossMap, Score
 from circuits.claims.heads import Component
 from circuits.claims.keys import WEIGHT_SCORES
-from circuits.claims.sets import Back, walk
 from circuits.effects import Figure, as_figure, effects_of, few_words, others_after
-from circuits.errors import Unmeasurable
 from circuits.kinds.ablate import alone, runs
 from circuits.kinds.attends import candidates, own_prompts, questions
 from circuits.kinds.kind import Cell, Here, all_heads
 from circuits.kinds.score import members
 from circuits.measure.attention import mean_over_prompts
 from circuits.measure.cache import digest
-from circuits.measure.cells import Question, question, score_selector
+from circuits.measure.cells import question, score_selector
 from circuits.measure.metrics import metric_values
 from circuits.measure.picture import Picture
-from circuits.measure.profile import Profile, profile_json
-from circuits.measure.view import View
+from circuits.patterns import compared_selector, variables_of
 from circuits.report.ablation_figures import AblationFigure
 from circuits.report.effect_figures import LossMapFigure
 from circuits.report.figure_words import (
@@ -39,15 +35,11 @@ from circuits.report.figure_words import (
     short_name,
 )
 from circuits.report.figures import AttentionFigure, ScoreFigure
-from circuits.report.profile_figures import ProfileFigure
 from circuits.report.rank_figures import RankFigure
 from circuits.report.sheet import unbroken
 from circuits.verdict.decide import Row, mean_of
 from circuits.verdict.ranking import harm_sign
 from circuits.verdict.rows import effect_of_means
-
-MOST_TOKENS = 128
-"""A longer pattern is not kept in the record: nobody could read it token by token."""
 
 _COLOURS = {"mass": "mean attention mass", "top1": "share of top-1 attention", "lift": "lift over uniform attention"}
 
@@ -91,12 +83,12 @@ def _attention(row: Row, what: Attends, cell: Cell, here: Here) -> Figure:
     asked, _ = questions(own_prompts(what, here))
     if cell.check.any or cell.check.bound.kind == "top":
         less = f" minus {asked.right.text}" if asked.right is not None else ""
-        named = known_distances(f"{what.selector.text}{less}", what, _variables(here.prompts))
+        named = known_distances(f"{what.selector.text}{less}", what, variables_of(here.prompts))
         return _map(row, _COLOURS[what.statistic], f"attention, {named}", cell, here)
     head, group = cell.place, here.prompts
     picture = group.picture(asked, head)
-    other = _compared_selector(what, asked)
-    values = _variables(group)
+    other = compared_selector(what, asked)
+    values = variables_of(group)
     claimed = known_distances(asked.left.text, what, values)
     elsewhere = (
         f"{known_distances(what.more_than.text, what, values)}{_elsewhere(what)}"
@@ -125,13 +117,6 @@ def _elsewhere(what: Attends) -> str:
     """The head and the prompts of the other side of a comparison, where they are others."""
     head = f" of head {what.other_head}" if what.other_head is not None else ""
     return head + (f" on {what.other_prompts.title}" if what.other_prompts is not None else "")
-
-
-def _compared_selector(what: Attends | Score, asked: Question) -> str | None:
-    """The other side of a comparison, where it lies in the same pattern."""
-    if asked.right is None or not isinstance(what, Attends) or what.other_head is not None:
-        return None
-    return asked.right.text
 
 
 def _score(row: Row, what: Score, cell: Cell, here: Here) -> Figure:
@@ -288,115 +273,3 @@ def _ablation(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
         was_values, now, name_alone, f"{what.metric} {title}", was, words, below, others, few_words(row)
     )
     return as_figure(here.draw(drawn, name), f"{what.metric} of every prompt {alt}, against before")
-
-
-def profiles_of(cells: Sequence[Cell], places: Sequence[Here]) -> list[dict[str, Any]]:
-    """Attention by distance and by class of every claimed head on every prompt set, with its figure (no report: none)."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    about: dict[tuple[str, str], tuple[Here, Profile]] = {}
-    taken: dict[tuple[str, str], set[int]] = {}
-    for cell, here in zip(cells, places, strict=True):
-        what = cell.check.what
-        if not isinstance(what, Attends) or cell.head is None or here.draw is None:
-            continue
-        group = here.prompts
-        assert cell.prompts is not None
-        key = (str(cell.head), cell.prompts.title)
-        marked = _offsets(what, group)
-        taken.setdefault(key, set()).add(group.n)
-        if key in found:
-            found[key]["marked"] = sorted({*found[key]["marked"], *marked})
-            continue
-        profile = group.profile(cell.place)
-        about[key] = (here, profile)
-        found[key] = {"head": key[0], "prompts": key[1], "marked": sorted(marked), **profile_json(profile)}
-    for (head, prompts), entry in found.items():
-        here, profile = about[head, prompts]
-        assert here.draw is not None
-        checks = sorted(taken[head, prompts])
-        over = counted(profile.n)
-        if checks != [profile.n]:
-            have = (
-                f"the check has {checks[0]}"
-                if len(checks) == 1
-                else f"the checks have {' and '.join(map(str, checks))}"
-            )
-            over = f"the first {over}; {have}"
-        drawn = ProfileFigure(
-            head, profile.offsets, profile.bos, profile.classes, profile.matrix, profile.n,
-            f"Where {head} looks on {prompts}", tuple(entry["marked"]),
-            foot(here.model, over, here.prompts.seed),
-        )  # fmt: skip
-        name = json.dumps(["profile", head, prompts, entry["marked"], drawn.foot])
-        path = here.draw(drawn, f"{head}-profile-{here.prompts.key_of(name)[:16]}")
-        alt = f"attention of head {head} on {prompts} by distance from the query and from class to class"
-        entry["figure"] = as_figure(path, alt)
-    return list(found.values())
-
-
-def patterns_of(cells: Sequence[Cell], places: Sequence[Here], rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The mean pattern of every claimed head on every prompt set, with the cells of each check (no report: none).
-
-    ``per_mille``: [query][key], thousandths, keys up to the query; null where the model's attention is not a number.
-    ``labels`` as in ``Picture``. ``marks``: each check's cells as [query, key] pairs, and those it is compared with.
-    """
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    for cell, here, row in zip(cells, places, rows, strict=True):
-        asked, what = _pictured(cell, here) if row["n"] else None, cell.check.what
-        if asked is None or not isinstance(what, (Attends, Score)):
-            continue
-        try:
-            shown = here.prompts.picture(asked, cell.place)
-        except Unmeasurable:
-            continue
-        if len(shown.labels) > MOST_TOKENS:
-            continue
-        head, prompts = str(cell.head), str(row["prompts"])
-        about = {"head": head, "prompts": prompts, "n": shown.n, "labels": list(shown.labels)}
-        entry = found.setdefault((head, prompts), {**about, "per_mille": _per_mille(shown), "marks": []})
-        than = _compared_selector(what, asked)
-        others = _pairs(shown.others) if than is not None and shown.others is not None else None
-        mark = {"selector": asked.left.text, "cells": _pairs(shown.cells), "than": than, "others": others}
-        if mark not in entry["marks"]:
-            entry["marks"].append(mark)
-    return list(found.values())
-
-
-def _pictured(cell: Cell, here: Here) -> Question | None:
-    """The question whose cells are shown on a head's mean pattern; None where a row has no such pattern."""
-    what, one_head = cell.check.what, cell.head is not None and not cell.check.any
-    if here.draw is None or not one_head or cell.check.bound.kind == "top":
-        return None
-    if isinstance(what, Attends):
-        return questions(own_prompts(what, here))[0]
-    if not isinstance(what, Score) or score_selector(what) is None:
-        return None
-    asked = question(what)
-    return asked if asked.own is None else None  # a score computed from whole patterns has no cells of its own
-
-
-def _per_mille(shown: Picture) -> list[list[int | None]]:
-    rows = (shown.mean[query, : query + 1] for query in range(len(shown.labels)))
-    return [[round(1000 * value) if np.isfinite(value) else None for value in row.tolist()] for row in rows]
-
-
-def _pairs(cells: np.ndarray) -> list[list[int]]:
-    return [[int(query), int(key)] for query, key in np.argwhere(np.tril(cells))]
-
-
-def _variables(group: View) -> dict[str, Any]:
-    """The variables of selectors on these prompts; None where a prompt set has no period."""
-    return {"period": group.facts["period"], **group.prompt_set.variables}
-
-
-def _offsets(what: Attends, group: View) -> set[int]:
-    """The distances that a check names, n-3 or n-{period-1}, where all prompts share the period or variable."""
-    values = _variables(group)
-    selectors = [what.selector, *([what.more_than] if what.more_than is not None else [])]
-    backs = [part for selector in selectors for part in walk(selector.key) if isinstance(part, Back)]
-    found = {back.constant for back in backs if back.variable is None}
-    for back in backs:
-        value = values.get(back.variable) if back.variable is not None else None
-        if value is not None:
-            found.add(back.factor * int(value) + back.constant)
-    return {distance for distance in found if distance > 0}

@@ -31,6 +31,7 @@ STAGES = (
     "diff",
     "kinds",
     "effects",
+    "patterns",
     "evidence",
     "robust",
     "foresight",

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from test_report_markdown import FILE, check, claim, record
 from tests_of_plugin import GOOD, NUMERALS, SMALL, Run, environment, project, run_pytest
 
-from circuits import evidence
+from circuits import patterns as pattern_stage
 from circuits.errors import CircuitsError
 from circuits.evaluate import Evaluator, Options, items_of, knowledge, load
 from circuits.report import html_page
@@ -600,7 +600,7 @@ def test_which_patterns_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (compared["than"], observed["selector"], observed["others"]) == ("member -> n-2", "any -> bos", None)
     assert compared["others"]
     assert all(not each for each in found().values())  # without a report nobody reads them
-    monkeypatch.setattr(evidence, "MOST_TOKENS", 12)
+    monkeypatch.setattr(pattern_stage, "MOST_TOKENS", 12)
     assert not found(draw=lambda figure, name: name)["one"]
 
 
