@@ -106,7 +106,7 @@ def test_the_words_of_answers() -> None:
     told = control_tables.by_answer([row, second, other, {**row, "by_answer": None}])
     assert told is not None
     assert told.count("| check, head or part | all |") == 2
-    assert "| `␣5` (n = 7) | `␣10` (n = 1) |" in told and "| 1<br>14.3 | 0.3 | 0.25 | – |" in told
+    assert "| `5`<br>n = 7 | `10`<br>n = 1 |" in told and "| 1<br>14.3 | 0.3 | 0.25 | – |" in told
     assert "| 3<br>14.3 | 0.3 | 0.5 | 0.25 |" in told
     assert control_tables.by_answer([{**row, "by_answer": None}]) is None
     assert "By answer: `␣5` 0.25 (n = 7), `␣10` – (n = 1)." in words.beside(row)

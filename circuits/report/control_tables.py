@@ -106,7 +106,7 @@ def by_answer(rows: Sequence[Row]) -> str | None:
     found: dict[tuple[str, ...], list[list[str]]] = {}
     for row in rows:
         each = row.get("by_answer") or []
-        header = tuple(f"{code(one['answer'])} (n = {number(one['n'])})" for one in each)
+        header = tuple(f"{code(one['answer'].strip() or one['answer'])}<br>n = {number(one['n'])}" for one in each)
         values = [number(one["value"], unit_of(row)) for one in each]
         if each:
             found.setdefault(header, []).append(
