@@ -318,7 +318,8 @@ class Evaluator:
                 row |= {"guaranteed": False, "assumption": assumption}
         row["most"] = looks[-1].at[0] if here.at else None
         row["controls"] = self._controls(row, cell, here)
-        row["by_answer"] = by_answer(cell, here) if row["estimate"] is not None else None
+        told = row["estimate"] is not None and row["verdict"] != str(Verdict.UNMEASURABLE)
+        row["by_answer"] = by_answer(cell, here) if told else None
         for name in ("reason", "metric"):
             if row.get(name):
                 row[name] = str(row[name])  # a plain text, which also crosses to another process

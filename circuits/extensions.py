@@ -19,6 +19,7 @@ from circuits.claims.load_prompts import REQUIRABLE, requirable
 from circuits.claims.selector import SelectorError, parse
 from circuits.errors import CircuitsError
 from circuits.prompts.own import (
+    TOLD_OF_A_RUN,
     Extensions,
     Metric,
     MetricName,
@@ -100,7 +101,7 @@ def _name_problem(record: Role | Score | Metric, known: Mapping[str, Family]) ->
         return "cannot be written in a claim; use letters, digits and _"
     if isinstance(record, Score) and record.name in SCORES:
         return "has the name of one of the package's scores; rename it"
-    if isinstance(record, Metric) and bounds.metric(record.name) is not None:
+    if isinstance(record, Metric) and (bounds.metric(record.name) is not None or record.name in TOLD_OF_A_RUN):
         return "has the name of one of the package's metrics; rename it"
     if isinstance(record, Role):
         if record.name in RESERVED_ROLES:

@@ -410,6 +410,7 @@ def metrics(
     found |= {"answer_rank": float(rank), "top1": float(rank <= 1), "top5": float(rank <= 5)}
     first = int(last.argmax())
     found["right_first"] = float(rank == 1 or first in answers)
+    found["answer_tied"] = float((last == last[answer]).sum() - 1)
     if foils:
         difference = float(last[answer] - last[foils[0]])
         found |= {

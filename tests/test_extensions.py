@@ -81,6 +81,7 @@ def test_a_session_knows_what_was_handed_to_it_and_nothing_else() -> None:
         (("no record",), "an extension given by the project is no Family, Role, Score or Metric but str: 'no record'"),
         ((replace(MARGIN, name="kl"),), "the metric 'kl' given by the project (test_extensions.py) has the name of one of"),
         ((replace(MARGIN, name="top7"),), "'top7' given by the project (test_extensions.py) has the name of one of the"),
+        ((replace(MARGIN, name="foil_first"),), "'foil_first' given by the project (test_extensions.py) has the name of one"),
         ((replace(LOOKS, name="induction"),), "the score 'induction' given by the project (no code) has the name of one"),
         ((replace(ROLE, name="end"),), "is a word of the selector language; rename it"),
         ((replace(ROLE, name="S2"),), "has the name of a role of the family ioi; rename it"),

@@ -100,10 +100,18 @@ def test_values_that_are_no_numbers_leave_the_task_undone() -> None:
 
 def test_only_answers_that_were_there_are_lost() -> None:
     """A prompt that the clean model gets wrong already has no answer to lose."""
-    clean = {"answer_rank": np.array([1.0, 1.0, 2.0])}
+    clean = {"answer_rank": np.array([1.0, 1.0, 2.0]), "right_first": np.array([1.0, 1.0, 0.0])}
     ablated = {"answer_rank": np.array([1.0, 3.0, 2.0]), "top_text": np.array(["a", "b", "c"])}
     ablated |= {"right_first": np.array([1.0, 0.0, 1.0]), "foil_first": np.array([0.0, 1.0, 0.0])}
-    found = {"fell_to": [["b", 1]], "fell_to_foil": 1, "lost": [1, 2], "right_after": 2 / 3}
+    ablated["answer_tied"] = np.array([1.0, 3.0, 0.0])  # on the second it is not first, whoever else has its logit
+    found = {
+        "fell_to": [["b", 1]],
+        "fell_to_foil": 1,
+        "lost": [1, 2],
+        "tied_after": 1,
+        "right_before": 2 / 3,
+        "right_after": 2 / 3,
+    }
     assert lost_answers(clean, ablated, 1) == found
     elsewhere = ablated | {"foil_first": np.array([1.0, 0.0, 1.0])}  # not where the answer was lost
     assert lost_answers(clean, elsewhere, 1)["fell_to_foil"] == 0

@@ -90,7 +90,8 @@ def ablated(
     else:
         clean[metric], now[metric] = before, after
     now["top_text"] = np.array([f" t{place % 2}" for place in range(size)])
-    now |= {"right_first": (now["answer_rank"] == 1).astype(float), "foil_first": np.full(size, NAN)}
+    clean["right_first"], now["right_first"] = ((run["answer_rank"] == 1).astype(float) for run in (clean, now))
+    now |= {"foil_first": np.full(size, NAN), "answer_tied": np.zeros(size)}
     return ablation_row({}, Ablate((Component(0, 1),), "mean", effect, metric), clean, now, bound, task, how)
 
 
@@ -214,6 +215,7 @@ def test_a_broken_model_is_never_right() -> None:
         "answer_logprob",
         "answer_logit",
         "right_first",
+        "answer_tied",
         "pair_prob",
         "prob_diff",
         "foil_first",
@@ -360,7 +362,7 @@ def test_a_drop_is_a_ratio_of_means() -> None:
         assert (row["clean"]["top1_interval"], row["clean"]["top1_confidence"]) == ("betting", 0.95)
         assert betting.log_e(np.ones(24), row["clean"]["top1_low"]) == pytest.approx(np.log(40), abs=0.05)
     kl = ablated("after", "kl", [0.0] * 6, [0.1, 0.2, 0.3, 0.1, 0.2, 0.3], at_least(0.01))
-    assert kl["effect"]["kind"] == "d_z"
+    assert kl["effect"] is None, "it cannot be below the clean run's 0, so no difference from it is an effect size"
     assert kl["low"] >= 0
 
 

@@ -424,28 +424,39 @@ def test_an_ablation_says_what_became_of_the_answers(tmp_path: Path) -> None:
         in page
     )
     assert "another right one may be first" not in page
+    old = {**row}
+    del old["lost"]  # as a record of an older version has it
+    page = pages(tmp_path / "old", record(claim(checks=[old])))[PAGE]
+    assert "| `␣4` (7), `␣5` (3), `␣6` (1) and 1 other token (1 prompt) |" in page
+    tied = pages(tmp_path / "tied", record(claim(checks=[{**row, "tied_after": 4}])))[PAGE]
+    assert "| 12 of 31<br>4 first by a tie |" in tied
     several = {**row, "clean": {"top1": 0.5, "right_answers": 9, "right_first": 0.583}, "right_after": 0.25}
     page = pages(tmp_path / "several", record(claim(checks=[several])))[PAGE]
     assert "| 12 of 31<br>any right one first: 58.3%, then 25% |" in page
+    within = pages(tmp_path / "within", record(claim(checks=[{**several, "right_before": 0.5}])))[PAGE]
+    assert "any right one first: 50%, then 25% |" in within  # of what the circuit alone has first
     assert "where it was lost another right one may be first" in page
     assert "What the intervention did" not in pages(tmp_path / "none", record())[PAGE]
 
 
 def test_claims_about_the_same_part_are_linked(tmp_path: Path) -> None:
-    """Each section names the page's other claims about its head, with their verdicts; one about many parts names none."""
-    many = [f"0.{head}" for head in range(4)]
-    page = pages(
+    """Each section names the page's other claims about one of its heads; a circuit is not about each of its parts."""
+    many = ["1.5", *(f"0.{head}" for head in range(4))]
+    lost = check(
+        head=None, ablated=["9.1"], kind="ablate", check="ablate: 9.1 (mean), drop_in: logit_diff", estimate=0.5
+    )
+    other = {**lost, "estimate": 0.25}
+    found = pages(
         tmp_path,
         record(
-            claim("a", heads=["1.5"]),
-            claim("b", heads=["1.5", "2.0"], verdict="refuted"),
-            claim("c", heads=["3.0"]),
-            claim("d", heads=many),
+            claim("a", heads=["1.5"], checks=[check(estimate=0.7)]), claim("b", heads=["1.5", "2.0"], verdict="refuted"), claim("c", heads=["3.0"]), claim("d", heads=many),
+            claim("e", heads=["9.1"], checks=[other]), claim("f", heads=["9.1"], checks=[lost]), claim("g", heads=["9.1"], checks=[lost], verdict="refuted"),
         ),
-    )[PAGE]
-    assert "Also about 1.5 on this page: [b](#b) (refuted)." in page
-    assert "Also about 1.5 and 2.0 on this page: [a](#a) (supported)." in page
-    assert page.count("Also about") == 2
+    )[PAGE]  # fmt: skip
+    assert "Also about 1.5 on this page: [b](#b) (refuted)." in found
+    assert "Also about 1.5 or 2.0 on this page: [a](#a) (supported)." in found
+    assert "Also about 9.1 on this page: [g](#g) (refuted, by the same measurement) and [e](#e) (supported)." in found
+    assert found.count("Also about") == 5
 
 
 def test_the_points_of_a_map_of_losses_stand_in_a_table(tmp_path: Path) -> None:
@@ -458,7 +469,8 @@ def test_the_points_of_a_map_of_losses_stand_in_a_table(tmp_path: Path) -> None:
     page = pages(tmp_path, record(claim(checks=[row])))[PAGE]
     assert "| check | point | what it is | mean loss | apart | PC1 | PC2 |" in page
     assert "| 1 | `23.3` | the model without it | 3.1 | 0.25 | 1 | 0.5 |" in page
-    assert "they are shown, not judged, and have no interval" not in page and "have no interval" in page
+    assert "these are shown, not judged, and have no interval" in page
+    assert "The points of the map" not in pages(tmp_path / "none", record())[PAGE]
 
 
 def test_the_words_above_an_interventions_table_are_about_its_columns(tmp_path: Path) -> None:
@@ -744,9 +756,9 @@ def test_contents_name_the_head_that_decided(tmp_path: Path) -> None:
     )
     page = pages(tmp_path, record(claim("20.8-reads", checks=rows), gone))[PAGE]
     table = page.partition('<a id="contents"></a>')[2].partition("\n\nIn `QUERY")[0].strip().splitlines()
-    assert table[0] == "| verdict, claim | estimate [interval], bound | head or part |"
+    assert table[0] == "| verdict, claim | estimate [interval], bound | head or part, check |"
     (told,) = [line for line in table if "(#20.8-reads)" in line]
-    assert re.search(r"\| 0\.45 \[0\.42, 0\.48\]<br>`.+`<br>at least 0\.417 \| 20\.7 \|", told)
+    assert re.search(r"\| 0\.45 \[0\.42, 0\.48\]<br>`.+`<br>at least 0\.417 \| 20\.7<br>`attends: .+` \|", told)
     assert "(#c) | – | – |" in "\n".join(table)
 
 

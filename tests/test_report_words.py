@@ -483,7 +483,7 @@ BESIDE = {
         [
             "Mean clean value 4.7, mean ablated value 2.1.",
             "Unablated, the model's first choice is the answer on 97% of prompts (95% interval from 90%).",
-            "Its mean logit difference is 4.7 then.",
+            "Unablated, the mean logit difference is 4.7.",
         ],
     ),
     "fell to": (
@@ -745,6 +745,9 @@ def test_who_is_first_instead_of_the_answer_is_said_to_be_the_foil_or_not() -> N
     assert str(words.first_choice(row(clean=clean))).endswith(
         "; where it is not, most often first (prompts): `␣4` (3), a foil on 1 of the 3"
     )
+    alone = {**clean, "wrong_first": [[" 4", 1]], "wrong": [0, 1]}
+    assert str(words.first_choice(row(clean=alone))).endswith("`␣4` (1), no foil")
+    assert str(words.first_choice(row(clean={**alone, "wrong": [1, 1]}))).endswith("`␣4` (1), a foil")
     assert "foil" not in str(words.first_choice(row(clean={**clean, "wrong": [None, 3]})))
     lost = ablation(lost=[7, 31], fell_to=[[" 1", 7]], fell_to_foil=0)
     told = "Where the answer was lost, the first choices are now: `␣1` (7 prompts), a foil on none of the 7."
@@ -753,7 +756,7 @@ def test_who_is_first_instead_of_the_answer_is_said_to_be_the_foil_or_not() -> N
     assert "foil" not in " ".join(words.beside({**lost, "fell_to_foil": None}))
 
 
-@pytest.mark.parametrize(("metric", "after", "leads"), [("logit_diff", -0.35, True), ("logit_diff", 0.1, False), ("answer_logprob", -0.35, False)])  # fmt: skip
+@pytest.mark.parametrize(("metric", "after", "leads"), [("logit_diff", -0.35, True), ("logit_diff", 0.1, False), ("logit_diff", -1e-12, False), ("answer_logprob", -0.35, False)])  # fmt: skip
 def test_more_than_all_of_a_logit_difference_is_lost_where_the_foil_leads(
     metric: str, after: float, leads: bool
 ) -> None:
@@ -761,6 +764,7 @@ def test_more_than_all_of_a_logit_difference_is_lost_where_the_foil_leads(
     gone = ablation(metric=metric, baseline={"clean": 4.62, "ablated": after})
     assert any(text.startswith("Below zero the foil leads") for text in words.beside(gone)) is leads
     assert ("<br>the foil leads |" in str(check_tables.changed([gone]))) is leads
+    assert "the foil leads" not in str(check_tables.changed([{**gone, "range": [-9, 9]}])), "means of cut values"
 
 
 def test_what_each_subset_came_to_stands_beside_the_worst() -> None:
@@ -772,11 +776,15 @@ def test_what_each_subset_came_to_stands_beside_the_worst() -> None:
     assert told in check_tables.decided([complete], {})
     many = {"removed": [[f"0.{n}"] for n in range(14)], "values": [n / 10 for n in range(14)]}
     text = str(words.of_subsets(row(subsets=many)))
-    assert text.startswith("The distance with each K removed: 0.13 1.3;") and text.endswith("; 2 more are smaller.")
-    least = row(statistic="minimality", subsets={"removed": removed[:2], "components": [["0.1", 0.3], ["1.0", 0.7]]})
-    assert (
-        words.of_subsets(least)
-        == "Of each component the largest change: 1.0 0.7; 0.1 0.3. The subsets K: nothing; 0.1."
+    assert text.startswith("The distance with each K removed: 0.13 1.3;") and text.endswith("; 0.2 0.2; and 2 more.")
+    each = [["0.1", 0.3, []], ["1.0", 0.07, ["0.1"]]]
+    least = row(statistic="minimality", percent=True, subsets={"removed": removed[:2], "components": each})
+    told = "Of each component the largest change, and without what: 1.0 7% (0.1 removed); 0.1 30% (nothing removed)."
+    assert words.of_subsets(least) == told, "the one that decides comes first"
+    crowd = {"components": [[f"0.{n}", n / 10, []] for n in range(14)]}
+    text = str(words.of_subsets(row(subsets=crowd)))
+    assert "without what: 0.0 0 (nothing removed); 0.1 0.1" in text and text.endswith(
+        "0.11 1.1 (nothing removed); and 2 more."
     )
     assert words.of_subsets(row()) is None
 
@@ -784,7 +792,14 @@ def test_what_each_subset_came_to_stands_beside_the_worst() -> None:
 def test_the_other_prompts_of_a_comparison_have_a_task_of_their_own() -> None:
     """The model's accuracy on both prompt sets, each with its number of prompts."""
     clean = {"top1": 0.969, "wrong_first": [], "wrong": [0, 0]}
-    other = {"attends": "end -> any", "head": "4.4", "prompts": "months", "n": 32, "clean": {**clean, "top1": 0.5}}
+    there = {**clean, "top1": 0.5, "n": 32}
+    other = {
+        "attends": "end -> any",
+        "head": "4.4",
+        "prompts": "months",
+        "n": 30,
+        "clean": there,
+    }  # 2 have no such query
     told = str(control_tables.tasks([row(clean=clean, other=other)]))
     assert "- check 1: on the 64 prompts of `numerals` it is the answer on 96.9% of prompts" in told
     assert "- check 1: on the 32 prompts of `months` it is the answer on 50% of prompts" in told

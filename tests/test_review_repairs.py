@@ -31,7 +31,12 @@ def values(n: int, clean: float, noise: float, answer_prob: float) -> dict[str, 
         "logit_diff": np.full(n, 5.0),
         "kl": np.zeros(n),
     }
-    ranks = {"answer_rank": np.ones(n), "right_first": np.ones(n), "foil_first": np.zeros(n)}
+    ranks = {
+        "answer_rank": np.ones(n),
+        "right_first": np.ones(n),
+        "foil_first": np.zeros(n),
+        "answer_tied": np.zeros(n),
+    }
     return found | ranks | {"top_token": np.zeros(n), "top_text": np.array(["a"] * n)}
 
 

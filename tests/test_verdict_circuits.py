@@ -53,7 +53,10 @@ def run(
     """The values of a run whose metric has exactly this mean; prompts differ alike in every run, but for noise."""
     noise = np.zeros(N) if seed is None else np.random.default_rng(seed).normal(0, spread, N)
     values: dict[str, Any] = {"answer_rank": np.ones(N) if ranks is None else np.array(ranks, dtype=float)}
-    values |= {"top_text": np.array([" five"] * N), **dict.fromkeys(("right_first", "foil_first"), np.full(N, NAN))}
+    values |= {
+        "top_text": np.array([" five"] * N),
+        **dict.fromkeys(("right_first", "foil_first", "answer_tied"), np.full(N, NAN)),
+    }
     values["logit_diff"] = np.full(N, 2.0)
     values[metric] = mean + BASE + noise - noise.mean()
     return values
@@ -66,6 +69,7 @@ def only(values: Any, metric: str = "logit_diff") -> Any:
         "answer_rank": ones,
         "right_first": ones,
         "foil_first": 0 * ones,
+        "answer_tied": 0 * ones,
         "top_text": np.array(["x"] * len(values)),
     }
     return found | {"logit_diff": ones, metric: values}
@@ -332,7 +336,7 @@ def test_minimality_is_the_least_of_the_largest() -> None:
     assert row["parts"]["F(C\\(K+v))"] == pytest.approx(1.6)
     assert row["subsets"] == {
         "count": 2, "seed": 5, "removed": [[], ["0.1"], ["1.0"]],
-        "components": [["0.1", pytest.approx(2.0)], ["1.0", pytest.approx(0.4)]],
+        "components": [["0.1", pytest.approx(2.0), ["1.0"]], ["1.0", pytest.approx(0.4), ["0.1"]]],
     }  # fmt: skip
     ends = [folded(each.one, each.other, corrected(0.95, 2)) for each in pairs]
     expected = (

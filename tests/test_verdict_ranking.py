@@ -31,14 +31,18 @@ from circuits.verdict.ranking import (
     score_row_exact,
     top_row,
 )
-from circuits.verdict.rows import Task, ablation_row, attention_row
+from circuits.verdict.rows import Task, ablation_row, attention_row, place_of
 
 NAN, INF = float("nan"), float("inf")
 HOW, CENSUS = Asked(0.95, 1), Asked(0.95, 1, census=True)
 A = 0.025
 RUNS = 300
 ALLOWED = A + 3 * math.sqrt(A * (1 - A) / RUNS)  # three standard errors of a rate
-RIGHT = {"answer_rank": np.ones(48), "right_first": np.ones(48), "foil_first": np.zeros(48)}
+RIGHT = {
+    "answer_rank": np.ones(48),
+    "right_first": np.ones(48),
+    **dict.fromkeys(("foil_first", "answer_tied"), np.zeros(48)),
+}
 FILLED = {"estimate": 0.5, "corrected": None}  # a row with its numbers, so that only the verdict is computed
 
 
@@ -277,6 +281,15 @@ def test_a_row_made_with_a_top_bound_waits_for_its_place() -> None:
     lost = ablation_row({}, what, clean | {"answer_rank": np.full(48, 9.0)}, clean, top(1), Task({"top1": 0.5}), HOW)
     assert lost["verdict"] == "unmeasurable"
     assert attention_row({}, asked(), SOME, (0, 0), top(1), HOW)["heads_passing"] is None
+
+
+def test_the_runner_up_of_heads_that_tie_for_the_first_place_is_below_them() -> None:
+    """What shares the place is no runner-up; beside all others the first is told."""
+    means = np.array([[0.5, 0.9, 0.9, NAN], [0.7, 0.1, 0.2, 0.3]])
+    for head in ((0, 1), (0, 2)):
+        assert place_of(means, head) == {"rank": [1, 8], "rank_tied": 1, "rank_beside": ["1.0", 0.7]}
+    assert place_of(means, (1, 0)) == {"rank": [3, 8], "rank_tied": 0, "rank_beside": ["0.1", 0.9]}
+    assert place_of(np.full((1, 3), 0.5), (0, 1)) == {"rank": [1, 3], "rank_tied": 2, "rank_beside": None}
 
 
 def test_a_place_that_cannot_be_had_is_unmeasurable() -> None:

@@ -64,9 +64,14 @@ def value_of(what: Ablate | Path, means: Mapping[str, float | None]) -> float | 
     """The estimate of an ablation or a path from the means of its runs (``runs_on``); None where it is not a number."""
     if what.effect == "interaction":
         return _interaction(*(means[name] for name in (CLEAN_RUN, "F(M\\A)", "F(M\\G)", "F(M\\G\\A)")))
+    return effect_of_means(what.effect, *before_and_after(what, means))
+
+
+def before_and_after(what: Ablate | Path, means: Mapping[str, float | None]) -> tuple[float | None, float | None]:
+    """The means without and with the intervention: of the whole model or, ``within`` a circuit, of the circuit alone."""
     within = isinstance(what, Ablate) and what.within is not None
     before, after = ("F(C)", "F(C\\A)") if within else (CLEAN_RUN, "F(M\\A)")
-    return effect_of_means(what.effect, means[before], means[after])
+    return means[before], means[after]
 
 
 def swapped(cell: Cell, here: Here, count: int) -> list[Swapped]:

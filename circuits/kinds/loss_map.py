@@ -86,6 +86,7 @@ def _map(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     unmeasured = [run.name for run, each in zip(found, losses, strict=True) if not np.isfinite(each).any()]
     if unmeasured:
         raise Unmeasurable(f"the losses are no finite numbers: {', '.join(unmeasured)}")
+    shared = np.isfinite(losses).all(0)  # the tokens that the map is made of
     places, explained = pca_map(np.stack(losses))
     row |= {"n": here.prompts.facts["n"], "explained": [float(share) for share in explained]}
     row["points"] = [
@@ -95,7 +96,7 @@ def _map(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
             "x": finite(x),
             "y": finite(y),
             "loss": finite(float(each.mean())) if each.size else None,
-            "apart": _apart(each, losses[0]),
+            "apart": _apart(each[shared], losses[0][shared]),
         }
         for run, (x, y), each in zip(found, places.tolist(), losses, strict=True)
     ]

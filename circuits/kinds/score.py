@@ -27,6 +27,19 @@ def members(what: Score) -> tuple[str, ...]:
     return SEQUENCES[what.members] if isinstance(what.members, str) else what.members
 
 
+def named(what: Score) -> str | None:
+    """The members of a score of weights in words; None of another score."""
+    return what.members if what.members is None or isinstance(what.members, str) else ", ".join(what.members)
+
+
+def asked_of(what: Score) -> Row:
+    """What a check asks, as its row says it."""
+    about = {"members": named(what)} if what.members is not None else {}
+    return {
+        "statistic": what.name, "metric": None, "method": None, "ablated": None, "excluding": [], "more_than": None, **about,
+    }  # fmt: skip
+
+
 def _plan(cell: Cell, here: Here) -> list[Quantity]:
     what = _what(cell)
     if what.name in WEIGHT_SCORES:
@@ -41,8 +54,7 @@ def _plan(cell: Cell, here: Here) -> list[Quantity]:
 
 def _row(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     what, bound = _what(cell), cell.check.bound
-    row |= {"statistic": what.name, "metric": None, "method": None, "ablated": None}
-    row |= {"excluding": [], "more_than": None}
+    row |= asked_of(what)
     if what.name in WEIGHT_SCORES:
         return _weights(row, cell, here, how)
     group = here.prompts
@@ -64,7 +76,6 @@ def _weights(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
     what, bound = _what(cell), cell.check.bound
     found = here.ov.scores(members(what))
     each = found.scores.copying if what.name == "copying" else found.scores.successor
-    named = what.members if isinstance(what.members, str) else ", ".join(members(what))
     means = head_means(each)
     chosen = candidates(cell, here) if cell.check.any else [cell.place]
     # One that holds, else the one nearest to it: what decides whether some head does.
@@ -87,7 +98,7 @@ def _weights(row: Row, cell: Cell, here: Here, how: Asked) -> Row:
             row["warnings"].append(
                 f"{len(chosen) - len(usable)} of {len(chosen)} heads have no score: they write nothing"
             )
-    return score_row_exact(row, each, found.scores.profile, best, bound, how, str(named), found.left_out)
+    return score_row_exact(row, each, found.scores.profile, best, bound, how, str(named(what)), found.left_out)
 
 
-SCORE = Kind(_plan, _row)
+SCORE = Kind(_plan, _row, asked_of)

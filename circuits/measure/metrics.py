@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Values = dict[str, NDArray[np.float64]]
 
-_OF_ANSWER = ("answer_logit", "answer_logprob", "answer_prob", "answer_rank", "right_first")
+_OF_ANSWER = ("answer_logit", "answer_logprob", "answer_prob", "answer_rank", "right_first", "answer_tied")
 _OF_FOIL = ("logit_diff", "pair_prob", "prob_diff", "foil_first")
 ROUNDING = 1e-6
 """How far outside its range a project's own number may lie through rounding; it is clipped."""
@@ -44,7 +44,7 @@ def end_metrics(
     every metric of the prompt is infinite, so that it is never taken for one without a value (nor for
     a right answer: no logit is larger than NaN). ``top_token`` is the id of the largest logit; ``right_first``
     and ``foil_first`` are whether it is that of any answer (the first of them counts where it ties, too) and of any foil: 0 or
-    1. ``own``: metrics of the project's, by their names; raises Unmeasurable where one fails or leaves its range.
+    1; ``answer_tied`` is how many other tokens have the very logit of the answer. ``own``: metrics of the project's, by their names; raises Unmeasurable where one fails or leaves its range.
 
     - logit_diff = logit[answer] - logit[foil]; pair_prob = sigmoid(logit_diff)
     - answer_rank = 1 + the number of tokens with a strictly larger logit
@@ -87,6 +87,7 @@ def end_metrics(
         found["answer_logprob"][row] = float(logprobs[row, answer])
         found["answer_prob"][row] = float(probs[row, answer])
         found["answer_rank"][row] = 1 + int((logits[row] > logits[row, answer]).sum())
+        found["answer_tied"][row] = int((logits[row] == logits[row, answer]).sum()) - 1
         top = found["top_token"][row]
         found["right_first"][row] = float(top in prompt.answers or found["answer_rank"][row] == 1)
         if prompt.foils:
@@ -151,6 +152,12 @@ def metric_values(name: str, values: Mapping[str, NDArray[np.float64]]) -> NDArr
         return values[name]
     rank = values["answer_rank"]
     return np.where(np.isfinite(rank), (rank <= int(match[1])).astype(float), rank)
+
+
+def on_foils(run: Mapping[str, NDArray[np.float64]], chosen: NDArray[np.bool_]) -> int | None:
+    """On how many of the chosen prompts, Bool[prompt], a foil is first in a run; None where the prompts have no foils."""
+    foil = run["foil_first"]
+    return int(foil[chosen].sum()) if np.isfinite(foil).any() and np.isfinite(foil[chosen]).all() else None
 
 
 def most_frequent(texts: Iterable[Any], most: int) -> list[list[Any]]:

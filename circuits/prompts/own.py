@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Spans = Callable[[str], Iterable[tuple[int, int]]]
 
+TOLD_OF_A_RUN = ("top_token", "top_text", "right_first", "foil_first", "answer_tied")
+"""What stands beside the metrics among a run's values, under names that no metric of a project may have."""
+
 _ASIDE = ("doc", "source", "marks")  # prose, and roles that count with their own code
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from circuits.report.causal import how_drawn, nothing_kept
 from circuits.report.prose import code, listing, ordinal, prose
 from circuits.report.quantities import Row
-from circuits.report.record import both_ends, number, unit_of
+from circuits.report.record import TINY, both_ends, number, unit_of
 
 
 def level_of(confidence: float) -> str:
@@ -48,6 +48,8 @@ def on_foil(foil: int | None, of: int | None) -> str:
     """ ", a foil on 12 of the 15": on how many of the prompts without the answer in front a foil is; "" where not known."""
     if foil is None or not of:
         return ""
+    if of == 1:
+        return ", a foil" if foil else ", no foil"
     return f", a foil on {number(foil) if foil else 'none'} of the {number(of)}"
 
 
@@ -124,10 +126,12 @@ def other_ranked(row: Row, short: bool = False) -> str:
 
 
 def foil_leads(row: Row) -> bool:
-    """Whether the mean logit difference turned its sign: more than all of it is lost, the foil is ahead."""
-    base = {} if row.get("parts") else row.get("baseline") or {}
+    """Whether the mean logit difference turned its sign, by more than rounding: more than all of it is lost, the foil is ahead."""
+    base = {} if row.get("parts") or row.get("range") else row.get("baseline") or {}
     before, after = base.get("clean"), base.get("ablated")
-    return row.get("metric") == "logit_diff" and before is not None and after is not None and after < 0 < before
+    return (
+        row.get("metric") == "logit_diff" and before is not None and after is not None and after < -TINY < TINY < before
+    )
 
 
 def sides(row: Row) -> list[str]:
@@ -172,7 +176,7 @@ def beside(row: Row) -> list[str]:
         difference = (row.get("clean") or {}).get("logit_diff")
         found.append(f"Unablated, the model's first choice is {first_choice(row)}.")
         if difference is not None:
-            found.append(f"Its mean logit difference is {number(difference)} then.")
+            found.append(f"Unablated, the mean logit difference is {number(difference)}.")
     lost = row.get("lost")
     if lost and lost[1]:
         verb, run = "loses" if lost[0] == 1 else "lose", "circuit alone" if row.get("within") else "clean model"
@@ -180,6 +184,10 @@ def beside(row: Row) -> list[str]:
         found.append(
             f"Of the {number(lost[1])} prompts whose answer the {run} has there, {number(lost[0])} {verb} it{both}."
         )
+        if row.get("tied_after"):
+            found.append(
+                f"On {number(row['tied_after'])} prompts it is first with the very logit of another token then."
+            )
         if row.get("right_after") is not None and (row.get("clean") or {}).get("right_answers"):
             found.append(f"Any right answer is first on {number(row['right_after'], True)} of the prompts then.")
     if row.get("fell_to"):
@@ -233,28 +241,33 @@ def means(parts: Mapping[str, Any]) -> str:
 
 
 def of_subsets(row: Row) -> str | None:
-    """What completeness came to with each subset, or minimality for each component, as a sentence; None for other rows."""
-    subsets = row.get("subsets") or {}
-    removed = ["+".join(map(prose, each)) or "nothing" for each in subsets.get("removed") or []]
-    told = f" The subsets K: {'; '.join(removed)}." if removed and len(removed) <= _MOST_SUBSETS else ""
+    """What completeness came to with each subset, or minimality for each component, as a sentence; None for other rows.
+
+    The subset that decides completeness is the one with the largest distance, the component that decides minimality the one
+    whose removal matters least: those come first.
+    """
+    subsets, unit = row.get("subsets") or {}, unit_of(row)
     if subsets.get("components"):
-        each = [f"{prose(name)} {number(value)}" for name, value in _largest(subsets["components"])]
-        return f"Of each component the largest change: {'; '.join(each)}{_fewer(subsets['components'])}.{told}"
+        each = [
+            f"{prose(name)} {number(value, unit)} ({_removed(removed)} removed)"
+            for name, value, removed in sorted(subsets["components"], key=lambda one: one[1])
+        ]
+        return f"Of each component the largest change, and without what: {_first_of(each)}."
+    removed = list(map(_removed, subsets.get("removed") or []))
     if subsets.get("values"):
-        known = list(zip(removed, subsets["values"], strict=True))
-        each = [f"{name} {number(value)}" for name, value in _largest(known)]
-        return f"The distance with each K removed: {'; '.join(each)}{_fewer(known)}."
-    return told.strip() or None
+        known = sorted(zip(removed, subsets["values"], strict=True), key=lambda one: -one[1])
+        return f"The distance with each K removed: {_first_of([f'{name} {number(value, unit)}' for name, value in known])}."
+    return f"The subsets K: {'; '.join(removed)}." if removed and len(removed) <= _MOST_SUBSETS else None
 
 
-def _largest(values: Sequence[Any]) -> list[Any]:
-    """The pairs of a name and a value with the largest values, as many as are told."""
-    return sorted(values, key=lambda pair: -pair[1])[:_MOST_SUBSETS]
+def _removed(parts: Sequence[Any]) -> str:
+    return "+".join(map(prose, parts)) or "nothing"
 
 
-def _fewer(values: Sequence[Any]) -> str:
-    left = len(values) - _MOST_SUBSETS
-    return f"; {number(left)} more are smaller" if left > 0 else ""
+def _first_of(each: Sequence[str]) -> str:
+    """The first of many, as many as are told, and how many more there are."""
+    left = len(each) - _MOST_SUBSETS
+    return "; ".join([*each[:_MOST_SUBSETS], *([f"and {number(left)} more"] if left > 0 else [])])
 
 
 def says_itself(row: Row) -> bool:

@@ -183,7 +183,8 @@ def _what_keep(row: Row) -> str:
     if statistic == "minimality":
         return (
             f"Minimality: for each component v of the circuit the largest change |F(C less K) - F(C less K and v)| of "
-            f"the mean {of} over {drawn} subsets K (the empty one among them), and of these the smallest over v, when only {alone}."
+            f"the mean {of} over up to {drawn} subsets K of the other components (the empty one among them), and of these the smallest "
+            f"over v, when only {alone}."
         )
     count = number((row.get("random") or {}).get("count"))
     return (

@@ -163,16 +163,22 @@ def _changes(row: Row) -> list[str]:
             code(row["metric"]) if base and row.get("metric") else "",
             "the foil leads" if foil_leads(row) else "",
         ),
-        below(f"{number(lost[0])} of {number(lost[1])}", _any_right(row)) if lost and lost[1] else DASH,
-        fallen + on_foil(row.get("fell_to_foil"), lost[0]) if fallen and lost else DASH,
+        below(f"{number(lost[0])} of {number(lost[1])}", _tied(row), _any_right(row)) if lost and lost[1] else DASH,
+        fallen + on_foil(row.get("fell_to_foil"), (lost or [None])[0]) if fallen else DASH,
         _median(row.get("ranks") or {}),
     ]
 
 
+def _tied(row: Row) -> str:
+    """ "32 by a tie": on how many prompts the answer is first now with the very logit of another token; else empty."""
+    return f"{number(row['tied_after'])} first by a tie" if row.get("tied_after") else ""
+
+
 def _any_right(row: Row) -> str:
     """ "any right answer first: 58.3%, then 21.9%", where several are right and it was counted; else empty."""
-    before, after = (row.get("clean") or {}).get("right_first"), row.get("right_after")
-    if before is None or after is None:
+    clean, after = row.get("clean") or {}, row.get("right_after")
+    before = row.get("right_before", clean.get("right_first"))  # of a circuit's part: in the circuit
+    if before is None or after is None or not clean.get("right_answers"):
         return ""
     return f"any right one first: {number(before, True)}, then {number(after, True)}"
 
@@ -254,11 +260,7 @@ def asked(rows: Sequence[Row]) -> str:
             for row, label in zip(rows, _labels(rows), strict=True)
         ),
     )
-    meant = [
-        f"- **Check {place(row)}.** {words.what(row)}"
-        for row in rows
-        if row.get("kind") in ("ablate", "keep_only", "path")
-    ]
+    meant = [f"- **Check {place(row)}.** {words.what(row)}" for row in rows if row.get("kind") != "attends"]
     return "\n\n".join([listed, *(["\n".join(dict.fromkeys(meant))] if meant else [])])
 
 

@@ -91,7 +91,8 @@ def tasks(rows: Sequence[Row]) -> str | None:
         for side in (row, row.get("other") or {}):  # the other prompts of a comparison have a task of their own
             first = words.first_choice(side)
             if first is not None:
-                many = f" {number(side['n'])}" if side.get("n") is not None and not row.get("unit") else ""
+                n = (side.get("clean") or {}).get("n", None if row.get("unit") else side.get("n"))
+                many = f" {number(n)}" if n is not None else ""
                 on = f"on the{many} prompts" + (f" of {code(side['prompts'])}" if side.get("prompts") else "")
                 found.setdefault((on, first), []).append(place(row))
     title, said = "**The model's own task**", "unablated, the model's first choice is"
@@ -102,19 +103,35 @@ def tasks(rows: Sequence[Row]) -> str | None:
 
 
 def by_answer(rows: Sequence[Row]) -> str | None:
-    """Every check's value on the prompts of each answer, a table for checks on the same prompts; None where there is none."""
+    """Every check's value on the prompts of each answer, a table for each prompt set; None where there is none."""
     found: dict[tuple[str, ...], list[list[str]]] = {}
-    for row in rows:
-        each = row.get("by_answer") or []
-        header = tuple(f"{code(one['answer'].strip() or one['answer'])}<br>n = {number(one['n'])}" for one in each)
-        values = [number(one["value"], unit_of(row)) for one in each]
-        if each:
-            found.setdefault(header, []).append(
-                [below(place(row), subject(row)), number(row["estimate"], unit_of(row)), *values]
-            )
-    tables = [table(["check, head or part", "all", *header], lines) for header, lines in found.items()]
-    legend = "**By answer**: each check's value on the prompts of one answer, which are too few for an interval"
+    told = [row for row in rows if row.get("by_answer")]
+    sets = {row.get("prompts") for row in told}
+    for row in told:
+        each, unit = row["by_answer"], unit_of(row)
+        edges = len({one["answer"].strip() for one in each}) == len(each)  # so that spaces need not tell them apart
+        header = [
+            f"{code((edges and one['answer'].strip()) or one['answer'])}<br>n = {number(one['n'])}" for one in each
+        ]
+        on = code(row["prompts"]) if len(sets) > 1 and row.get("prompts") else ""
+        label = below(place(row), subject(row), on)
+        cells = [below(number(one["value"], unit), _made_of(one)) for one in each]
+        found.setdefault((str(row.get("prompts")), *header), []).append([label, number(row["estimate"], unit), *cells])
+    means = any(_made_of(one) for row in told for one in row["by_answer"])
+    legend = "**By answer**: each check's value on the prompts of one answer" + (
+        ", below it the metric's means before and after; shown without intervals" if means else ", without intervals"
+    )
+    several = any((row.get("clean") or {}).get("right_answers") for row in told)
+    legend += "; of several right answers the one that counts" if several else ""
+    tables = [table(["check, head or part", "all", *header], lines) for (_, *header), lines in found.items()]
     return "\n\n".join([legend, *tables]) if tables else None
+
+
+def _made_of(one: Mapping[str, object]) -> str:
+    """ "4.38, then 0.1": the means of an intervention on the prompts of one answer; else empty."""
+    if one.get("before") is None or one.get("after") is None:
+        return ""
+    return f"{number(one['before'])}, then {number(one['after'])}"
 
 
 def base_rate(rows: Sequence[Row], random: Mapping[Intervention, Sequence[str]] = NOTHING) -> str | None:
@@ -178,14 +195,16 @@ def _alone(row: Row) -> bool:
     return row.get("kind") in ("ablate", "keep_only", "path") and judged and not compared and not itself
 
 
+_ROUNDING = 1e-12
 _FIRST = 5  # the logits among which a score of weights looks for a member; see ``measure.weights``
 _HEAD = re.compile(r"\d+\.\d+")
 _COMPARISONS = ("sufficiency", "partial_necessity")
 
 
 def _uniform(row: Row) -> str:
-    holds = row.get("uniform_holds")
-    tail = ", satisfies it too" if holds else ""
+    holds, low = row.get("uniform_holds"), row.get("bound_low")
+    at = low is not None and row.get("uniform") is not None and abs(row["uniform"] - low) <= _ROUNDING
+    tail = ", satisfies it too" if holds else ", just at the bound" if at else ""  # a tie is no "more"
     return DASH if row.get("uniform") is None else number(row["uniform"], unit_of(row)) + tail
 
 

@@ -68,10 +68,10 @@ def ordinal(k: int) -> str:
     return f"{k}{suffix}"
 
 
-def listing(parts: Iterable[str]) -> str:
-    """a; a and b; a, b and c."""
+def listing(parts: Iterable[str], last: str = "and") -> str:
+    """a; a and b; a, b and c. ``last``: the word before the last one."""
     found = list(parts)
-    return found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}" if found else ""
+    return found[0] if len(found) == 1 else f"{', '.join(found[:-1])} {last} {found[-1]}" if found else ""
 
 
 def expected_words(text: str) -> str:

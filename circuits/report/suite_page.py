@@ -28,6 +28,7 @@ from circuits.report.pages import (
     against_bound,
     anchor,
     bar_cell,
+    below,
     claim_name,
     details,
     estimate_with_interval,
@@ -119,32 +120,46 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
     return "\n\n".join(parts) + "\n"
 
 
+def _parts(entry: Entry) -> list[str]:
+    """The heads and MLPs that a claim is about; none of a claim about many, a circuit, which is not about each of them."""
+    parts = [str(part) for part in entry.get("heads") or []]
+    return parts if len(parts) <= _MOST_PARTS else []
+
+
 def _by_part(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """The claims of a page by the heads and MLPs that they are about."""
+    """The claims of a page by the parts that they are about."""
     found: dict[str, list[Entry]] = {}
     for entry in entries:
-        for part in entry.get("heads") or []:
-            found.setdefault(str(part), []).append(entry)
+        for part in _parts(entry):
+            found.setdefault(part, []).append(entry)
     return found
 
 
 def _related(entry: Entry, page: _Page) -> str | None:
-    """Links to the other claims of the page about one of a claim's parts; None without any, or where most would be named."""
-    parts = [str(part) for part in entry.get("heads") or []]
-    if len(parts) > _MOST_PARTS:
-        return None
-    others = {id(each): each for part in parts for each in page.about.get(part, ()) if each is not entry}
+    """Links to the other claims of the page about one of a claim's parts, and which of them rest on the same measurement."""
+    others = {id(each): each for part in _parts(entry) for each in page.about[part] if each is not entry}
     if not others:
         return None
-    links = [f"[{prose(claim_name(each))}](#{anchor(each)}) ({verdict_of(each)})" for each in others.values()]
-    shown, left = links[:_MOST_RELATED], len(links) - _MOST_RELATED
+    own, links = _measurements(entry), []
+    for each in others.values():
+        same = ", by the same measurement" if own & _measurements(each) else ""
+        links.append((not same, f"[{prose(claim_name(each))}](#{anchor(each)}) ({verdict_of(each)}{same})"))
+    shown = [link for _, link in sorted(links, key=lambda one: one[0])]
+    left = len(shown) - _MOST_RELATED
     more = [f"{number(left)} more"] if left > 0 else []
-    return f"Also about {words.listing(map(prose, parts))} on this page: {words.listing([*shown, *more])}."
+    return f"Also about {words.listing(map(prose, _parts(entry)), 'or')} on this page: {words.listing([*shown[:_MOST_RELATED], *more])}."
+
+
+def _measurements(entry: Entry) -> set[tuple[str, ...]]:
+    """What tells the measurements of a claim apart: what was asked, of which head, on which prompts, and what came out."""
+    asked = ("check", "head", "more_than", "statistic", "excluding", "prompts", "seed", "n", "range", "estimate")
+    rows = [row for row in entry.get("checks") or [] if row.get("estimate") is not None]
+    return {tuple(str(row.get(name)) for name in asked) for row in rows}
 
 
 def _contents(entries: Sequence[Entry]) -> str:
     """Every claim of the page with its verdict and the number that decided it; few columns, so that a phone shows the bars."""
-    header = ["verdict, claim", "estimate [interval], bound", "head or part"]
+    header = ["verdict, claim", "estimate [interval], bound", "head or part, check"]
     return table(header, map(_contents_row, entries))
 
 
@@ -161,8 +176,8 @@ def _contents_row(entry: Entry) -> list[str]:
     return [
         f"{verdict_cell(entry)}<br>[{words_of}](#{anchor(entry)}){variant_text(entry)}",
         against_bound(row) if measured else DASH,
-        (subject(row) if measured else "")
-        or DASH,  # of several heads the one that decided, which the words may not name
+        # Of several heads and checks the ones that decided, which the words may not name.
+        below(subject(row), check_tables.written(row)) if measured else DASH,
     ]
 
 
@@ -276,7 +291,13 @@ def expectation(entry: Entry) -> str:
     """What the suite expects of a claim, and what it came to."""
     expected = str(entry.get("expected") or "supported")
     told = prose(expected_words(expected))
-    if expected == "refuted":
+    skipped = verdict_of(entry) == "skipped"
+    rows = entry.get("checks") or []
+    if skipped and rows and all(row.get("observe") for row in rows):
+        text = "This claim sets no bound: it only shows what is measured."
+    elif skipped and expected == "refuted":
+        text = "The suite holds this claim to be false, and expects it to be refuted."
+    elif expected == "refuted":
         text = "**Known negative**: this claim is known to be false and is expected to be refuted."
     elif known_negative(entry):
         text = f"**Known negative**: a check of this claim is known to be false: {told}."
@@ -286,7 +307,7 @@ def expectation(entry: Entry) -> str:
         text = "The suite expects this claim to be supported."
     else:
         text = f"This claim is {told}."
-    if verdict_of(entry) == "skipped":
+    if skipped:
         return f"{text} It was skipped."
     if verdict_of(entry) == "observed":
         return "This claim only shows what was measured: it sets no bound."

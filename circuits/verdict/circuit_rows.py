@@ -289,7 +289,7 @@ def _extreme_row(
     if not by or not all(by.values()):
         raise ValueError(f"{what.statistic} needs at least one subset of each component")
     name = what.metric
-    # ``values``: the distance without each of ``removed``; ``components``: of each v the largest over its subsets.
+    # ``values``: the distance without each of ``removed``; ``components``: of each v the largest over its subsets, and that subset.
     drawn = sorted({pair.removed for pairs in by.values() for pair in pairs}, key=lambda each: (len(each), each))
     facts: dict[str, Any] = {
         "count": max(map(len, by.values())),
@@ -310,7 +310,8 @@ def _extreme_row(
         value = {pair.removed: each.value for pair, each in zip(by[None], folded[None], strict=True)}
         facts["values"] = [value[each] for each in drawn]
     else:
-        facts["components"] = [[v, max(each.value for each in group)] for v, group in folded.items()]
+        worsts = {v: int(np.argmax([each.value for each in group])) for v, group in folded.items()}
+        facts["components"] = [[v, folded[v][at].value, list(by[v][at].removed)] for v, at in worsts.items()]
     row["parts"] |= _means(name, dict(zip(names, (pair.one, pair.other), strict=True)))
     row["effect"] = {"kind": "d_z", "value": found.effect}
 

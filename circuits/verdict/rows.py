@@ -19,7 +19,7 @@ from circuits.claims.bounds import metric as metric_facts
 from circuits.claims.claim import Ablate, Bound
 from circuits.measure.attention import AttentionValues
 from circuits.measure.cells import Question
-from circuits.measure.metrics import Values, metric_values, most_frequent
+from circuits.measure.metrics import Values, metric_values, most_frequent, on_foils
 from circuits.verdict import estimate
 from circuits.verdict.bounded_ratio import infer_bounded_ratio
 from circuits.verdict.decide import Asked, Floats, NotYet, Row, decide, mean_of
@@ -142,19 +142,17 @@ def rank_of(means: Floats, head: tuple[int, int]) -> list[int]:
 def place_of(means: Floats, head: tuple[int, int]) -> dict[str, Any]:
     """``rank``; ``rank_tied``: how many other heads have the very same value, and so the same place; ``rank_beside``.
 
-    ``rank_beside``: [head, mean] of the highest other head: of the first the runner-up, of any other the first.
+    ``rank_beside``: [name, mean], beside the first that of the highest head below it, beside any other that of the first. None
+    where there is no such head.
     """
-    same = np.isnan(means) if np.isnan(means[head]) else means == means[head]
-    return {"rank": rank_of(means, head), "rank_tied": int(same.sum()) - 1, "rank_beside": _highest_other(means, head)}
-
-
-def _highest_other(means: Floats, head: tuple[int, int]) -> list[Any] | None:
-    """[name, mean] of the highest of ``means`` Float[layer, head] without ``head``; None where no other has a value."""
-    others = np.where(np.isnan(means), -np.inf, means)
-    others[head] = -np.inf
+    own = means[head]
+    same = np.isnan(means) if np.isnan(own) else means == own
+    rank = rank_of(means, head)
+    others = np.where(np.isnan(means) | ((means >= own) & (rank[0] == 1)), -np.inf, means)
     layer, index = (int(axis) for axis in np.unravel_index(others.argmax(), others.shape))
     highest = float(others[layer, index])
-    return [f"{layer}.{index}", highest] if math.isfinite(highest) else None
+    beside = [f"{layer}.{index}", highest] if math.isfinite(highest) else None
+    return {"rank": rank, "rank_tied": int(same.sum()) - 1, "rank_beside": beside}
 
 
 def differences(values: AttentionValues) -> Floats:
@@ -337,10 +335,12 @@ def denominator_reason(ratio: Estimate, name: str, noun: str, how: Asked) -> str
     return text if how.census or below.high <= 0 else NotYet(text)
 
 
-def _relative_effect(name: str, before: Floats, after: Floats) -> dict[str, Any]:
+def _relative_effect(name: str, before: Floats, after: Floats) -> dict[str, Any] | None:
     facts = metric_facts(name)
     assert facts is not None
     base, now = mean_of(before), mean_of(after)
+    if name == "kl" and not before.any():
+        return None  # no divergence is below 0: against none at all the smallest one would be as sure as the largest
     if facts[2] and base and now is not None:
         return {"kind": "relative", "value": (now - base) / abs(base)}
     return {"kind": "d_z", "value": estimate.paired_effect(after - before)}
@@ -406,15 +406,17 @@ def lost_answers(base: Values, ablated: Values, k: int, most: int = 8) -> dict[s
 
     ``lost``: [m, n], m of the n prompts whose answer had been among the first k of ``base``, the run that is compared
     with: that of the clean model, or of a circuit alone. ``fell_to_foil``: on how many of those m a foil is first now, None
-    without foils. ``right_after``: the share of prompts (0 to 1) on which any right answer is first now.
+    without foils. ``tied_after``: on how many prompts the answer is first now with the very logit of another token.
+    ``right_before``, ``right_after``: the share of prompts (0 to 1) on which any right answer is first, in ``base`` and now.
     """
     had = base["answer_rank"] <= k
     lost = had & (ablated["answer_rank"] > k)
     told = most_frequent(np.asarray(ablated["top_text"])[lost], most) if lost.any() else []
-    foil = ablated["foil_first"][lost]
     return {
         "fell_to": told,
-        "fell_to_foil": int(foil.sum()) if np.isfinite(foil).all() else None,
+        "fell_to_foil": on_foils(ablated, lost),
         "lost": [int(lost.sum()), int(had.sum())],
+        "tied_after": int(((ablated["answer_rank"] == 1) & (ablated["answer_tied"] > 0)).sum()),
+        "right_before": mean_of(base["right_first"]),
         "right_after": mean_of(ablated["right_first"]),
     }
