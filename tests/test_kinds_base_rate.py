@@ -279,3 +279,22 @@ def test_a_check_that_was_not_measured_says_what_the_measured_one_says(tmp_path:
         told[model] = [words.what(row) for row in entry["checks"]]
     assert told["gpt2"] == told["reference"]
     assert len(set(told["gpt2"])) == len(checks)
+
+
+def test_beside_values_after_an_ablation_stands_what_there_was_on_these_prompts(
+    loud: dict[str, Path], tmp_path: Path
+) -> None:
+    """The unablated mean, of plain transformers; not of drops, of which it is part, nor within a circuit, which begins elsewhere."""
+    checks: list[dict[str, Any]] = [
+        {"ablate": "1.2", "method": "zero", "after": "logit_diff", **BOUND},
+        {"ablate": "1.2", "method": "zero", "drop_in": "logit_diff", **BOUND},
+        {"ablate": "1.2", "within": "listed", "method": "zero", "after": "logit_diff", **BOUND},
+    ]
+    after, drop, within = base_rates(loud["llama"], tmp_path, checks, 2)
+    clean = runs_of(loud["llama"], double=True).without([], "zero")
+    assert after["before"] == pytest.approx(float(np.mean([one["logit_diff"] for one in clean])), rel=1e-3)
+    assert "before" not in drop and "before" not in within
+    shown = row([0.1, 0.2], 0)
+    shown["controls"]["random"]["before"] = 0.9
+    assert random_parts.cell(shown) == "0 of 2 satisfy it (0.1 to 0.2); unablated 0.9 on these prompts"
+    assert str(random_parts.sentence(shown)).endswith("1.0 0.1, 1.1 0.2; unablated 0.9 on these prompts.")

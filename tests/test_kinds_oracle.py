@@ -588,8 +588,9 @@ def test_comparisons_agree(name: str, tiny: dict[str, Path], tmp_path: Path) -> 
         same(row["estimate"], float(first - second), TOLERANCE)
         same(row["sides"]["left"], float(first), TOLERANCE)
         same(row["sides"]["right"], float(second), TOLERANCE)
-        expected = {"attends": right, "head": head, "prompts": on, "n": n}
-        assert row["other"] == expected
+        clean = row["other"].pop("clean")
+        assert row["other"] == {"attends": right, "head": head, "prompts": on, "n": n}
+        assert (clean is None) == (on == "p"), "how the model does on the other prompts"
 
 
 # --- scores from weights, losses, profiles ---

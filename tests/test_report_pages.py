@@ -312,6 +312,8 @@ def test_a_suite_page_says_how_many_of_its_claims_had_other_versions(tmp_path: P
         "2 of the 3 claims with a verdict here were also decided in other versions (1 with other bounds)"
         in other_versions([claim("a", **told), edited, looser])
     )
+    front = pages(tmp_path / "moved", record(edited, looser))["README.md"]
+    assert "(edited once)" in front and "(edited once, with other bounds)" in front
     page = pages(tmp_path / "none", record())[PAGE]
     assert "**Other versions**" not in page
     line = {

@@ -108,7 +108,8 @@ def plan_base_rate(cell: Cell, here: Here, count: int) -> None:
 def base_rate_of(cell: Cell, here: Here, count: int) -> dict[str, Any] | None:
     """``count`` sets, how many of them are ``holding`` the bound, and ``each`` with its parts and value; None without any.
 
-    ``n``: how many prompts the values are means over; ``seed``: that of the draw.
+    ``n``: how many prompts the values are means over; ``seed``: that of the draw; ``before``, of a value
+    ``after`` in the whole model alone: what it is on these prompts unablated.
     """
     each: list[dict[str, Any]] = []
     for other in swapped(cell, here, count):
@@ -117,8 +118,12 @@ def base_rate_of(cell: Cell, here: Here, count: int) -> dict[str, Any] | None:
         each.append({"parts": [str(part) for part in other.parts], "value": value, "holds": holds})
     if not each:
         return None
-    holding = sum(one["holds"] for one in each)
-    return {"count": len(each), "holding": holding, "n": here.series.n_few, "seed": here.series.seed, "each": each}
+    holding, what = sum(one["holds"] for one in each), cell.check.what
+    found = {"count": len(each), "holding": holding, "n": here.series.n_few, "seed": here.series.seed, "each": each}
+    whole = not isinstance(what, Ablate) or what.within is None
+    if isinstance(what, (Ablate, Path)) and what.effect == "after" and what.metric != "kl" and whole:
+        found["before"] = mean_before(here, what.metric)
+    return found
 
 
 def mean_before(here: Here, metric: str) -> float | None:

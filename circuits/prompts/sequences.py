@@ -89,7 +89,7 @@ def sequence_family(name: str, doc: str, slot: str, pool: Sequence[str], templat
         drawn=(
             f"The {slot}s ({len(pool)} are known) are drawn evenly, none twice in a prompt, from those that make equally long items; the "
             "first member evenly from those after which all members and the answer can follow (in `order: random` each member from all, "
-            "none twice)."
+            "none twice: what counts as the answer is the one after the last member shown, though no order asks for it)."
         ),
     )
 

@@ -33,7 +33,7 @@ from circuits.report.prose import code, expected_words, prose
 from circuits.report.provenance import how_to_reproduce, runs_and_models
 from circuits.report.ranking import DECIDES, beyond, deciding, strength
 from circuits.report.record import DASH, POINTS, counted, is_claim, number, suites_at_fault
-from circuits.report.scope import other_versions
+from circuits.report.scope import moved_bounds, other_versions
 
 _MOST_REFUTATIONS = 8
 _NOT_TESTED = ("skipped", "invalid")
@@ -275,7 +275,7 @@ def _words(entry: Entry) -> str:
     """The claim's words as a link to its section, its variant, and what is known of its earlier wordings."""
     # The page tells the versions; here it is enough that there were some.
     edits = re.split(r":|;| before", history_line(entry))[0]
-    history = f" ({edits})" if edits else ""
+    history = f" ({edits}{', with other bounds' if moved_bounds(entry) else ''})" if edits else ""
     return _link(entry) + variant_text(entry) + history
 
 

@@ -27,7 +27,11 @@ def values(row: Row) -> list[float]:
 def cell(row: Row) -> str:
     """ "4 of 5 satisfy it (0% to 147%), not 1.2": the cell of a table; a dash without a base rate."""
     found = of(row)
-    return f"{_satisfy(found)} it{span(values(row), unit_of(row))}{_exceptions(found)}" if found else DASH
+    return (
+        f"{_satisfy(found)} it{span(values(row), unit_of(row))}{_before(row, found)}{_exceptions(found)}"
+        if found
+        else DASH
+    )
 
 
 def sentence(row: Row) -> str | None:
@@ -38,7 +42,7 @@ def sentence(row: Row) -> str | None:
     on = "the same" if found.get("n") == row.get("n") else "the first"
     return (
         f"Of {number(found['count'])} other {_parts(found)}, drawn at random in place of the check's own, on {on} {number(found['n'])} prompts "
-        f"{_satisfy(found, of_all=False)} this bound: {', '.join(_each(row, found))}."
+        f"{_satisfy(found, of_all=False)} this bound: {', '.join(_each(row, found))}{_before(row, found)}."
     )
 
 
@@ -99,6 +103,15 @@ def _each(row: Row, found: Mapping[str, Any]) -> list[str]:
         named = "+".join(map(str, one["parts"])) if len(one["parts"]) <= _MOST_PARTS else ""
         told.append(f"{named} {value}".strip())
     return told
+
+
+def _before(row: Row, found: Mapping[str, Any]) -> str:
+    """ "; unablated 100% on these prompts": beside values after an ablation, of which the first prompts may have others."""
+    return (
+        f"; unablated {number(found['before'], unit_of(row))} on these prompts"
+        if found.get("before") is not None
+        else ""
+    )
 
 
 def _exceptions(found: Mapping[str, Any]) -> str:

@@ -67,6 +67,11 @@ def _would(entries: Sequence[Entry]) -> str:
     )
 
 
+def moved_bounds(entry: Entry) -> bool:
+    """Whether a claim was also decided with other bounds than it has now."""
+    return len({tuple(map(str, version["bounds"])) for version in entry.get("versions") or []}) > 1
+
+
 def other_versions(entries: Sequence[Entry], where: str = "below the claim") -> str:
     """How many claims were decided in other versions, in a sentence; "" where no ledger was kept that could tell.
 
@@ -85,6 +90,6 @@ def other_versions(entries: Sequence[Entry], where: str = "below the claim") -> 
         none = "the claim with a verdict here was never" if len(tested) == 1 else f"none of the {these} was ever"
         return f"{none} decided in another version, as far as `ledger.jsonl` knows."
     was = "was" if len(edited) == 1 else "were"
-    moved = sum(len({tuple(map(str, version["bounds"])) for version in entry["versions"]}) > 1 for entry in edited)
+    moved = sum(map(moved_bounds, edited))
     bounds = f" ({number(moved)} with other bounds)" if moved else " (none with other bounds)"
     return f"{number(len(edited))} of the {these} {was} also decided in other versions{bounds}; *History* {where} tells them."

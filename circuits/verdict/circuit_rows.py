@@ -311,7 +311,8 @@ def _extreme_row(
         facts["values"] = [value[each] for each in drawn]
     else:
         worsts = {v: int(np.argmax([each.value for each in group])) for v, group in folded.items()}
-        facts["components"] = [[v, folded[v][at].value, list(by[v][at].removed)] for v, at in worsts.items()]
+        each = [[v, folded[v][at].value, list(by[v][at].removed)] for v, at in worsts.items()]
+        facts["components"] = sorted(each, key=lambda one: str(one[0]))  # whatever the order of the circuit's parts
     row["parts"] |= _means(name, dict(zip(names, (pair.one, pair.other), strict=True)))
     row["effect"] = {"kind": "d_z", "value": found.effect}
 
