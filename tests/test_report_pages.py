@@ -758,9 +758,10 @@ def test_contents_name_the_head_that_decided(tmp_path: Path) -> None:
     )
     page = pages(tmp_path, record(claim("20.8-reads", checks=rows), gone))[PAGE]
     table = page.partition('<a id="contents"></a>')[2].partition("\n\nIn `QUERY")[0].strip().splitlines()
-    assert table[0] == "| verdict, claim | estimate [interval], bound | head or part, check |"
+    assert table[0] == "| verdict, claim, deciding check | estimate [interval], bound | head or part |"
     (told,) = [line for line in table if "(#20.8-reads)" in line]
-    assert re.search(r"\| 0\.45 \[0\.42, 0\.48\]<br>`.+`<br>at least 0\.417 \| 20\.7<br>`attends: .+` \|", told)
+    assert re.search(r"\| 0\.45 \[0\.42, 0\.48\]<br>`.+`<br>at least 0\.417 \| 20\.7 \|", told)
+    assert "(#20.8-reads)<br>`attends: " in told
     assert "(#c) | – | – |" in "\n".join(table)
 
 

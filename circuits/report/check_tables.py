@@ -108,7 +108,7 @@ def points(rows: Sequence[Row]) -> str | None:
     header = ["check", "point", "what it is", "mean loss", "apart", "PC1", "PC2"]
     legend = (
         "mean loss: over all tokens, in nats; apart: the root of the mean squared difference of a token's loss from that of the first "
-        "point, in nats, over all components; these are shown, not judged, and have no interval"
+        "point, in nats, whatever the plane shows of it; these are shown, not judged, and have no interval"
     )
     return f"**The points of the map** ({legend})\n\n{table(header, lines)}" if lines else None
 

@@ -159,7 +159,7 @@ def _measurements(entry: Entry) -> set[tuple[str, ...]]:
 
 def _contents(entries: Sequence[Entry]) -> str:
     """Every claim of the page with its verdict and the number that decided it; few columns, so that a phone shows the bars."""
-    header = ["verdict, claim", "estimate [interval], bound", "head or part, check"]
+    header = ["verdict, claim, deciding check", "estimate [interval], bound", "head or part"]
     return table(header, map(_contents_row, entries))
 
 
@@ -173,11 +173,12 @@ def _contents_row(entry: Entry) -> list[str]:
     row = deciding(entry.get("checks") or []) or {}
     measured = row.get("estimate") is not None
     words_of = prose(entry.get("claim") or claim_name(entry))
+    link = f"[{words_of}](#{anchor(entry)}){variant_text(entry)}"
     return [
-        f"{verdict_cell(entry)}<br>[{words_of}](#{anchor(entry)}){variant_text(entry)}",
+        # Of several checks and heads the ones that decided, which the words may not name.
+        below(verdict_cell(entry), link, check_tables.written(row) if measured else ""),
         against_bound(row) if measured else DASH,
-        # Of several heads and checks the ones that decided, which the words may not name.
-        below(subject(row), check_tables.written(row)) if measured else DASH,
+        (subject(row) if measured else "") or DASH,
     ]
 
 
