@@ -251,6 +251,10 @@ def test_a_page_says_once_how_rough_a_base_rate_is() -> None:
     assert "where none of 5 satisfies a bound, 45.1% of all such sets still might (95% confidence)" in note
     assert float(re.findall(r"([\d.]+)% of all", note)[0]) == pytest.approx(100 * (1 - 0.05 ** (1 / 5)), abs=0.05)
     assert random_parts.note([{"controls": None}]) is None
+    assert "on the first 32 prompts (all, where there are fewer)" in note
+    wider = row([0.1] * 5, 0)
+    wider["controls"]["random"]["n"] = 8
+    assert "on the first 8 to 32 prompts" in str(random_parts.note([wider, row([0.1], 0)]))
 
 
 # --- what a check asks, measured or not ---

@@ -430,6 +430,10 @@ def test_an_ablation_says_what_became_of_the_answers(tmp_path: Path) -> None:
     del old["lost"]  # as a record of an older version has it
     page = pages(tmp_path / "old", record(claim(checks=[old])))[PAGE]
     assert "| `␣4` (7), `␣5` (3), `␣6` (1) and 1 other token (1 prompt) |" in page
+    gained = {**row, "ranks": {"median": 1.0, "counts": {"1": 25, "2": 6}}}
+    assert "| 12 of 31<br>then first on 25 of 31 |" in pages(tmp_path / "gained", record(claim(checks=[gained])))[PAGE]
+    fifth = {**gained, "metric": "top5"}  # answers lost from the first five are no first choices
+    assert "then first on" not in pages(tmp_path / "fifth", record(claim(checks=[fifth])))[PAGE]
     tied = pages(tmp_path / "tied", record(claim(checks=[{**row, "tied_after": 4}])))[PAGE]
     assert "| 12 of 31<br>4 first by a tie |" in tied
     several = {**row, "clean": {"top1": 0.5, "right_answers": 9, "right_first": 0.583}, "right_after": 0.25}

@@ -804,3 +804,25 @@ def test_the_other_prompts_of_a_comparison_have_a_task_of_their_own() -> None:
     assert "- check 1: on the 64 prompts of `numerals` it is the answer on 96.9% of prompts" in told
     assert "- check 1: on the 32 prompts of `months` it is the answer on 50% of prompts" in told
     assert "months" not in str(control_tables.tasks([row(clean=clean, other={**other, "clean": None})]))
+
+
+def test_a_skipped_prompt_set_says_whether_bos_stands_in_front() -> None:
+    """Two sets that differ in nothing else are told apart; whether the tokenizer has one is not known there."""
+    asked = {"family": "ioi", "parameters": {}}
+    assert "BOS in front where the tokenizer has one" in prompt_facts("a", {**asked, "bos": True})
+    assert "no BOS" in prompt_facts("b", {**asked, "bos": False})
+    assert "BOS (`<s>`) in front" in prompt_facts("c", {**asked, "bos": True, "tokens": ["<s>", "x"]}).replace(
+        "<code>&lt;s&gt;</code>", "`<s>`"
+    )
+
+
+def test_random_sets_of_a_share_say_how_far_they_come() -> None:
+    """As many are worse: by how much stands in the table, not in the sentences alone."""
+    share = row(
+        kind="ablate",
+        statistic="partial_necessity",
+        random={"as_good": 0, "count": 20, "median": 0.001, "min": 1e-5, "max": 0.00848},
+    )
+    assert "0 of 20 do as well; with them the mean is 1e-5 to 0.00848 away from F(M)" in str(
+        control_tables.controls([share])
+    )

@@ -47,7 +47,7 @@ def describe_unseen(family: Family, spec: PromptSet) -> dict[str, Any]:
     parameters = {k: v for k, v in with_defaults(family, spec.parameters).items() if v is not None}
     return {
         "family": family.name, "parameters": parameters, "foil_rule": family.foil, "corruption": family.corruption,
-        "drawn": family.drawn or None,
+        "drawn": family.drawn or None, "bos": spec.bos,
     }  # fmt: skip
 
 

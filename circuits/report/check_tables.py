@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -163,10 +164,21 @@ def _changes(row: Row) -> list[str]:
             code(row["metric"]) if base and row.get("metric") else "",
             "the foil leads" if foil_leads(row) else "",
         ),
-        below(f"{number(lost[0])} of {number(lost[1])}", _tied(row), _any_right(row)) if lost and lost[1] else DASH,
+        below(f"{number(lost[0])} of {number(lost[1])}", _first_then(row), _tied(row), _any_right(row))
+        if lost and lost[1]
+        else DASH,
         fallen + on_foil(row.get("fell_to_foil"), (lost or [None])[0]) if fallen else DASH,
         _median(row.get("ranks") or {}),
     ]
+
+
+def _first_then(row: Row) -> str:
+    """ "then first on 53 of 72": where answers were gained, too, so that those that were lost do not tell how many are left."""
+    counts = (row.get("ranks") or {}).get("counts") or {}
+    lost, had = row["lost"]
+    now = counts.get("1", 0)
+    ranked = re.fullmatch(r"top([2-9]|\d\d+)", str(row.get("metric")))  # lost from the first five, say
+    return f"then first on {number(now)} of {number(sum(counts.values()))}" if now > had - lost and not ranked else ""
 
 
 def _tied(row: Row) -> str:

@@ -254,7 +254,10 @@ def _random(row: Row) -> str:
         return random_parts.cell(row)
     how = {"recovers": "recover as much", "faithfulness": "come as near"}.get(str(row.get("statistic")), "do as well")
     told = f"{number(random['as_good'])} of {number(random['count'])} {how}"
-    if random.get("median") is None or row.get("statistic") in ("sufficiency", "partial_necessity"):
-        return told  # of a share the others are told as distances, in the sentences
+    if random.get("median") is None:
+        return told
+    if row.get("statistic") in ("sufficiency", "partial_necessity"):
+        far = both_ends(number(random.get("min")), number(random.get("max")))
+        return f"{told}; with them the mean is {far} away from F(M)"
     ends = both_ends(number(random.get("min"), unit_of(row)), number(random.get("max"), unit_of(row)))
     return f"{told}; median {number(random['median'], unit_of(row))} ({ends})"

@@ -50,7 +50,8 @@ def prompt_facts(name: str, prompts: Mapping[str, Any]) -> str:
     if prompts.get("bos") is not None:
         tokens = prompts.get("tokens") or []
         which = f" ({code(tokens[0])})" if tokens else ""
-        facts.append(f"BOS{which} in front" if prompts["bos"] else "no BOS")
+        where = "" if tokens else " where the tokenizer has one"
+        facts.append(f"BOS{which} in front{where}" if prompts["bos"] else "no BOS")
     if prompts.get("period") is not None:
         facts.append(f"period {number(prompts['period'])} tokens")
     lines = [f"**Prompts {code(name)}**: {'; '.join(facts) or 'nothing recorded'}."]

@@ -62,11 +62,16 @@ def note(rows: Sequence[Row]) -> str | None:
     if not counts:
         return None
     most = max(counts)
+    few = sorted({int(of(row)["n"]) for row in rows if of(row).get("n")})
+    first = (
+        f"the first {number(few[0])}" + (f" to {number(few[-1])}" if len(few) > 1 else "") if few else "the first few"
+    )
     unseen = 1 - (1 - _LEVEL) ** (1 / most)  # the largest share of which none of so many shows any with probability 5%
     return (
         f"*As many random parts*: the same check once more with up to {number(most)} sets of other parts in place of its own, heads for "
         "heads and MLPs for MLPs, drawn evenly from the rest of the model (inside a circuit: from the circuit; of a path: senders "
-        "below the receiver), on the first few prompts. Sets of one size are mostly the "
+        f"below the receiver), on {first} prompts (all, where there are fewer). Where a check draws random circuits itself, that column "
+        "tells of those. Sets of one size are mostly the "
         "same beside all claims, and may hold a part that another claim names. It is a base rate, and a rough one: where none of "
         f"{number(most)} satisfies a bound, {number(unseen, True)} of all such sets still might ({number(_LEVEL, True)} confidence). `top: k` "
         "in a check ablates every head of the model alone and ranks them."
