@@ -90,7 +90,7 @@ WHAT = {
     "score": (
         row(kind="score", check="score: induction", statistic="induction", head="18.6"),
         "Induction score of head 18.6: mean attention from each token of the second copy to the token after its first copy, "
-        "on random tokens repeated twice.",
+        "on random tokens that stand there twice.",
     ),
     "unknown score": (
         row(kind="score", check="score: novelty", statistic="novelty", head=None),

@@ -111,7 +111,7 @@ def _what_score(row: Row) -> str:
         )
     meaning = _SCORES.get(name)
     title = name.replace("_", "-") if meaning else f"{code(name)}"
-    tail = f": {meaning}, on random tokens repeated twice." if meaning else "."
+    tail = f": {meaning}, on random tokens that stand there twice." if meaning else "."
     return f"{title[:1].upper()}{title[1:]} score of {head_name(row)}{tail}"
 
 

@@ -63,7 +63,7 @@ def _would(entries: Sequence[Entry]) -> str:
     many = f"{least} to {most} prompts of each set" if least != most else f"{least} prompts of each set"
     return (
         f" Each would be decided on {many} (seed {asked['seed']}; literal texts: all of them), as soon as every {level_of(asked['confidence'])} "
-        "interval lies wholly on one side of its bound."
+        "interval lies wholly on one side of its bound (a place among the heads: head by head; a share of random sets: on all of them)."
     )
 
 

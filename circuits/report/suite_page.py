@@ -82,12 +82,13 @@ _INTERVALS = (
 @dataclass(frozen=True)
 class _Page:
     """What the section of a claim says of the whole page, found once: the reason for which all were skipped (None: not so),
-    the names of equal prompt sets by digest, the claims with random sets by intervention, and all claims by their parts."""
+    the names of equal prompt sets by digest, the claims with random sets by intervention, and all claims by their parts, and the parts of claims about many."""
 
     skipped: str | None
     sets: Mapping[str, set[str]]
     random: Mapping[control_tables.Intervention, Sequence[str]]
     about: Mapping[str, Sequence[Entry]]
+    crowds: frozenset[str]
 
 
 def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -> str:
@@ -101,6 +102,7 @@ def suite_page(file: str, entries: Sequence[Entry], models: Mapping[str, Any]) -
         prompt_sets.names_of_sets(entries),
         control_tables.with_random(entries),
         _by_part(entries),
+        frozenset(str(part) for entry in entries if not _parts(entry) for part in entry.get("heads") or []),
     )
     parts = [
         MARKER,
@@ -147,7 +149,9 @@ def _related(entry: Entry, page: _Page) -> str | None:
     shown = [link for _, link in sorted(links, key=lambda one: one[0])]
     left = len(shown) - _MOST_RELATED
     more = [f"{number(left)} more"] if left > 0 else []
-    return f"Also about {words.listing(map(prose, _parts(entry)), 'or')} on this page: {words.listing([*shown[:_MOST_RELATED], *more])}."
+    told = f"Also about {words.listing(map(prose, _parts(entry)), 'or')} on this page: {words.listing([*shown[:_MOST_RELATED], *more])}"
+    crowds = page.crowds.intersection(_parts(entry))
+    return f"{told}; claims about more than {number(_MOST_PARTS)} parts aside." if crowds else f"{told}."
 
 
 def _measurements(entry: Entry) -> set[tuple[str, ...]]:
