@@ -464,6 +464,8 @@ def test_claims_about_the_same_part_are_linked(tmp_path: Path) -> None:
     assert f"Also about 1.5 or 2.0 on this page: [a](#a) (supported){aside}" in found
     assert "Also about 9.1 on this page: [g](#g) (refuted, by the same measurement) and [e](#e) (supported)." in found
     assert found.count("Also about") == 5
+    more = [claim("e", heads=["9.1"], checks=[other, lost]), claim("f", heads=["9.1"], checks=[lost])]
+    assert "[e](#e) (supported, in part by the same measurement)" in pages(tmp_path / "part", record(*more))[PAGE]
 
 
 def test_the_points_of_a_map_of_losses_stand_in_a_table(tmp_path: Path) -> None:
