@@ -466,6 +466,9 @@ def test_claims_about_the_same_part_are_linked(tmp_path: Path) -> None:
     assert found.count("Also about") == 5
     more = [claim("e", heads=["9.1"], checks=[other, lost]), claim("f", heads=["9.1"], checks=[lost])]
     assert "[e](#e) (supported, in part by the same measurement)" in pages(tmp_path / "part", record(*more))[PAGE]
+    gone = {"status": "skipped", "verdict": "unmeasurable", "met": None, "checks": [check(estimate=None)]}
+    none = pages(tmp_path / "none", record(claim("e", heads=["9.1"], **gone), claim("f", heads=["9.1"], **gone)))[PAGE]
+    assert "[e](#e) (skipped)" in none, "nothing was measured of either"
 
 
 def test_the_points_of_a_map_of_losses_stand_in_a_table(tmp_path: Path) -> None:

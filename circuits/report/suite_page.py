@@ -145,9 +145,8 @@ def _related(entry: Entry, page: _Page) -> str | None:
     own, links = _measurements(entry), []
     for each in others.values():
         other = _measurements(each)
-        same = (
-            ", by the same measurement" if own == other else ", in part by the same measurement" if own & other else ""
-        )
+        part = "" if own == other else " in part"
+        same = f",{part} by the same measurement" if own & other else ""
         links.append((not same, f"[{prose(claim_name(each))}](#{anchor(each)}) ({verdict_of(each)}{same})"))
     shown = [link for _, link in sorted(links, key=lambda one: one[0])]
     left = len(shown) - _MOST_RELATED
