@@ -14,9 +14,10 @@ from circuits.claims.claim import Ablate, Attends, Keep, LossMap, Score
 from circuits.claims.heads import Component
 from circuits.claims.keys import WEIGHT_SCORES
 from circuits.effects import Figure, as_figure, effects_of, few_words, others_after
-from circuits.kinds.ablate import alone, runs
+from circuits.kinds.ablate import alone
 from circuits.kinds.attends import candidates, own_prompts, questions
 from circuits.kinds.kind import Cell, Here, all_heads
+from circuits.kinds.made_of import ends_of, runs_on
 from circuits.kinds.score import members
 from circuits.measure.attention import mean_over_prompts
 from circuits.measure.cache import digest
@@ -241,9 +242,9 @@ def _loss_map(row: Row, here: Here) -> Figure:
 def _ablation(row: Row, what: Ablate, cell: Cell, here: Here) -> Figure:
     """What one ablation does to every prompt: the answer's rank where the metric is one, else the metric before and after."""
     assert here.draw is not None
-    group, asked = here.prompts, runs(cell, here)
-    names = ("F(C)", "F(C\\A)") if what.within is not None else (None, "F(M\\A)")
-    before, after = (group.clean if name is None else group.ablated(asked[name]) for name in names)
+    group = here.prompts
+    run = runs_on(group, cell, here)
+    before, after = (run[name] for name in ends_of(what))
     parts = few(", ".join(row["ablated"]))
     where = f" at {what.at}" if what.at is not None else ""
     where += f" within {what.within.name}" if what.within is not None else ""

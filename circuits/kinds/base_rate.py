@@ -6,7 +6,7 @@ that ablates parts or patches a path is made again with a few random sets of as 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,12 +14,12 @@ from circuits.claims.claim import Ablate, Path
 from circuits.claims.heads import Component
 from circuits.kinds import ablate, path
 from circuits.kinds.kind import Cell, Here, all_heads
-from circuits.measure.group import CLEAN_RUN, Group
-from circuits.measure.metrics import Values, metric_values
+from circuits.kinds.made_of import runs_on, value_of
+from circuits.measure.metrics import metric_values
 from circuits.measure.subsets import all_mlps, complement, random_sets_among
-from circuits.measure.view import View, cut_to
+from circuits.measure.view import cut_to
 from circuits.verdict.decide import mean_of
-from circuits.verdict.rows import effect_of_means
+from circuits.verdict.rows import means_of
 
 COMPARED = ("top", "observe")
 """Bounds beside which no random parts stand: all heads are ranked already, or nothing is claimed."""
@@ -46,32 +46,7 @@ class Swapped:
         what = self.cell.check.what
         assert isinstance(what, (Ablate, Path))
         runs = runs_on(here.series.few, self.cell, here)
-        return value_of(
-            what, {name: mean_of(metric_values(what.metric, cut_to(run, here.cut))) for name, run in runs.items()}
-        )
-
-
-def runs_on(prompts: View | Group, cell: Cell, here: Here) -> dict[str, Values]:
-    """What an ablation or a path is made of on some prompts, by its name in the formula: the clean run and the others."""
-    what = cell.check.what
-    if isinstance(what, Path):
-        return {CLEAN_RUN: prompts.clean, "F(M\\A)": prompts.path(path.patch_of(what))}
-    others = {name: prompts.ablated(run) for name, run in ablate.runs(cell, here).items()}
-    return {CLEAN_RUN: prompts.clean, **others}
-
-
-def value_of(what: Ablate | Path, means: Mapping[str, float | None]) -> float | None:
-    """The estimate of an ablation or a path from the means of its runs (``runs_on``); None where it is not a number."""
-    if what.effect == "interaction":
-        return _interaction(*(means[name] for name in (CLEAN_RUN, "F(M\\A)", "F(M\\G)", "F(M\\G\\A)")))
-    return effect_of_means(what.effect, *before_and_after(what, means))
-
-
-def before_and_after(what: Ablate | Path, means: Mapping[str, float | None]) -> tuple[float | None, float | None]:
-    """The means without and with the intervention: of the whole model or, ``within`` a circuit, of the circuit alone."""
-    within = isinstance(what, Ablate) and what.within is not None
-    before, after = ("F(C)", "F(C\\A)") if within else (CLEAN_RUN, "F(M\\A)")
-    return means[before], means[after]
+        return value_of(what, means_of(what.metric, {name: cut_to(run, here.cut) for name, run in runs.items()}))
 
 
 def swapped(cell: Cell, here: Here, count: int) -> list[Swapped]:
@@ -139,10 +114,3 @@ def _drawn(
     parts: tuple[Component, ...], among: Iterable[Component], here: Here, count: int
 ) -> tuple[tuple[Component, ...], ...]:
     return random_sets_among(parts, among, here.layers, here.heads, count, here.series.seed)
-
-
-def _interaction(full: float | None, less: float | None, other: float | None, least: float | None) -> float | None:
-    """From the means of F(M), F(M\\A), F(M\\G) and F(M\\G\\A)."""
-    if full is None or less is None or other is None or least is None or not full:
-        return None
-    return ((other - least) - (full - less)) / full

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from circuits.claims.claim import Ablate, Attends, Keep, Path
 from circuits.kinds.attends import own_prompts, questions
-from circuits.kinds.base_rate import before_and_after, runs_on, value_of
 from circuits.kinds.keep import Runs
 from circuits.kinds.kind import Cell, Here
+from circuits.kinds.made_of import before_and_after, runs_on, value_of
 from circuits.measure.metrics import Values, metric_values
+from circuits.verdict.circuit_rows import recovered_share
 from circuits.verdict.decide import finite, mean_of
 from circuits.verdict.rows import differences
 
@@ -71,11 +72,10 @@ def _of_intervention(what: Ablate | Path, means: Means) -> dict[str, Any]:
     before, after = before_and_after(what, means)
     relative = what.effect in ("drop_in", "interaction")
     known = not relative or (before is not None and before > 0)
-    shown = (None, None) if what.effect == "interaction" else (before, after)
-    return {
-        "value": finite(value_of(what, means)) if known else None,
-        **dict(zip(("before", "after"), shown, strict=True)),
-    }
+    value = finite(value_of(what, means)) if known else None
+    if what.effect == "interaction":  # made of four runs, of which no two are its before and after
+        return {"value": value, "before": None, "after": None}
+    return {"value": value, "before": before, "after": after}
 
 
 def _kept(cell: Cell, here: Here) -> dict[str, Values]:
@@ -90,8 +90,7 @@ def _kept(cell: Cell, here: Here) -> dict[str, Values]:
 
 def _recovered(normalised: bool, means: Means) -> dict[str, Any]:
     """F(C) / F(M), or both less F(0)."""
-    whole, part, nothing = (means[name] for name in ("F(M)", "F(C)", "F(0)"))
-    base = nothing if normalised else 0.0
-    known = whole is not None and part is not None and base is not None and whole > base
-    value = (part - base) / (whole - base) if known else None  # type: ignore[operator]
-    return {"value": finite(value), "before": whole, "after": part}
+    whole, part = means["F(M)"], means["F(C)"]
+    base = means["F(0)"] if normalised else 0.0
+    known = whole is not None and base is not None and whole > base
+    return {"value": finite(recovered_share(part, whole, base)) if known else None, "before": whole, "after": part}

@@ -25,6 +25,7 @@ from circuits.verdict.rows import (
     denominator_reason,
     effect_row,
     intervention_facts,
+    means_of,
     observed_range,
     ratio_inference,
 )
@@ -53,7 +54,7 @@ def within_row(
 
     ``clean``: F(M), of which the task is required; ``kept``: F(C); ``without``: F(C\\A).
     """
-    row["parts"] = _means(what.metric, {"F(C)": kept, "F(C\\A)": without})
+    row["parts"] = means_of(what.metric, {"F(C)": kept, "F(C\\A)": without})
     if not intervention_facts(row, what.metric, (clean, kept, without), task, how):
         return decide(row, bound, None, how)
     if what.metric == "answer_rank":
@@ -80,7 +81,7 @@ def interaction_row(
     """
     name = what.metric
     runs = {"F(M)": clean, "F(M\\A)": without, "F(M\\G)": given, "F(M\\G\\A)": both}
-    row |= {"parts": _means(name, runs), "beside": None}
+    row |= {"parts": means_of(name, runs), "beside": None}
     if not intervention_facts(row, name, (clean, clean, both), task, how, (without, given)):
         return decide(row, bound, None, how)
     full, less, other, least = (metric_values(name, run) for run in runs.values())
@@ -124,7 +125,7 @@ def keep_row(
     """
     name, ratio = what.metric, what.statistic == "recovers"
     runs = {"F(M)": full, "F(C)": kept} | ({"F(0)": empty} if empty is not None else {})
-    row |= {"parts": _means(name, runs), "normalised": what.normalised, "beside": None, "random": None}
+    row |= {"parts": means_of(name, runs), "normalised": what.normalised, "beside": None, "random": None}
     if not intervention_facts(row, name, (full, full, kept), task, how, [*runs.values(), *others]):
         return decide(row, bound, None, how)
     whole, part = metric_values(name, full), metric_values(name, kept)
@@ -149,13 +150,19 @@ def keep_row(
     if nothing is not None:
         label = "not normalised" if what.normalised else "normalised"
         row["beside"] = _beside(label, recovered(not what.normalised), how)
-    shift = mean_of(nothing) if what.normalised else 0.0
-    top, bottom = mean_of(part), mean_of(whole)
-    if shift is not None and top is not None and bottom is not None and bottom != shift:
-        each = [mean_of(metric_values(name, run)) for run in others]
-        found = [None if value is None else (value - shift) / (bottom - shift) for value in each]
-        row["random"] = _random(found, seed, (top - shift) / (bottom - shift), 1)
+    shift, bottom = mean_of(nothing) if what.normalised else 0.0, mean_of(whole)
+    own = recovered_share(mean_of(part), bottom, shift)
+    if own is not None:
+        found = [recovered_share(mean_of(metric_values(name, run)), bottom, shift) for run in others]
+        row["random"] = _random(found, seed, own, 1)
     return decide(row, bound, interval, how)
+
+
+def recovered_share(part: float | None, whole: float | None, nothing: float | None) -> float | None:
+    """(F(C) - F(0)) / (F(M) - F(0)) from means, F(0) = 0 where it is not normalised; None where it is not a number."""
+    if part is None or whole is None or nothing is None or whole == nothing:
+        return None
+    return (part - nothing) / (whole - nothing)
 
 
 def completeness_row(
@@ -246,7 +253,7 @@ def _share_row(
     The unit of replication is the random circuit, so n is their number. The prompts only give each mean;
     whether they are all there are (a census) does not make the share exact.
     """
-    row |= {"parts": _means(name, {"F(M)": full, part: own}), "unit": "random circuits", "random": None}
+    row |= {"parts": means_of(name, {"F(M)": full, part: own}), "unit": "random circuits", "random": None}
     if not intervention_facts(row, name, (full, full, own), task, how, others):
         return decide(row, bound, None, how)
     own_distance = distance(name, full, own)
@@ -297,7 +304,7 @@ def _extreme_row(
         "removed": [list(each) for each in drawn],
     }
     row |= {"worst": None, "subsets": facts}
-    row["parts"] = _means(name, {"F(M)": full, "F(C)": kept})
+    row["parts"] = means_of(name, {"F(M)": full, "F(C)": kept})
     every = [run for pairs in by.values() for pair in pairs for run in (pair.one, pair.other)]
     if not intervention_facts(row, name, (full, full, kept), task, how, every):
         return decide(row, bound, None, how)
@@ -313,7 +320,7 @@ def _extreme_row(
         worsts = {v: int(np.argmax([each.value for each in group])) for v, group in folded.items()}
         each = [[v, folded[v][at].value, list(by[v][at].removed)] for v, at in worsts.items()]
         facts["components"] = sorted(each, key=lambda one: str(one[0]))  # whatever the order of the circuit's parts
-    row["parts"] |= _means(name, dict(zip(names, (pair.one, pair.other), strict=True)))
+    row["parts"] |= means_of(name, dict(zip(names, (pair.one, pair.other), strict=True)))
     row["effect"] = {"kind": "d_z", "value": found.effect}
 
     def interval(confidence: float) -> Estimate:
@@ -412,11 +419,6 @@ def distance(name: str, full: Values, run: Values) -> float:
     """|mean F(M) - mean F(run)|, over the prompts that have both; NaN without any."""
     each = metric_values(name, full) - metric_values(name, run)
     return float(abs(np.nanmean(each))) if not np.isnan(each).all() else float("nan")
-
-
-def _means(name: str, runs: Mapping[str, Values]) -> dict[str, float | None]:
-    """The metric's mean in each run."""
-    return {key: mean_of(metric_values(name, values)) for key, values in runs.items()}
 
 
 def _beside(label: str, interval: Interval, how: Asked) -> dict[str, Any]:

@@ -304,6 +304,11 @@ def effect_row(row: Row, what: Ablate, base: Values, last: Values, bound: Bound,
     return decide(row, bound, inference, how)
 
 
+def means_of(name: str, runs: Mapping[str, Values]) -> dict[str, float | None]:
+    """The metric's mean in each run."""
+    return {key: mean_of(metric_values(name, values)) for key, values in runs.items()}
+
+
 def effect_of_means(effect: str, before: float | None, after: float | None) -> float | None:
     """``drop_in``, ``change_in`` or ``after``, from a metric's mean before and after; None where it is not a number."""
     if effect == "after" or before is None or after is None:
